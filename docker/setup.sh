@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Makes .venv beside this checkout with everything Polynya needs, Horovod included.
+# Run by `make setup`; a second run takes a second. PYTHON=/path/to/python3.11 chooses the interpreter.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+HOROVOD=0.28.1
+VENV=.venv
+STAMP=$VENV/.setup-done
+INPUTS="docker/setup.sh docker/constraints.txt setup.cfg pyproject.toml"
+
+say() { printf '\033[1m[setup]\033[0m %s\n' "$*" >&2; }
+die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+fingerprint() { { cat $INPUTS; pwd; } | sha256sum | cut -d' ' -f1; }
+
+# Debian and Ubuntu package for each missing tool, one a line.
+missing_packages() {
+  command -v g++ >/dev/null || echo g++
+  command -v make >/dev/null || echo make
+  command -v cmake >/dev/null || echo cmake
+  java_version_ok || echo openjdk-17-jre-headless
+  "$1" -c 'import ensurepip, venv' 2>/dev/null || echo "python$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv"
+  [ -f "$("$1" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')/Python.h" ] || echo python3-dev
+}
+
+# Spark 4.0 needs Java 17 or 21.
+java_version_ok() {
+  local java=${JAVA_HOME:+$JAVA_HOME/bin/}java
+  "$java" -version 2>&1 | grep -Eq 'version "(17|21)[."]'
+}
+
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:-} python3.11 python3.12 python3; do
+    if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  die "Python 3.11 or 3.12 is needed (what TensorFlow 2.18 and pandas 3 both support); install python3.11 or set PYTHON=/path/to/it."
+}
+
+install_system_packages() {
+  local packages
+  packages=$(missing_packages "$1" | tr '\n' ' ')
+  [ -n "${packages// /}" ] || return 0
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "installing with apt-get: $packages"
+    apt-get update -qq
+    # shellcheck disable=SC2086  # a list of words is meant
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
+  else
+    die "please install ${packages% } (as root on Debian or Ubuntu: apt-get install $packages) and run make setup again."
+  fi
+}
+
+# Horovod publishes no wheels. One is built per Python, TensorFlow and machine kind and kept for later
+# set-ups; it can be deleted at any time.
+install_horovod() {
+  local tag cache
+  tag=$($VENV/bin/python - <<'PY'
+import platform, sys, importlib.metadata as m
+names = {d.metadata["Name"].lower().replace("_", "-"): d.version for d in m.distributions()}
+tensorflow = next(f"{name}-{names[name]}" for name in ("tensorflow-cpu", "tensorflow") if name in names)
+print(f"py{sys.version_info[0]}{sys.version_info[1]}-{tensorflow}-{platform.machine()}")
+PY
+)
+  cache=${XDG_CACHE_HOME:-$HOME/.cache}/polynya/horovod-$HOROVOD-$tag
+  if ! ls "$cache"/horovod-*.whl >/dev/null 2>&1; then
+    say "building Horovod $HOROVOD (about two minutes, once per machine)"
+    rm -rf "$cache.part" && mkdir -p "$cache.part"
+    HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1 HOROVOD_WITHOUT_PYTORCH=1 \
+    HOROVOD_WITHOUT_MXNET=1 HOROVOD_CPU_OPERATIONS=GLOO CMAKE_POLICY_VERSION_MINIMUM=3.5 \
+    MAKEFLAGS=-j$(nproc) PATH="$PWD/$VENV/bin:$PATH" \
+      $VENV/bin/pip wheel --no-deps --no-build-isolation --no-binary horovod "horovod==$HOROVOD" \
+        -w "$cache.part" >"$cache.part/build.log" 2>&1 \
+      || { tail -40 "$cache.part/build.log" >&2; die "Horovod did not build; the whole log is $cache.part/build.log"; }
+    rm -rf "$cache" && mv "$cache.part" "$cache"
+  fi
+  $VENV/bin/pip install -qq --no-deps --force-reinstall "$cache"/horovod-*.whl
+}
+
+main() {
+  if [ -f $STAMP ] && [ "$(cat $STAMP)" = "$(fingerprint)" ]; then
+    return
+  fi
+  local python
+  python=$(find_python)
+  install_system_packages "$python"
+  say "making $VENV with $("$python" --version) (about two minutes the first time)"
+  [ -x $VENV/bin/python ] && $VENV/bin/python -c '' 2>/dev/null || "$python" -m venv --clear $VENV
+  $VENV/bin/pip install -qq -c docker/constraints.txt 'setuptools<81' wheel packaging
+  $VENV/bin/pip install -qq -c docker/constraints.txt --no-build-isolation -e '.[train,dev]'
+  install_horovod
+  $VENV/bin/pip check
+  fingerprint >$STAMP
+  say "done"
+}
+
+main

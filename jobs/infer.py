@@ -1,0 +1,42 @@
+"""Map scenes with a trained model, with Spark.
+
+    python -m jobs.infer --model RUN/model --scenes scenes/*.tif --out RUN
+    spark-submit --master spark://host:7077 jobs/infer.py --model RUN/model --scenes scenes/ --out RUN
+
+Exit code: 0 all done, 3 some scenes failed (see RUN/failures.jsonl), 2 usage or configuration, 1 other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from jobs.command import add_spark_options, main_of, overrides
+from labeling.settings import load_settings
+from pipelines.config import InferConfig
+from pipelines.infer import run
+from pipelines.outcome import Outcome
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser; an option left out is the configuration's."""
+    options = argparse.ArgumentParser(
+        prog="jobs.infer", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--model", metavar="FOLDER", help="model folder, as jobs.train writes it")
+    options.add_argument("--scenes", nargs="+", metavar="PATH", help="pictures, folders and globs")
+    options.add_argument("--out", metavar="RUN", help="run folder")
+    options.add_argument("--window", type=int, metavar="N", help="side of a window, pixels")
+    options.add_argument("--margin", type=int, metavar="N", help="pixels at a window's edge not used")
+    add_spark_options(options)
+    return options
+
+
+def main(arguments: list[str] | None = None) -> Outcome:
+    """Run the job for these command-line arguments."""
+    given = parser().parse_args(arguments)
+    return run(load_settings(InferConfig, given.config, overrides(given)))
+
+
+if __name__ == "__main__":
+    sys.exit(main_of(main, "infer"))

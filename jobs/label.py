@@ -1,0 +1,46 @@
+"""Label scenes and cut training chips from them, with Spark.
+
+    python -m jobs.label --scenes scenes/*.tif --out RUN
+    spark-submit --master spark://host:7077 jobs/label.py --scenes scenes/ --out RUN
+
+Exit code: 0 all done, 3 some scenes failed (see RUN/failures.jsonl), 2 usage or configuration, 1 other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from jobs.command import add_spark_options, main_of, overrides
+from labeling.profile import profile_names
+from labeling.settings import load_settings
+from pipelines.config import LabelConfig
+from pipelines.label import run
+from pipelines.outcome import Outcome
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser; an option left out is the configuration's."""
+    options = argparse.ArgumentParser(
+        prog="jobs.label", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--scenes", nargs="+", metavar="PATH", help="pictures, folders and globs")
+    options.add_argument("--out", metavar="RUN", help="run folder")
+    options.add_argument("--profile", help=f"one of {', '.join(profile_names())}, or a .yaml file")
+    options.add_argument("--block-size", type=int, metavar="N", help="pixels; never changes a result")
+    options.add_argument("--outputs", type=lambda text: text.split(","), metavar="labels,quicklook,chips")
+    options.add_argument(
+        "--chip-size", dest="chips.size", type=int, metavar="N", help="side of a chip, pixels"
+    )
+    add_spark_options(options)
+    return options
+
+
+def main(arguments: list[str] | None = None) -> Outcome:
+    """Run the job for these command-line arguments."""
+    given = parser().parse_args(arguments)
+    return run(load_settings(LabelConfig, given.config, overrides(given)))
+
+
+if __name__ == "__main__":
+    sys.exit(main_of(main, "label"))

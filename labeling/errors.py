@@ -1,0 +1,19 @@
+"""Failures an operator can act on. Each message says what was looked for, where, and the way out."""
+
+from __future__ import annotations
+
+
+class PolynyaError(Exception):
+    """Base of every error this project raises on purpose."""
+
+
+class ConfigError(PolynyaError):
+    """A configuration, flag or folder given by the user cannot be used; jobs exit with code 2."""
+
+
+class SceneError(PolynyaError):
+    """One scene cannot be used; it goes to failures.jsonl and the rest goes on."""
+
+
+class ModelError(PolynyaError):
+    """A model folder cannot be read, or does not fit the scenes it is asked to map."""

@@ -1,0 +1,117 @@
+"""The thin-cloud and shadow filter of Iqrah et al. 2024, cut so that blocks give the whole-scene result.
+
+The published filter works on a whole scene. Its costly part, the background and the difference from it,
+looks only `halo` pixels far; all that follows (Otsu, stretch, truncate, stretch, cut) depends on a pixel's
+difference and on the scene's histogram of differences alone. So blocks map to `difference` and a histogram,
+histograms add up over the scene, and `lookup_table` of the sum finishes every block: the same pixels as the
+whole-scene run, for any cut. (tests/oracle.py holds the literal whole-scene version.)
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from labeling.classes import IceClass
+from labeling.median import median_background
+from labeling.profile import ThinCloudSettings, ThresholdSettings
+from labeling.thresholds import brightness
+
+WHITE = 255
+_LEVELS = 256
+_EXACT_COUNT = 1 << 24
+"""Pixels counted at a time: OpenCV counts in float32, which is exact to here."""
+
+
+def difference(
+    rgb: NDArray[np.uint8],
+    settings: ThinCloudSettings,
+    thresholds: ThresholdSettings,
+) -> NDArray[np.uint8]:
+    """Return 255 - |grey - background|, u8 (height, width): 255 where a pixel equals its background.
+
+    `rgb` is band-first u8 (3, height, width) in true R, G, B order. No-data pixels must be (0, 0, 0): they
+    count as water here, which is painted white so that it neither darkens the background nor is taken for
+    shadow. Values closer than `settings.halo` to an edge that is not the scene's own border must be trimmed.
+    """
+    grey = cv2.cvtColor(cv2.merge(list(rgb)), cv2.COLOR_RGB2GRAY)
+    water = cv2.compare(brightness(rgb), thresholds.water_max, cv2.CMP_LE)  # 255 where true: white already
+    grey = cv2.max(grey, water)
+    kernel = np.ones((settings.dilate, settings.dilate), np.uint8)
+    background = median_background(cv2.dilate(grey, kernel), settings.median // 2)
+    return np.asarray(cv2.bitwise_not(cv2.absdiff(grey, background)), np.uint8)
+
+
+def histogram(values: NDArray[np.uint8], counted: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+    """Return how many pixels have each of the 256 values, int64 (256,).
+
+    `values` is u8 (height, width); `counted` says which of its pixels count, None for all.
+    """
+    counts = np.zeros(_LEVELS, np.int64)
+    mask = None if counted is None else counted.astype(np.uint8)
+    rows = max(1, _EXACT_COUNT // max(1, values.shape[1]))
+    for top in range(0, values.shape[0], rows):
+        part = slice(top, top + rows)
+        bins = cv2.calcHist(
+            [values[part]], [0], None if mask is None else mask[part], [_LEVELS], [0, _LEVELS]
+        )
+        counts += bins.ravel().astype(np.int64)
+    return counts
+
+
+def filter_table(counts: NDArray[np.int64], settings: ThinCloudSettings) -> NDArray[np.uint8]:
+    """Return the filtered brightness, u8 (256,), of each difference in a scene with this histogram.
+
+    Otsu to zero, min-max stretch, truncate, stretch again. Entries whose difference does not occur are
+    those of the nearest difference that does. An empty histogram gives all zeros.
+    """
+    present = np.flatnonzero(counts)
+    if present.size == 0:
+        return np.zeros(_LEVELS, np.uint8)
+    # A full-length vector takes the same vectorised path in OpenCV as a picture, so it rounds alike.
+    values = np.clip(np.arange(_LEVELS), present[0], present[-1]).astype(np.uint8)
+    values[values <= otsu_threshold(counts)] = 0
+    values = _stretch(values)
+    values = np.minimum(values, settings.truncate).astype(np.uint8)
+    return _stretch(values)
+
+
+def lookup_table(
+    counts: NDArray[np.int64],
+    settings: ThinCloudSettings,
+    thresholds: ThresholdSettings,
+) -> NDArray[np.uint8]:
+    """Return the class code, u8 (256,), of each difference: thin or thick ice (water is known beforehand)."""
+    thin = filter_table(counts, settings) <= thresholds.thin_ice_max
+    return np.where(thin, IceClass.THIN_ICE, IceClass.THICK_ICE).astype(np.uint8)
+
+
+def otsu_threshold(counts: NDArray[np.int64]) -> int:
+    """Return Otsu's threshold of a histogram, int64 (256,), exactly as OpenCV computes it from pixels.
+
+    The order of operations and the guards are OpenCV's (`cv::threshold` with THRESH_OTSU), in doubles.
+    """
+    epsilon = float(np.finfo(np.float32).eps)
+    scale = 1.0 / float(counts.sum())
+    mean = sum(level * float(count) for level, count in enumerate(counts)) * scale
+    below, mean_below = 0.0, 0.0
+    best, threshold = 0.0, 0
+    for level, count in enumerate(counts):
+        share = float(count) * scale
+        mean_below *= below
+        below += share
+        above = 1.0 - below
+        if min(below, above) < epsilon or max(below, above) > 1.0 - epsilon:
+            continue
+        mean_below = (mean_below + level * share) / below
+        mean_above = (mean - below * mean_below) / above
+        between = below * above * (mean_below - mean_above) ** 2
+        if between > best:
+            best, threshold = between, level
+    return threshold
+
+
+def _stretch(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Stretch so that the smallest value becomes 0 and the largest 255; a constant becomes 0."""
+    return np.asarray(cv2.normalize(values, values.copy(), 0, WHITE, cv2.NORM_MINMAX), np.uint8).reshape(-1)

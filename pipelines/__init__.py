@@ -1,0 +1,1 @@
+"""The Spark side: one module per arrow of the data flow."""

@@ -1,0 +1,54 @@
+"""Configuration of the Spark jobs; each model's fields are the keys of its file in jobs/conf."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from labeling.settings import Settings
+
+Output = Literal["labels", "quicklook", "chips"]
+
+
+class SparkSettings(Settings):
+    """How the Spark session is made when spark-submit has not made one."""
+
+    master: str | None = Field(None, description="Spark master; None: spark-submit's, else local[*]")
+    driver_memory: str = Field("2g", description="heap of a session made here")
+
+
+class ChipSettings(Settings):
+    """How labelled scenes are cut into training chips."""
+
+    size: int = Field(256, ge=16, description="side of a chip, pixels")
+    max_ignore: float = Field(0.5, ge=0, le=1, description="largest share of ignored pixels in a chip")
+    val_share: float = Field(0.15, gt=0, lt=0.5, description="share of scenes (or of a scene) for validation")
+    test_share: float = Field(0.2, gt=0, lt=0.5, description="share of scenes (or of a scene) for the test")
+    seed: int = Field(2024, description="decides which scenes go into which split")
+
+
+class LabelConfig(Settings):
+    """`jobs.label`: scenes in, labels, quicklooks and chips out."""
+
+    scenes: list[str] = Field(min_length=1, description="files, folders and globs")
+    out: Path = Field(description="run folder")
+    profile: str = Field("polynya", description="name of a shipped profile, or a .yaml file")
+    block_size: int = Field(1024, ge=16, description="side of a block, pixels; never changes a result")
+    outputs: list[Output] = Field(["labels", "quicklook", "chips"], min_length=1)
+    palette: Literal["polynya", "iqrah-2024"] = "polynya"
+    chips: ChipSettings = ChipSettings()
+    spark: SparkSettings = SparkSettings()
+
+
+class InferConfig(Settings):
+    """`jobs.infer`: a model and scenes in, maps out."""
+
+    model: Path = Field(description="model folder, as jobs.train writes it")
+    scenes: list[str] = Field(min_length=1, description="files, folders and globs")
+    out: Path = Field(description="run folder")
+    window: int = Field(512, ge=32, description="side of the window given to the network, pixels")
+    margin: int = Field(96, ge=0, description="pixels at a window's edge that are predicted but not used")
+    palette: Literal["polynya", "iqrah-2024"] = "polynya"
+    spark: SparkSettings = SparkSettings()

@@ -1,0 +1,95 @@
+"""Maps with Spark: scenes go through a trained network window by window and come out as class rasters.
+
+scenes -> windows -> (map) network -> (reduce, one task a scene) maps/<scene_id>/classes.tif
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from hashlib import file_digest
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from labeling.errors import ConfigError, ModelError
+from labeling.layout import make_run
+from labeling.raster import remove
+from labeling.windows import cores
+from pipelines.catalog import CatalogRow, Failure, build_catalog, part_by_rendering
+from pipelines.config import InferConfig
+from pipelines.infer_worker import InferJob, predict_blocks, reduce_scene
+from pipelines.outcome import Outcome, close_job
+from pipelines.schemas import OUTCOME, PREDICTED, WORK
+from pipelines.session import lazy_session, one_task_each
+from training.card import MODEL_FILE, ModelCard, read_model_card
+
+
+def run(config: InferConfig) -> Outcome:
+    """Map every scene that is not finished; write what failed to failures.jsonl."""
+    started = time.time()
+    card = read_model_card(config.model)
+    _check_window(config, card)
+    run = make_run(config.out)
+    rows, failures = build_catalog(config.scenes, run)
+    rows, refused = part_by_rendering(rows, card.rendering, "infer", f"the model in {config.model}")
+    if refused and not rows:  # then the model is the wrong one, not the scenes
+        raise ModelError(refused[0].reason)
+    with (config.model / MODEL_FILE).open("rb") as file:
+        digest = file_digest(file, "sha256").hexdigest()
+    job = InferJob(
+        model=config.model.absolute(),
+        model_digest=digest,
+        window=config.window,
+        margin=config.margin,
+        folder=run.root / "maps",
+        scratch=run.scratch / "infer",
+        palette=config.palette,
+    )
+    todo = [row for row in rows if not job.is_done(row.scene_id, row.info)]
+    with lazy_session("polynya infer", config.spark) as spark:
+        failures += refused + (map_scenes(spark(), todo, job) if todo else [])
+    return close_job(run, "infer", started, config, rows, failures)
+
+
+def map_scenes(spark: SparkSession, rows: list[CatalogRow], job: InferJob) -> list[Failure]:
+    """Map the scenes; return those that could not be."""
+    work = plan_work(rows, job, spark.sparkContext.defaultParallelism)
+    tasks = one_task_each(spark.createDataFrame(work, WORK), len(work))
+    predicted = tasks.mapInPandas(partial(predict_blocks, job=job), PREDICTED)
+    scenes = predicted.repartition(len(rows), "scene_id").groupBy("scene_id")
+    outcomes = scenes.applyInPandas(partial(reduce_scene, job=job), OUTCOME).collect()
+    remove(job.scratch)
+    return [Failure(row.scene_id, "infer", row.error) for row in outcomes if row.error is not None]
+
+
+def plan_work(rows: list[CatalogRow], job: InferJob, parallelism: int) -> list[dict[str, Any]]:
+    """Cut scenes into tasks: runs of windows, several tasks a core so that no core waits long for the last.
+
+    A picture that can only be decoded from its top gives at most one task a core: each decodes it anew.
+    """
+    tasks = []
+    for scene_id, info in rows:
+        cut = [
+            c._asdict()
+            for c in cores(height=info.height, width=info.width, size=job.window, margin=job.margin)
+        ]
+        share = parallelism * (4 if info.windowed else 1)
+        step = max(1, -(-len(cut) // share))
+        tasks += [
+            {"scene_id": scene_id, "info": info.dumps(), "blocks": cut[start : start + step]}
+            for start in range(0, len(cut), step)
+        ]
+    return tasks
+
+
+def _check_window(config: InferConfig, card: ModelCard) -> None:
+    if config.window <= 2 * config.margin:
+        raise ConfigError(f"margins of {config.margin} pixels leave nothing of a window of {config.window}")
+    # Windows whose pooling cells do not line up would show a seam, so the margin must fit too.
+    for name, pixels in (("window", config.window), ("margin", config.margin)):
+        if pixels % card.multiple:
+            raise ModelError(
+                f"{name} {pixels} is not a multiple of {card.multiple} pixels, which the model in "
+                f"{config.model} needs; choose one that is"
+            )

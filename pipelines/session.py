@@ -1,0 +1,82 @@
+"""The Spark session every job shares, and the settings that keep results independent of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pyspark.sql import DataFrame, SparkSession
+
+from pipelines.config import SparkSettings
+
+_LOGGING = Path(__file__).with_name("log4j2.properties")
+
+
+@contextmanager
+def spark_session(app: str, settings: SparkSettings) -> Iterator[SparkSession]:
+    """Yield a session and stop it afterwards.
+
+    Under spark-submit its master and options are used; otherwise one is made on `settings.master` or on all
+    local cores.
+    """
+    # Workers otherwise take the first python3 on the path, which lacks our packages.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName(app)
+    options = {
+        "spark.sql.session.timeZone": "UTC",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
+        # Few, costly rows: merging partitions would run them one after the other.
+        "spark.sql.adaptive.enabled": "false",
+        # A row stands for up to minutes of work; hand them out one by one.
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "1",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+    }
+    if not _under_spark_submit():
+        options["spark.master"] = settings.master or "local[*]"
+        options["spark.driver.memory"] = settings.driver_memory
+        options["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile=file:{_LOGGING}"
+        if options["spark.master"].startswith("local"):
+            # Everything stays on this machine, whatever its name resolves to.
+            os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    elif settings.master:
+        options["spark.master"] = settings.master
+    for key, value in options.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    try:
+        yield session
+    finally:
+        session.stop()
+
+
+@contextmanager
+def lazy_session(app: str, settings: SparkSettings) -> Iterator[Callable[[], SparkSession]]:
+    """Yield a function that makes the session when first called: a run with nothing to do starts no Java."""
+    with ExitStack() as stack:
+        yield cache(lambda: stack.enter_context(spark_session(app, settings)))
+
+
+def one_task_each(rows: DataFrame, count: int) -> DataFrame:
+    """Spread `count` rows over as many tasks, one row each.
+
+    Round-robin from a single partition deals exactly evenly; hashing would not.
+    """
+    return rows.coalesce(1).repartition(max(1, count))
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a frame as dictionaries, with None where Spark has null."""
+    frame = frame.astype(object).where(frame.notna(), None)
+    return [dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False)]
+
+
+def _under_spark_submit() -> bool:
+    return "PYSPARK_GATEWAY_PORT" in os.environ

@@ -1,0 +1,44 @@
+"""Fixtures shared by all tests: small seeded pictures and, where present, real ones."""
+
+import os
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parent))  # for `import oracle`
+
+DATA = Path(os.environ.get("POLYNYA_DATA", ROOT.parent / "shared" / "data"))
+
+
+def real_picture(name):
+    """Read a real picture, (height, width, 3) R, G, B, or skip with the reason."""
+    path = DATA / "ross-sea" / name
+    if not path.exists():
+        pytest.skip(f"real data not present: {path} (POLYNYA_DATA names another folder)")
+    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+
+
+@pytest.fixture(params=["sceneA_rgb.png", "sceneC_cloudy_rgb.png"])
+def real_rgb(request):
+    """Each real Ross Sea picture."""
+    return real_picture(request.param)
+
+
+def patchwork(height, width, seed=0):
+    """Return a picture (height, width, 3) u8 with all classes, soft shadows and noise; valid everywhere."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.choice([15, 25, 90, 150, 215, 240, 250], (max(2, height // 40), max(2, width // 40)))
+    surface = cv2.resize(coarse.astype(np.float32), (width, height), interpolation=cv2.INTER_NEAREST)
+    shade = cv2.resize(rng.uniform(0.6, 1.05, (3, 3)).astype(np.float32), (width, height))
+    tint = np.array([1.0, 0.99, 0.97], np.float32)
+    noisy = (surface * shade)[..., None] * tint + rng.normal(0, 4, (height, width, 3))
+    return np.clip(noisy, 1, 255).astype(np.uint8)
+
+
+def planar(rgb):
+    """Turn (height, width, 3) into the project's band-first (3, height, width)."""
+    return np.ascontiguousarray(rgb.transpose(2, 0, 1))

@@ -1,0 +1,145 @@
+import cv2
+import numpy as np
+import oracle
+import pytest
+from conftest import patchwork, planar
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from labeling.grid import Block, blocks
+from labeling.label import class_table, count_keys, finish, ignored_mask, label_scene, map_window
+from labeling.nodata import edge_regions
+from labeling.profile import ThinCloudSettings, load_profile
+from labeling.thinclouds import filter_table, histogram, otsu_threshold
+
+PUBLISHED = load_profile("iqrah-2024")
+POLYNYA = load_profile("polynya")
+
+
+@given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 30), st.integers(1, 30))))
+@settings(max_examples=200, deadline=None)
+def test_otsu_from_the_histogram_is_opencvs(values):
+    expected, _ = cv2.threshold(values, 0, 255, cv2.THRESH_TOZERO | cv2.THRESH_OTSU)
+    assert otsu_threshold(histogram(values)) == expected
+
+
+@given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 90), st.integers(1, 90))))
+@settings(max_examples=100, deadline=None)
+def test_filter_table_is_the_chain_of_whole_picture_steps(difference):
+    _, expected = cv2.threshold(difference, 0, 255, cv2.THRESH_TOZERO | cv2.THRESH_OTSU)
+    expected = cv2.normalize(expected, None, 0, 255, cv2.NORM_MINMAX)
+    expected = np.minimum(expected, 235).astype(np.uint8)
+    expected = cv2.normalize(expected, None, 0, 255, cv2.NORM_MINMAX)
+    table = filter_table(histogram(difference), ThinCloudSettings())
+    np.testing.assert_array_equal(table[difference], expected)
+
+
+@pytest.mark.parametrize(("height", "width"), [(2, 2), (7, 300), (160, 90), (417, 333)])
+def test_whole_scene_equals_the_oracle(height, width):
+    rgb = patchwork(height, width, seed=height)
+    expected = oracle.label_filtered(rgb)
+    for profile in (PUBLISHED, POLYNYA):
+        np.testing.assert_array_equal(label_scene(planar(rgb), None, profile), expected)
+
+
+def test_real_picture_equals_the_oracle(real_rgb):
+    expected = oracle.label_filtered(real_rgb)
+    np.testing.assert_array_equal(label_scene(planar(real_rgb), None, PUBLISHED), expected)
+
+
+@pytest.mark.parametrize("size", [64, 100, 128, 300, 512, 10_000])
+@pytest.mark.parametrize(
+    "profile", [PUBLISHED, POLYNYA, load_profile("iqrah-2024-raw")], ids=lambda p: p.name
+)
+def test_blocks_equal_the_whole_scene(size, profile):
+    rgb = planar(patchwork(433, 517, seed=3))
+    rgb[:, 300:, 400:] = 0
+    np.testing.assert_array_equal(label_in_blocks(rgb, profile, size), label_scene(rgb, None, profile))
+
+
+@pytest.mark.parametrize("size", [128, 300])
+def test_real_picture_in_blocks_equals_the_oracle(real_rgb, size):
+    labels = label_in_blocks(planar(real_rgb), PUBLISHED, size)
+    np.testing.assert_array_equal(labels, oracle.label_filtered(real_rgb))
+
+
+def label_in_blocks(rgb, profile, size):
+    """The Spark job's arithmetic without Spark."""
+    _, height, width = rgb.shape
+    scene = {"height": height, "width": width}
+    counts, parts = np.zeros(256, np.int64), {}
+    for block in blocks(**scene, size=size):
+        outer = block.grow(profile.halo, **scene)
+        rows, columns = outer.slices
+        parts[block] = map_window(rgb[:, rows, columns], None, profile).cut(*block.inside(outer))
+        counts += count_keys(parts[block], profile)
+    key, state = (np.empty((height, width), np.uint8) for _ in range(2))
+    for block, part in parts.items():
+        key[block.slices], state[block.slices] = part
+    ignored = ignored_mask(state, profile)
+    if ignored.any():
+        counts -= histogram(key, ignored)
+    table = class_table(counts, profile)
+    labels = np.empty((height, width), np.uint8)
+    for block, part in parts.items():
+        labels[block.slices] = finish(part, ignored[block.slices], table)
+    return labels
+
+
+def test_nodata_is_ignored_and_kept_out_of_the_histogram():
+    rgb = planar(patchwork(200, 260, seed=5))
+    valid = np.ones((200, 260), bool)
+    valid[:, 180:] = False
+    labels = label_scene(rgb, valid, POLYNYA)
+    assert (labels[~valid] == 255).all()
+    assert (labels[valid] != 255).all()
+    # The published profile counts the same pixels as water.
+    assert (label_scene(rgb, valid, PUBLISHED)[~valid] == 0).all()
+    # Whatever garbage lies under the mask has no influence.
+    garbage = rgb.copy()
+    garbage[:, ~valid] = np.random.default_rng(0).integers(0, 255, (3, int((~valid).sum())))
+    np.testing.assert_array_equal(label_scene(garbage, valid, POLYNYA), labels)
+
+
+def test_nodata_does_not_shift_the_scenes_stretch():
+    # The wedge would move Otsu's threshold if it were counted: 255 is its difference everywhere.
+    rgb = planar(patchwork(300, 300, seed=9))
+    rgb[:, :, 200:] = 0
+    window = map_window(rgb, None, POLYNYA)
+    ignored = ignored_mask(window.state, POLYNYA)
+    assert ignored[:, 200:].all()
+    assert not ignored[:, :200].any()
+    with_wedge = histogram(window.key)
+    without = histogram(window.key, ~ignored)
+    assert otsu_threshold(with_wedge) != otsu_threshold(without)
+
+
+class TestEdgeRegions:
+    def test_a_region_on_the_edge_of_a_thousandth_counts_and_a_smaller_one_does_not(self):
+        black = np.zeros((100, 100), bool)
+        black[0, 40:50] = True  # exactly 0.1 %
+        black[99, 40:49] = True  # one pixel less
+        black[40:60, 40:60] = True  # large, but inside: dark water
+        found = edge_regions(black)
+        assert found[0, 40:50].all()
+        assert found.sum() == 10
+
+    def test_regions_connect_by_sides_not_corners(self):
+        black = np.zeros((100, 100), bool)
+        black[0, 0] = True
+        black[1:40, 1:40] = True
+        assert not edge_regions(black).any()
+
+    def test_all_black_is_all_nodata(self):
+        assert edge_regions(np.ones((2, 2), bool)).all()
+
+
+def test_blocks_cover_every_pixel_once_for_any_size():
+    for size in (1, 3, 7, 64):
+        seen = np.zeros((13, 17), int)
+        for block in blocks(height=13, width=17, size=size):
+            seen[block.slices] += 1
+            outer = block.grow(4, height=13, width=17)
+            assert Block(*outer).inside(outer) == (slice(0, outer.height), slice(0, outer.width))
+        assert (seen == 1).all()

@@ -1,0 +1,60 @@
+"""The published method as literal OpenCV, written for reading, not speed: what every fast path must equal.
+
+Iqrah et al. 2024. Pictures are (height, width, 3) u8 in R, G, B order; labels are the project's codes.
+"""
+
+import cv2
+import numpy as np
+
+HSV_RANGES = {
+    2: ((0, 0, 205), (185, 255, 255)),  # thick or snow-covered ice
+    1: ((0, 0, 31), (185, 255, 204)),  # thin or young ice
+    0: ((0, 0, 0), (185, 255, 30)),  # open water
+}
+PAINT = {2: (255, 0, 0), 1: (0, 0, 255), 0: (0, 255, 0)}
+
+
+def segment(rgb):
+    """Colour thresholds on HSV: a picture with each class painted in its published colour."""
+    hsv = cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV)
+    painted = np.zeros_like(rgb)
+    for code, (low, high) in HSV_RANGES.items():
+        mask = cv2.inRange(hsv, np.array(low), np.array(high))
+        painted[mask > 0] = PAINT[code]
+    return painted
+
+
+def label(rgb):
+    """The colours of `segment` as class codes."""
+    painted = segment(rgb)
+    labels = np.full(rgb.shape[:2], 99, np.uint8)
+    for code, colour in PAINT.items():
+        labels[(painted == colour).all(axis=2)] = code
+    return labels
+
+
+def filter_thin_clouds(rgb):
+    """Thin-cloud and shadow filter: the filtered grey picture (0 water, 155 thin, 255 thick)."""
+    hsv = cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV)
+    water = cv2.inRange(hsv, np.array(HSV_RANGES[0][0]), np.array(HSV_RANGES[0][1])) > 0
+    white_water = rgb.copy()
+    white_water[water] = (255, 255, 255)
+    grey = cv2.cvtColor(white_water, cv2.COLOR_RGB2GRAY)
+
+    dilated = cv2.dilate(grey, np.ones((7, 7), np.uint8))
+    background = cv2.medianBlur(dilated, 155)
+    difference = 255 - cv2.absdiff(grey, background)
+
+    _, stretched = cv2.threshold(difference, 0, 255, cv2.THRESH_TOZERO | cv2.THRESH_OTSU)
+    stretched = cv2.normalize(stretched, None, 0, 255, cv2.NORM_MINMAX)
+    _, stretched = cv2.threshold(stretched, 235, 0, cv2.THRESH_TRUNC)
+    stretched = cv2.normalize(stretched, None, 0, 255, cv2.NORM_MINMAX)
+
+    filtered = np.where(stretched <= 204, 155, 255).astype(np.uint8)
+    filtered[water] = 0
+    return filtered
+
+
+def label_filtered(rgb):
+    """Filter, then the colour thresholds on the filtered picture."""
+    return label(cv2.cvtColor(filter_thin_clouds(rgb), cv2.COLOR_GRAY2RGB))

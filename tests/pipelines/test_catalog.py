@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+from conftest import patchwork
+from hypothesis import given
+from hypothesis import strategies as st
+from pictures import write_png
+
+from labeling.errors import ConfigError
+from labeling.layout import make_run
+from pipelines.catalog import assign_ids, build_catalog, expand, read_catalog, write_catalog
+
+
+def test_expand_takes_files_folders_and_globs_without_doubles(tmp_path):
+    for name in ("b.PNG", "a.tif", "c.jpeg", "notes.txt", "a.truth.tif", ".hidden.tif"):
+        (tmp_path / name).touch()
+    found = [
+        Path(path).name for path in expand([str(tmp_path), str(tmp_path / "*.tif"), str(tmp_path / "b.PNG")])
+    ]
+    assert found == ["a.tif", "b.PNG", "c.jpeg"]
+
+
+def test_a_name_with_glob_characters_is_a_file_when_it_exists(tmp_path):
+    (tmp_path / "a[1].tif").touch()
+    assert expand([str(tmp_path / "a[1].tif")]) == [str(tmp_path / "a[1].tif")]
+
+
+def test_expand_says_where_it_looked(tmp_path):
+    with pytest.raises(ConfigError, match=r"nothing\.tif"):
+        expand([str(tmp_path / "nothing.tif")])
+
+
+class TestIds:
+    def test_stem_is_the_id(self):
+        assert assign_ids(["/x/a b.tif"], {}) == {"/x/a b.tif": "a_b"}
+
+    def test_colliding_stems_get_a_hash_each(self):
+        ids = assign_ids(["/x/a.tif", "/y/a.tif", "/y/b.tif"], {})
+        assert ids["/y/b.tif"] == "b"
+        assert {ids["/x/a.tif"][:2], ids["/y/a.tif"][:2]} == {"a-"}
+
+    def test_known_scenes_keep_their_id_when_a_namesake_comes(self):
+        ids = assign_ids(["/x/a.tif", "/y/a.tif"], {"/x/a.tif": "a"})
+        assert ids["/x/a.tif"] == "a"
+        assert ids["/y/a.tif"].startswith("a-")
+
+    @given(
+        st.sets(st.sampled_from([f"/{d}/{s}.{e}" for d in "xyz" for s in ("a", "b") for e in ("tif", "png")]))
+    )
+    def test_ids_are_distinct_and_do_not_depend_on_order(self, uris):
+        ids = assign_ids(sorted(uris), {})
+        assert len(set(ids.values())) == len(uris)
+        assert assign_ids(sorted(uris, reverse=True), {}) == ids
+
+
+def test_catalogue_is_read_as_it_was_written(tmp_path):
+    write_png(tmp_path / "a.png", patchwork(20, 30))
+    run = make_run(tmp_path / "run")
+    rows, failures = build_catalog([str(tmp_path / "a.png")], run)
+    write_catalog(rows, run)
+    assert failures == []
+    assert read_catalog(run) == rows
+    assert (rows[0].info.height, rows[0].info.width, rows[0].info.windowed) == (20, 30, False)
+
+
+def test_a_folder_that_is_no_run_says_so(tmp_path):
+    with pytest.raises(ConfigError, match="not a run folder"):
+        read_catalog(make_run(tmp_path))

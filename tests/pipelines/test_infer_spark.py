@@ -1,0 +1,130 @@
+"""Maps by Spark: the same pixels for any sharing out of the work, and no seam between windows."""
+
+import json
+
+import numpy as np
+import pytest
+import rasterio
+from conftest import patchwork, planar
+from pictures import ROSS_SEA, write_png, write_tif
+
+import pipelines.infer as infer_job
+from labeling.errors import PolynyaError
+from labeling.scene import open_scene
+from labeling.windows import core_of, cores, read_window
+from pipelines.config import InferConfig
+from training.card import ModelCard, write_model_card
+from training.predict import Predictor
+
+SCENE = patchwork(330, 290, seed=2)
+
+
+def tiny_model(folder, rendering="rgb8"):
+    """Write a model folder with a small random network (its classes vary over a picture)."""
+    import keras
+
+    from training.unet import build_unet
+
+    keras.utils.set_random_seed(5)
+    network = build_unet(channels=3, depth=3, width=4, dropout=(0.0, 0.0, 0.0))
+    folder.mkdir(parents=True)
+    network.save(folder / "model.keras")
+    card = ModelCard(
+        rendering=rendering, channels="rgb", scaling="255", profile="polynya", profile_version=1,
+        chips_digest="none", chip_size=64, depth=3, width=4, dropout=(0.0, 0.0, 0.0), optimizer="adam",
+        learning_rate=0.001, batch_size=1, world_size=1, seed=5, augment=False, epochs_run=1, best_epoch=1,
+        metrics=None,
+    )  # fmt: skip
+    write_model_card(folder, card)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+def run_infer(model, scenes, out, master="local[2]", **options):
+    options = {"window": 128, "margin": 32} | options
+    config = InferConfig(
+        model=model, scenes=[str(s) for s in scenes], out=out, spark={"master": master}, **options
+    )
+    return infer_job.run(config)
+
+
+def read_map(run, scene_id):
+    with rasterio.open(run / "maps" / scene_id / "classes.tif") as raster:
+        return raster.read(1)
+
+
+def plain_map(model, scene, size, margin):
+    """The map without Spark, window after window."""
+    predictor = Predictor.load(model, batch=1)
+    with open_scene(str(scene)) as opened:
+        classes = np.empty((opened.info.height, opened.info.width), np.uint8)
+        for core in cores(height=opened.info.height, width=opened.info.width, size=size, margin=margin):
+            rgb, _ = read_window(opened, core, size=size, margin=margin)
+            found = predictor.predict(rgb.transpose(1, 2, 0)[np.newaxis])[0].argmax(-1).astype(np.uint8)
+            classes[core.slices] = core_of(found, core, margin=margin)
+    return classes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("master", ["local[1]", "local[2]"])
+def test_maps_equal_the_plain_loop(tmp_path, model, master):
+    scenes = [write_tif(tmp_path / "tif.tif", planar(SCENE)), write_png(tmp_path / "png.png", SCENE)]
+    outcome = run_infer(model, scenes, tmp_path / "run", master=master)
+    assert outcome == (2, ())
+    expected = plain_map(model, scenes[0], 128, 32)
+    assert len(np.unique(expected)) > 1
+    for scene in scenes:
+        np.testing.assert_array_equal(read_map(tmp_path / "run", scene.stem), expected)
+
+
+def test_windows_show_no_seam(tmp_path, model):
+    scene = write_tif(tmp_path / "scene.tif", planar(SCENE[:288, :288]))
+    whole = plain_map(model, scene, 288 + 2 * 64, 64)  # one window over everything
+    for size, margin in ((128, 32), (96, 32), (160, 32)):
+        differing = (plain_map(model, scene, size, margin) != whole).mean()
+        assert differing < 1e-4, f"{differing:.2%} of the pixels differ with windows of {size}"
+    without_margin = (plain_map(model, scene, 128, 0) != whole).mean()
+    assert without_margin > 1e-3, "the test would not see a seam"
+
+
+def test_map_carries_grid_nodata_and_quicklook(tmp_path, model):
+    rgb = planar(SCENE).copy()
+    rgb[:, 200:, :] = 0
+    scene = write_tif(tmp_path / "scene.tif", rgb, nodata=0)
+    run_infer(model, [scene], tmp_path / "run")
+    with rasterio.open(tmp_path / "run/maps/scene/classes.tif") as raster:
+        assert raster.crs == ROSS_SEA["crs"]
+        assert raster.transform == ROSS_SEA["transform"]
+        classes = raster.read(1)
+    assert (classes[200:] == 255).all()
+    assert set(np.unique(classes[:200])) <= {0, 1, 2}
+    assert (tmp_path / "run/maps/scene/quicklook.png").stat().st_size > 1000
+    done = json.loads((tmp_path / "run/maps/scene/done.json").read_text())
+    assert done["pixels"]["ignore"] == 130 * 290
+    first = (tmp_path / "run/maps/scene/done.json").stat().st_mtime_ns
+    run_infer(model, [scene], tmp_path / "run")
+    assert (tmp_path / "run/maps/scene/done.json").stat().st_mtime_ns == first
+
+
+def test_a_two_pixel_scene_has_a_map(tmp_path, model):
+    scene = write_tif(tmp_path / "two.tif", planar(SCENE[:2, :2]))
+    assert plain_map(model, scene, 64, 16).shape == (2, 2)
+
+
+@pytest.mark.parametrize(("window", "margin"), [(130, 32), (128, 30), (64, 32)])
+def test_windows_that_cannot_work_are_refused(tmp_path, model, window, margin):
+    scene = write_tif(tmp_path / "scene.tif", planar(SCENE))
+    with pytest.raises(PolynyaError, match=r"multiple|leave nothing"):
+        run_infer(model, [scene], tmp_path / "run", window=window, margin=margin)
+
+
+@pytest.mark.parametrize(("size", "margin"), [(64, 16), (96, 0), (500, 100)])
+def test_cores_cover_every_pixel_once(size, margin):
+    seen = np.zeros((137, 211), int)
+    for core in cores(height=137, width=211, size=size, margin=margin):
+        seen[core.slices] += 1
+    assert (seen == 1).all()

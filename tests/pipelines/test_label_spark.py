@@ -1,0 +1,255 @@
+"""The Spark job against the whole-scene oracle: exact for any block size, core count and retry."""
+
+import json
+import os
+import pickle
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import oracle
+import pyarrow.parquet as pq
+import pytest
+import rasterio
+from conftest import DATA, patchwork, planar
+from pictures import ROSS_SEA, picture_with_alpha, read_labels, write_png, write_tif
+
+import pipelines.label as label_job
+from labeling.classes import PALETTES
+from labeling.profile import load_profile
+from labeling.scene import open_scene
+from labeling.simulate import SceneSpec, truth_path, write_scene
+from pipelines.catalog import CatalogRow
+from pipelines.config import LabelConfig
+from pipelines.label_worker import LabelJob, map_task, reduce_scene
+from pipelines.session import lazy_session, records
+
+SCENE = patchwork(620, 700, seed=1)
+EXPECTED = oracle.label_filtered(SCENE)
+TILED = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "lzw"}
+
+
+def label(scenes, out, *, master="local[2]", **options):
+    options = {"outputs": ["labels"], "spark": {"master": master}} | options
+    return label_job.run(LabelConfig(scenes=[str(scene) for scene in scenes], out=out, **options))
+
+
+@pytest.mark.parametrize("master", ["local[1]", "local[2]"])
+@pytest.mark.parametrize("block_size", [128, 300, 512, 100_000])
+def test_labels_equal_the_oracle(tmp_path, block_size, master):
+    scenes = [
+        write_tif(
+            tmp_path / "tiled.tif", planar(SCENE), tiled=True, blockxsize=256, blockysize=256, compress="lzw"
+        ),
+        write_tif(tmp_path / "strips.tif", planar(SCENE)),
+        write_png(tmp_path / "picture.png", SCENE),
+    ]
+    outcome = label(scenes, tmp_path / "run", block_size=block_size, master=master)
+    assert outcome == (3, ())
+    for scene in scenes:
+        np.testing.assert_array_equal(read_labels(tmp_path / "run", scene.stem), EXPECTED)
+
+
+@pytest.mark.parametrize("profile", ["iqrah-2024", "iqrah-2024-raw", "polynya"])
+def test_simulated_scene_equals_the_oracle(tmp_path, profile):
+    spec = SceneSpec(scene_id="sim", height=500, width=430, seed=3, cloud=0.6)
+    scene = write_scene(tmp_path, spec)
+    with rasterio.open(scene) as raster:
+        rgb = np.ascontiguousarray(raster.read().transpose(1, 2, 0))
+    assert label([scene], tmp_path / "run", block_size=128, profile=profile).failures == ()
+    expected = oracle.label(rgb) if profile.endswith("raw") else oracle.label_filtered(rgb)
+    np.testing.assert_array_equal(read_labels(tmp_path / "run", "sim"), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sceneA_rgb", "sceneC_cloudy_rgb"])
+@pytest.mark.parametrize("block_size", [128, 300, 512, 100_000])
+@pytest.mark.parametrize("master", ["local[1]", "local[2]"])
+def test_real_picture_equals_the_oracle(tmp_path, real_pictures, name, block_size, master):
+    picture, rgb = real_pictures[name]
+    outcome = label([picture], tmp_path / "run", block_size=block_size, master=master, profile="iqrah-2024")
+    assert outcome.failures == ()
+    np.testing.assert_array_equal(read_labels(tmp_path / "run", name), oracle.label_filtered(rgb))
+
+
+@pytest.fixture(scope="module")
+def real_pictures():
+    from conftest import real_picture
+
+    names = ["sceneA_rgb", "sceneC_cloudy_rgb"]
+    return {name: (DATA / "ross-sea" / f"{name}.png", real_picture(f"{name}.png")) for name in names}
+
+
+def test_real_nodata_wedge_is_ignored_not_water(tmp_path, real_pictures):
+    picture, rgb = real_pictures["sceneA_rgb"]
+    label([picture], tmp_path / "run")
+    labels = read_labels(tmp_path / "run", "sceneA_rgb")
+    black = (rgb == 0).all(axis=2)
+    assert (labels == 255).mean() == pytest.approx(0.084, abs=0.002)
+    assert black[labels == 255].all()
+    assert (labels[900:, 1000:] == 255).all()
+
+
+def test_labels_carry_the_scenes_grid_colours_and_overviews(tmp_path):
+    scene = write_tif(tmp_path / "grid.tif", planar(SCENE))
+    label([scene], tmp_path / "run")
+    with rasterio.open(tmp_path / "run/labels/grid/labels.tif") as labels:
+        assert labels.crs == ROSS_SEA["crs"]
+        assert labels.transform == ROSS_SEA["transform"]
+        assert (labels.height, labels.width, labels.nodata) == (620, 700, 255)
+        assert labels.dtypes == ("uint8",)
+        assert labels.block_shapes == [(256, 256)]
+        assert labels.overviews(1) == [2, 4]
+        assert labels.colormap(1)[2][:3] == PALETTES["polynya"][2]
+    done = json.loads((tmp_path / "run/labels/grid/done.json").read_text())
+    assert done["pixel_area_m2"] == 100
+    assert done["pixels"]["thick_ice"] == (EXPECTED == 2).sum()
+
+
+def test_alpha_and_declared_nodata_are_ignored(tmp_path):
+    rgb = planar(SCENE[:90, :80]).copy()
+    rgb[:, 50:, :] = 7
+    scenes = [picture_with_alpha(tmp_path / "alpha.tif"), write_tif(tmp_path / "seven.tif", rgb, nodata=7)]
+    assert label(scenes, tmp_path / "run", block_size=32).failures == ()
+    alpha = read_labels(tmp_path / "run", "alpha")
+    assert (alpha[:, :32] == 255).all()
+    assert not (alpha[:, 32:] == 255).any()
+    seven = read_labels(tmp_path / "run", "seven")
+    assert (seven[50:] == 255).all()
+    assert not (seven[:50] == 255).any()
+
+
+def test_nodata_crossing_blocks_equals_one_block(tmp_path):
+    rgb = SCENE[:400, :400].copy()
+    rows, columns = np.mgrid[:400, :400]
+    rgb[rows + columns > 600] = 0
+    scene = write_png(tmp_path / "wedge.png", rgb)
+    label([scene], tmp_path / "small", block_size=64)
+    label([scene], tmp_path / "large", block_size=5000)
+    small, large = (read_labels(tmp_path / run, "wedge") for run in ("small", "large"))
+    np.testing.assert_array_equal(small, large)
+    assert (small[rows + columns > 600] == 255).all()
+
+
+def test_a_killed_worker_and_its_retry_change_nothing(tmp_path, monkeypatch):
+    scene = write_tif(tmp_path / "scene.tif", planar(SCENE))
+    marker = tmp_path / "killed"
+
+    def kill_once(frames, job):
+        from pipelines.label_worker import map_blocks
+
+        results = list(map_blocks(frames, job))
+        if not marker.exists():
+            marker.touch()
+            os._exit(1)
+        yield from results
+
+    monkeypatch.setattr(label_job, "map_blocks", kill_once)
+    outcome = label([scene], tmp_path / "run", block_size=128, master="local[2,4]")
+    assert marker.exists()
+    assert outcome.failures == ()
+    np.testing.assert_array_equal(read_labels(tmp_path / "run", "scene"), EXPECTED)
+
+
+def test_map_and_reduce_may_run_twice(tmp_path):
+    scene = write_tif(tmp_path / "scene.tif", planar(SCENE))
+    job = LabelJob(load_profile("polynya"), tmp_path / "labels", tmp_path / "scratch", 300, True, "polynya")
+    job = pickle.loads(pickle.dumps(job))  # as it crosses to a worker
+    with open_scene(str(scene)) as opened:
+        row = CatalogRow("scene", opened.info)
+    import pandas as pd
+
+    tasks = label_job.plan_work([row], job)
+    mapped = pd.DataFrame([map_task(task, job) for task in tasks for _ in range(2)][::2])
+    for _ in range(2):
+        assert reduce_scene(mapped, job)["error"].tolist() == [None]
+    with rasterio.open(tmp_path / "labels/scene/labels.tif") as raster:
+        np.testing.assert_array_equal(raster.read(1), EXPECTED)
+    assert not (tmp_path / "scratch/scene").exists()
+
+
+class TestRerun:
+    def test_only_what_is_missing_or_changed_is_done(self, tmp_path):
+        run = tmp_path / "run"
+        scenes = [
+            write_png(tmp_path / f"{name}.png", patchwork(90, 90, seed=i)) for i, name in enumerate("abc")
+        ]
+        label(scenes, run)
+        before = self.marks(run)
+        label(scenes, run)
+        assert self.marks(run) == before
+        write_png(scenes[0], patchwork(90, 91, seed=8))
+        (run / "labels/b/labels.tif").unlink()
+        label(scenes, run)
+        after = self.marks(run)
+        assert after["a"] != before["a"]
+        assert after["b"] != before["b"]
+        assert after["c"] == before["c"]
+        assert read_labels(run, "a").shape == (90, 91)
+
+    def test_another_profile_redoes_and_a_wanted_quicklook_is_added(self, tmp_path):
+        scene, run = write_png(tmp_path / "a.png", patchwork(90, 90)), tmp_path / "run"
+        label([scene], run)
+        first = self.marks(run)["a"]
+        label([scene], run, outputs=["labels", "quicklook"])
+        second = self.marks(run)["a"]
+        assert second != first
+        assert (run / "labels/a/quicklook.png").is_file()
+        label([scene], run, profile="iqrah-2024-raw", outputs=["labels", "quicklook"])
+        assert self.marks(run)["a"] != second
+
+    @staticmethod
+    def marks(run: Path):
+        return {mark.parent.name: mark.stat().st_mtime_ns for mark in run.glob("labels/*/done.json")}
+
+
+def test_nothing_to_do_starts_no_spark(tmp_path, monkeypatch):
+    scene, run = write_png(tmp_path / "a.png", patchwork(90, 90)), tmp_path / "run"
+    label([scene], run)
+    monkeypatch.setattr("pipelines.session.spark_session", lambda *_: pytest.fail("a session was made"))
+    assert label([scene], run) == (1, ())
+
+
+def test_nothing_is_left_behind(tmp_path):
+    scene, run = write_png(tmp_path / "a.png", patchwork(90, 90)), tmp_path / "run"
+    label([scene], run)
+    assert not list(run.rglob("*.part*"))
+    assert not list((run / ".scratch").iterdir())
+
+
+def test_truth_beside_a_scene_is_not_a_scene(tmp_path):
+    scene = write_scene(tmp_path / "scenes", SceneSpec(scene_id="sim", height=64, width=64, seed=1))
+    assert truth_path(scene).is_file()
+    label([tmp_path / "scenes"], tmp_path / "run")
+    assert pq.read_table(tmp_path / "run/catalog.parquet")["scene_id"].to_pylist() == ["sim"]
+
+
+def test_rows_carry_no_pixels(tmp_path):
+    scene = write_tif(tmp_path / "scene.tif", planar(SCENE))
+    job = LabelJob(load_profile("polynya"), tmp_path / "labels", tmp_path / "scratch", 128, True, "polynya")
+    with open_scene(str(scene)) as opened:
+        tasks = label_job.plan_work([CatalogRow("scene", opened.info)], job)
+    mapped = map_task(tasks[0], job)
+    assert len(pickle.dumps(tasks[0])) < 4_000
+    assert len(pickle.dumps(mapped)) < 8_000
+
+
+def test_none_and_lists_survive_the_way_to_a_worker():
+    from pyspark.sql import types as T
+
+    schema = T.StructType(
+        [T.StructField("name", T.StringType()), T.StructField("counts", T.ArrayType(T.LongType()))]
+    )
+
+    def check(frames, _unused):
+        for frame in frames:
+            for row in records(frame):
+                assert row["name"] is None
+                assert list(row["counts"]) == [1, 2]
+            yield frame
+
+    from pipelines.config import SparkSettings
+
+    with lazy_session("test", SparkSettings(master="local[1]")) as spark:
+        rows = spark().createDataFrame([{"name": None, "counts": [1, 2]}], schema)
+        assert rows.mapInPandas(partial(check, _unused=None), schema).count() == 1
