@@ -145,7 +145,7 @@ class PictureScene:
         block_height, block_width = data.block_shapes[0]
         return SceneInfo(
             uri=str(self._path),
-            group=str(self._path),
+            group=self._path.stem,
             rendering=RGB8,
             height=data.height,
             width=data.width,

@@ -151,10 +151,11 @@ _VARIETY: Final[tuple[dict[str, Any], ...]] = (
 
 def truth_path(scene: Path) -> Path:
     """Return where the true classes of a simulated scene lie."""
-    return _sidecar(scene, ".truth")
+    return sidecar_path(scene, ".truth")
 
 
-def _sidecar(scene: Path, kind: str) -> Path:
+def sidecar_path(scene: Path, kind: str) -> Path:
+    """Return where a scene's companion of a kind (one of SIDECARS) lies."""
     return scene.with_name(f"{scene.stem}{kind}{scene.suffix}")
 
 
@@ -173,8 +174,8 @@ def write_scene(folder: Path, spec: SceneSpec) -> Path:
     )  # fmt: skip
     common = {"crs": crs, "transform": transform}
     # GDAL's predictor for floats: neighbours are alike, which keeps the files small.
-    _write(_sidecar(path, ".cloud"), scene.cloud[None], **common, predictor=3)
-    _write(_sidecar(path, ".shadow"), scene.shadow[None], **common, predictor=3)
+    _write(sidecar_path(path, ".cloud"), scene.cloud[None], **common, predictor=3)
+    _write(sidecar_path(path, ".shadow"), scene.shadow[None], **common, predictor=3)
     _write(path, scene.rgb, **common, nodata=NODATA, photometric="rgb")
     return path
 

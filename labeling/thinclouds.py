@@ -36,10 +36,11 @@ def difference(
     shadow. Values closer than `settings.halo` to an edge that is not the scene's own border must be trimmed.
     """
     grey = cv2.cvtColor(cv2.merge(list(rgb)), cv2.COLOR_RGB2GRAY)
-    water = cv2.compare(brightness(rgb), thresholds.water_max, cv2.CMP_LE)  # 255 where true: white already
-    grey = cv2.max(grey, water)
+    _, white_water = cv2.threshold(brightness(rgb), thresholds.water_max, WHITE, cv2.THRESH_BINARY_INV)
+    grey = cv2.max(grey, white_water)
     kernel = np.ones((settings.dilate, settings.dilate), np.uint8)
-    background = median_background(cv2.dilate(grey, kernel), settings.median // 2)
+    dilated = np.asarray(cv2.dilate(grey, kernel), np.uint8)
+    background = median_background(dilated, settings.median // 2)
     return np.asarray(cv2.bitwise_not(cv2.absdiff(grey, background)), np.uint8)
 
 

@@ -46,8 +46,8 @@ def write_chips(folder, *, train=8, val=4, test=0, size=32, seed=0, uneven=False
         counts[split], scenes[split] = count, names
         pixels[split] = tuple(np.bincount(labels[labels != IGNORE], minlength=3).tolist())
     card = ChipCard(
-        profile="polynya", profile_version=1, rendering="rgb8", size=size, channels=3, split_by="scene", gap=0,
-        counts=counts, class_pixels=pixels, scenes=scenes, digest=digest.hexdigest(),
+        profile="polynya", profile_version=1, rendering="rgb8", size=size, channels=3,
+        split_by="scene", gap=0, counts=counts, class_pixels=pixels, scenes=scenes, digest=digest.hexdigest(),
     )  # fmt: skip
     write_json(folder / "chips.json", card.model_dump(mode="json"))
     return folder
@@ -58,10 +58,11 @@ def _write_file(file, scene_id, chips):
     with pq.ParquetWriter(file, CHIP_SCHEMA) as writer:
         for row, (image, label) in enumerate(chips):
             labelled = label[label != IGNORE]
+            fractions = [float((labelled == code).sum() / max(labelled.size, 1)) for code in range(3)]
             record = {
                 "scene_id": scene_id, "group": scene_id, "row": row * len(label), "column": 0,
                 "crs": None, "transform": None, "image": image.tobytes(), "label": label.tobytes(),
-                "class_fractions": [float((labelled == code).mean()) if labelled.size else 0.0 for code in range(3)],
-                "ignore_fraction": float((label == IGNORE).mean()), "cloud_fraction": None,
+                "class_fractions": fractions, "cloud_fraction": None,
+                "ignore_fraction": float((label == IGNORE).mean()),
             }  # fmt: skip
             writer.write_table(pa.Table.from_pylist([record], CHIP_SCHEMA), row_group_size=1)

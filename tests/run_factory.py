@@ -68,9 +68,7 @@ class RunFactory:
     def _finish(self, folder, name, classes, inputs):
         write_classes(folder / name, classes)
         counts = np.bincount(classes.ravel(), minlength=256).tolist()
-        pixels = dict(zip(("water", "thin_ice", "thick_ice"), counts, strict=False)) | {
-            "ignore": counts[IGNORE]
-        }
+        pixels = {"water": counts[0], "thin_ice": counts[1], "thick_ice": counts[2], "ignore": counts[IGNORE]}
         write_done(folder, inputs, [name], scene_id=folder.name, pixels=pixels, pixel_area_m2=PIXEL_AREA)
 
     def write(self, **card):

@@ -1,0 +1,30 @@
+# make setup   everything into .venv          make demo    the whole way once, on scenes it makes
+# make test    all tests                      make check   linters, types and the fast tests
+.PHONY: setup demo test check bench clean
+
+PY := .venv/bin/python
+OUT ?= demo
+SIZE ?=
+SCENES ?=
+
+setup:
+	@docker/setup.sh
+
+# make demo SCENES="a.png b.tif" takes your pictures; SIZE=-small is a quick one; OUT= chooses the folder.
+demo: setup
+	@$(PY) -m jobs.demo --out $(OUT) --config jobs/conf/demo$(SIZE).yaml $(if $(SCENES),--scenes $(SCENES))
+
+test: setup
+	@$(PY) -m pytest
+
+check: setup
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@$(PY) -m pytest -q -m "not parallel and not cluster and not slow"
+
+bench: setup
+	@$(PY) -m benchmarks.kernels
+
+clean:
+	rm -rf .venv demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

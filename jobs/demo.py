@@ -1,0 +1,129 @@
+"""The whole way once: make scenes (or take yours), label, train on two processes, map, evaluate, report.
+
+    python -m jobs.demo --out demo
+    python -m jobs.demo --out demo --scenes my/scene.png
+
+Each step is the command a user would type; it is printed before it runs. Exit code: that of the first step
+that failed, 0 when all went well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pydantic import Field
+from rich.console import Console
+from rich.progress import track
+
+from labeling.errors import ConfigError, SceneError
+from labeling.layout import Run
+from labeling.scene import open_scene
+from labeling.settings import Settings, load_settings
+from labeling.simulate import variety, write_scene
+from pipelines.catalog import expand
+from pipelines.outcome import ExitCode
+
+CONF = Path(__file__).with_name("conf")
+_CONSOLE = Console(stderr=True, highlight=False)
+
+
+class DemoConfig(Settings):
+    """`jobs.demo`: what it makes and how long it trains."""
+
+    out: Path = Field(description="run folder")
+    scenes: list[str] = Field([], description="your pictures; empty: simulated ones")
+    count: int = Field(6, ge=1, description="simulated scenes")
+    side: int = Field(1024, ge=64, description="side of a simulated scene, pixels")
+    seed: int = 7
+    chip_size: int = Field(256, ge=32, description="pixels; halved while the scenes give too few chips")
+    least_chips: int = Field(48, ge=1, description="chips wanted before chip_size is halved")
+    processes: int = Field(2, ge=1, description="Horovod ranks")
+    train: str = Field("train-demo.yaml", description="training configuration, a file of jobs/conf")
+
+
+def commands(config: DemoConfig, scenes: list[str], chip_size: int) -> list[list[str]]:
+    """Return the commands of the demonstration, in order, as argument lists."""
+    run = Run(config.out)
+    tools = Path(os.path.relpath(sys.executable)).parent  # as short as a user would type it
+    python, out = str(tools / "python"), str(run.root)
+    horovod = [str(tools / "horovodrun"), "-np", str(config.processes), "--cycle-time-ms", "5"]
+    train = [python, "-m", "jobs.train", "--chips", str(run.chips), "--out", str(run.model)]
+    conf = os.path.relpath(CONF / config.train)
+    return [
+        [python, "-m", "jobs.label", "--scenes", *scenes, "--out", out, "--chip-size", str(chip_size)],
+        [*horovod, *train, "--config", conf, "--overwrite"],
+        [python, "-m", "jobs.infer", "--model", str(run.model), "--scenes", *scenes, "--out", out],
+        [python, "-m", "jobs.evaluate", "--run", out],
+    ]
+
+
+def make_scenes(config: DemoConfig) -> list[str]:
+    """Write the simulated scenes that are not there yet and return their folder, as a list of one."""
+    folder = config.out / "scenes"
+    for spec in track(
+        variety(config.count, height=config.side, width=config.side, seed=config.seed),
+        "making scenes",
+        console=_CONSOLE,
+    ):
+        if not (folder / f"{spec.scene_id}.tif").exists():
+            write_scene(folder, spec)
+    return [str(folder)]
+
+
+def choose_chip_size(config: DemoConfig, scenes: list[str]) -> int:
+    """Return the chip size, halved (at most twice) while the scenes would give too few chips."""
+    shapes = []
+    for uri in expand(scenes):
+        try:
+            with open_scene(uri) as scene:
+                shapes.append((scene.info.height, scene.info.width))
+        except SceneError:
+            continue  # the labelling step reports it
+    size = config.chip_size
+    for _ in range(2):
+        if sum((height // size) * (width // size) for height, width in shapes) < config.least_chips:
+            size //= 2
+    return size
+
+
+def run(config: DemoConfig) -> int:
+    """Run every step; return the exit code of the first one that fails."""
+    started = time.monotonic()
+    scenes = config.scenes or make_scenes(config)
+    for command in commands(config, scenes, choose_chip_size(config, scenes)):
+        _CONSOLE.print(f"\n[bold]$ {shlex.join(command)}[/bold]", soft_wrap=True)
+        # horovodrun imports TensorFlow before ours can quieten it.
+        quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
+        code = subprocess.run(command, check=False, env=quiet).returncode
+        if code not in (ExitCode.DONE, ExitCode.SOME_FAILED):
+            return code
+    _CONSOLE.print(
+        f"\nDone in {time.monotonic() - started:.0f} s. Open [bold]{Run(config.out.absolute()).report}[/bold]"
+    )
+    return ExitCode.DONE
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demonstration for these command-line arguments."""
+    options = argparse.ArgumentParser(
+        prog="jobs.demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--out", default="demo", metavar="RUN", help="run folder (default: demo)")
+    options.add_argument("--scenes", nargs="+", metavar="PATH", help="your pictures (default: simulated)")
+    options.add_argument("--config", type=Path, default=CONF / "demo.yaml", metavar="FILE")
+    given = vars(options.parse_args(arguments))
+    try:
+        return run(load_settings(DemoConfig, given.pop("config"), given))
+    except ConfigError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return ExitCode.USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""Evaluate a run's maps on its test chips, and write the report.
+
+    python -m jobs.evaluate --run RUN
+
+Exit code: 0 all done, 3 some scenes failed (see RUN/failures.jsonl), 2 usage or configuration, 1 other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from jobs.command import main_of, overrides
+from labeling.layout import Run
+from labeling.settings import load_settings
+from pipelines.evaluate import EvaluateConfig, run
+from pipelines.outcome import Outcome
+from pipelines.report import write_report
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser; an option left out is the configuration's."""
+    options = argparse.ArgumentParser(
+        prog="jobs.evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--run", metavar="RUN", help="run folder with chips and maps")
+    options.add_argument("--palette", choices=["polynya", "iqrah-2024"])
+    options.add_argument("--pictures", type=int, metavar="N", help="scenes shown as pictures, at most")
+    options.add_argument("--config", type=Path, metavar="FILE", help="YAML file; flags override it")
+    return options
+
+
+def main(arguments: list[str] | None = None) -> Outcome:
+    """Run the job for these command-line arguments."""
+    given = parser().parse_args(arguments)
+    config = load_settings(EvaluateConfig, given.config, overrides(given))
+    folder = Run(config.run.absolute())
+    try:
+        return run(config)
+    finally:
+        # A run without maps has nothing to evaluate, but labels and failures to show.
+        if folder.catalog.is_file():
+            write_report(folder, config.palette, config.pictures)
+            print(f"report: {folder.report}")
+
+
+if __name__ == "__main__":
+    sys.exit(main_of(main, "evaluate"))

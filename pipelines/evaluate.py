@@ -1,0 +1,172 @@
+"""Evaluation: maps against automatic labels and, where it is known, against the truth.
+
+chips/split=test footprints -> windows of maps, labels, truth and scene -> counts -> evaluation.json
+
+Only the footprints of test chips are read, one at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from labeling.chip import ChipCard, read_card, split_files
+from labeling.errors import ConfigError
+from labeling.grid import Block
+from labeling.layout import Run, read_done
+from labeling.raster import write_json
+from labeling.settings import Settings
+from pipelines.catalog import CatalogRow, Failure, read_catalog
+from pipelines.evaluate_scene import count_scene
+from pipelines.evaluation import Evaluation, SceneResult, Tally, accuracy_of, add_up, agreement_of
+from pipelines.outcome import Outcome, close_job
+from pipelines.scene_parts import describe
+from training.card import CARD_FILE, MODEL_FILE
+
+OTHER_CHIPS: Final = (
+    "The model was trained on other chips than those of this run. It may have seen these test footprints, "
+    "and the figures are then too good. Train on this run's chips to know."
+)
+OTHER_MODEL: Final = (
+    "Maps of test scenes were made by another model than the one whose card is shown. Run jobs.infer again "
+    "with this model."
+)
+
+
+class EvaluateConfig(Settings):
+    """`jobs.evaluate`: a run folder with chips and maps in, figures and the report out."""
+
+    run: Path = Field(description="run folder")
+    palette: Literal["polynya", "iqrah-2024"] = "polynya"
+    pictures: int = Field(24, ge=0, description="scenes that the report shows as pictures, at most")
+
+
+def run(config: EvaluateConfig) -> Outcome:
+    """Write `evaluation.json` for a run folder; test scenes that cannot be compared are failures."""
+    started = time.time()
+    run = Run(config.run.absolute())
+    rows = read_catalog(run)
+    # Figures of an earlier state must not stand beside new maps if this fails half way.
+    run.evaluation.unlink(missing_ok=True)
+    evaluation, failures = evaluate(run)
+    write_json(run.evaluation, evaluation.model_dump(mode="json"))
+    tested = _tested(rows, evaluation)
+    return close_job(run, "evaluate", started, config, tested, failures)
+
+
+def evaluate(run: Run) -> tuple[Evaluation, list[Failure]]:
+    """Compare what can be compared on the test split; raises ConfigError without chips or any map."""
+    card = read_card(run.chips)
+    footprints = read_footprints(run.chips, card.size)
+    if footprints and not any((run.root / "maps").glob("*/done.json")):
+        raise ConfigError(
+            f"no finished maps in {run.root / 'maps'}: there is nothing to evaluate. Make them first: "
+            f"python -m jobs.infer --model {run.model} --scenes … --out {run.root}"
+        )
+    tallies, failures = {}, []
+    for scene_id, blocks in footprints.items():
+        try:
+            tallies[scene_id] = add_up(count_scene(run, scene_id, blocks))
+        except Exception as problem:  # whatever is wrong with one scene must not stop the others
+            failures.append(Failure(scene_id, "evaluate", describe(problem)))
+    evaluation = summarize(
+        card,
+        sorted(footprints),
+        tallies,
+        model_chips_digest=read_model(run).get("chips_digest"),
+        notes=map_notes(run, list(tallies)),
+    )
+    return evaluation, failures
+
+
+def read_footprints(chips: Path, size: int) -> dict[str, list[Block]]:
+    """Return the ground of the test chips by scene; empty when the test split is."""
+    found: dict[str, list[Block]] = {}
+    for file in split_files(chips, "test"):
+        for chip in pq.read_table(file, columns=["scene_id", "row", "column"]).to_pylist():
+            found.setdefault(chip["scene_id"], []).append(Block(chip["row"], chip["column"], size, size))
+    return found
+
+
+def summarize(
+    card: ChipCard,
+    test_scenes: list[str],
+    tallies: dict[str, Tally],
+    *,
+    model_chips_digest: str | None,
+    notes: list[str],
+) -> Evaluation:
+    """Turn counts by scene into the evaluation."""
+    total = add_up(tallies.values())
+    notes = [card.note, *notes] if card.note else notes
+    if model_chips_digest not in (None, card.digest):
+        notes = [*notes, OTHER_CHIPS]
+    reason = ""
+    if not test_scenes:
+        reason = "The test split holds no chips, so nothing was compared. Label more or larger scenes."
+    elif not tallies:
+        reason = "No test scene could be compared; the failures say why."
+    return Evaluation(
+        chips_digest=card.digest,
+        model_chips_digest=model_chips_digest,
+        split_by=card.split_by,
+        chip_size=card.size,
+        test_scenes=test_scenes,
+        footprints=total.footprints,
+        reason=reason,
+        notes=notes,
+        agreement_with_automatic_labels=agreement_of(total) if tallies else None,
+        accuracy_against_truth=accuracy_of(total),
+        scenes=[_scene_result(scene_id, tally) for scene_id, tally in tallies.items()],
+    )
+
+
+def _scene_result(scene_id: str, tally: Tally) -> SceneResult:
+    return SceneResult(
+        scene_id=scene_id,
+        footprints=tally.footprints,
+        agreement_with_automatic_labels=agreement_of(tally),
+        accuracy_against_truth=accuracy_of(tally),
+    )
+
+
+def _tested(rows: list[CatalogRow], evaluation: Evaluation) -> list[CatalogRow]:
+    return [row for row in rows if row.scene_id in evaluation.test_scenes]
+
+
+# --- where the maps come from ---
+
+
+def model_folder(run: Run) -> Path:
+    """Return the folder of the model that made the maps: jobs.infer's record says which, else the run's."""
+    try:
+        folder = Path(json.loads(run.job("infer").read_text(encoding="utf-8"))["config"]["model"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return run.model
+    return folder if folder.is_dir() else run.model
+
+
+def read_model(run: Run) -> dict[str, Any]:
+    """Return the content of the model's card; empty where it is not at hand or cannot be read."""
+    try:
+        card = json.loads((model_folder(run) / CARD_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return card if isinstance(card, dict) else {}
+
+
+def map_notes(run: Run, scene_ids: list[str]) -> list[str]:
+    """Return a note when maps and the model at hand do not belong together, by the model's sha256."""
+    marks = [read_done(run.maps(scene_id)) for scene_id in scene_ids]
+    digests = {mark["inputs"].get("model") for mark in marks if mark is not None} - {None}
+    file = model_folder(run) / MODEL_FILE
+    if file.is_file():
+        with file.open("rb") as stream:
+            digests.add(file_digest(stream, "sha256").hexdigest())
+    return [OTHER_MODEL] if len(digests) > 1 else []

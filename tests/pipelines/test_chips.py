@@ -1,0 +1,135 @@
+"""Chips: what is in them is what lies in the scene and its labels, and splits share no ground."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import rasterio
+from conftest import patchwork, planar
+from pictures import ROSS_SEA, read_labels, write_tif
+
+import pipelines.label as label_job
+from labeling.chip import SPLITS, read_card, split_files
+from labeling.errors import ConfigError
+from pipelines.config import LabelConfig
+
+
+def make_run(folder: Path, shapes, *, size=64, **options):
+    for name, (height, width) in shapes.items():
+        write_tif(folder / f"scenes/{name}.tif", planar(patchwork(height, width, seed=ord(name[0]))))
+    config = LabelConfig(
+        scenes=[str(folder / "scenes")], out=folder / "run", outputs=["labels", "chips"],
+        chips={"size": size, **options}, spark={"master": "local[2]"},
+    )  # fmt: skip
+    assert label_job.run(config).failures == ()
+    return folder / "run"
+
+
+def read_chips(run: Path, split):
+    return [row for file in split_files(run / "chips", split) for row in pq.read_table(file).to_pylist()]
+
+
+@pytest.fixture(scope="module")
+def four_scenes(tmp_path_factory):
+    shapes = {"a": (200, 260), "b": (130, 128), "c": (256, 256), "d": (70, 64)}
+    return make_run(tmp_path_factory.mktemp("chips"), shapes)
+
+
+def test_scenes_never_share_a_split(four_scenes):
+    card = read_card(four_scenes / "chips")
+    assert card.split_by == "scene"
+    owners = [{row["scene_id"] for row in read_chips(four_scenes, split)} for split in SPLITS]
+    assert set.union(*owners) == {"a", "b", "c", "d"}
+    assert sum(map(len, owners)) == 4
+    assert [sorted(owner) for owner in owners] == [card.scenes[split] for split in SPLITS]
+
+
+def test_chips_hold_the_scenes_pixels_labels_and_place(four_scenes):
+    scenes = four_scenes.parent / "scenes"
+    count = 0
+    for split in SPLITS:
+        for chip in read_chips(four_scenes, split):
+            place = slice(chip["row"], chip["row"] + 64), slice(chip["column"], chip["column"] + 64)
+            with rasterio.open(scenes / f"{chip['scene_id']}.tif") as scene:
+                rgb = scene.read()[:, *place].transpose(1, 2, 0)
+                corner = scene.xy(chip["row"], chip["column"], offset="ul")
+            labels = read_labels(four_scenes, chip["scene_id"])[place]
+            np.testing.assert_array_equal(np.frombuffer(chip["image"], np.uint8).reshape(64, 64, 3), rgb)
+            np.testing.assert_array_equal(np.frombuffer(chip["label"], np.uint8).reshape(64, 64), labels)
+            assert (chip["transform"][2], chip["transform"][5]) == corner
+            assert chip["class_fractions"] == pytest.approx([(labels == c).mean() for c in range(3)])
+            assert ROSS_SEA["crs"].removeprefix("EPSG:") in chip["crs"]
+            count += 1
+    assert count == 12 + 4 + 16 + 1
+
+
+def test_card_counts_what_is_there(four_scenes):
+    card = read_card(four_scenes / "chips")
+    for split in SPLITS:
+        chips = read_chips(four_scenes, split)
+        assert card.counts[split] == len(chips)
+        labels = np.concatenate([np.frombuffer(chip["label"], np.uint8) for chip in chips])
+        assert list(card.class_pixels[split]) == np.bincount(labels, minlength=256)[:3].tolist()
+
+
+def test_one_chip_a_row_group(four_scenes):
+    for split in SPLITS:
+        for file in split_files(four_scenes / "chips", split):
+            metadata = pq.read_metadata(file)
+            assert metadata.num_row_groups == metadata.num_rows
+
+
+def test_digest_tells_the_same_chips_from_others(tmp_path, four_scenes):
+    shapes = {"a": (200, 260), "b": (130, 128), "c": (256, 256), "d": (70, 64)}
+    same = read_card(make_run(tmp_path / "same", shapes) / "chips")
+    other = read_card(make_run(tmp_path / "other", shapes | {"d": (70, 128)}) / "chips")
+    assert same.digest == read_card(four_scenes / "chips").digest
+    assert other.digest != same.digest
+
+
+def test_one_scene_is_split_by_blocks_with_a_gap(tmp_path):
+    run = make_run(tmp_path, {"a": (64 * 8, 64 * 8)})
+    card = read_card(run / "chips")
+    assert (card.split_by, card.gap) == ("block", 64)
+    assert "not how it does on a new one" in card.note
+    assert all(card.counts[split] > 0 for split in SPLITS)
+    places = {s: np.array([(c["row"], c["column"]) for c in read_chips(run, s)]) for s in SPLITS}
+    for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
+        apart = np.abs(places[one][:, None] - places[other][None]).max(axis=2)
+        assert apart.min() >= 128
+
+
+def test_chips_are_redone_only_when_something_changed(tmp_path):
+    run = make_run(tmp_path, {"a": (130, 130)})
+    mark = run / "chips/done.json"
+    before = mark.stat().st_mtime_ns
+    make_run_again = LabelConfig(
+        scenes=[str(tmp_path / "scenes")], out=run, outputs=["chips"], chips={"size": 64},
+        spark={"master": "local[2]"},
+    )  # fmt: skip
+    label_job.run(make_run_again)
+    assert mark.stat().st_mtime_ns == before
+    label_job.run(
+        make_run_again.model_copy(update={"chips": make_run_again.chips.model_copy(update={"size": 32})})
+    )
+    assert read_card(run / "chips").size == 32
+    assert json.loads(mark.read_text())["inputs"]["settings"]["size"] == 32
+
+
+def test_mostly_ignored_chips_are_left_out(tmp_path):
+    rgb = planar(patchwork(128, 128))
+    rgb[:, :, 70:] = 0
+    write_tif(tmp_path / "scenes/a.tif", rgb, nodata=0)
+    config = LabelConfig(
+        scenes=[str(tmp_path / "scenes")], out=tmp_path / "run", outputs=["chips"],
+        chips={"size": 64, "max_ignore": 0.5}, spark={"master": "local[1]"},
+    )  # fmt: skip
+    label_job.run(config)
+    assert sum(read_card(tmp_path / "run/chips").counts.values()) == 2
+
+
+def test_folder_without_chips_says_how_to_make_some(tmp_path):
+    with pytest.raises(ConfigError, match=r"jobs\.label"):
+        read_card(tmp_path)
