@@ -78,7 +78,7 @@ PY
       || { tail -40 "$cache.part/build.log" >&2; die "Horovod did not build; the whole log is $cache.part/build.log"; }
     rm -rf "$cache" && mv "$cache.part" "$cache"
   fi
-  $VENV/bin/pip install -qq --no-deps --force-reinstall "$cache"/horovod-*.whl
+  $VENV/bin/pip install -qq -c docker/constraints.txt "$cache"/horovod-*.whl
 }
 
 main() {

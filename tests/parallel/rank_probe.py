@@ -1,0 +1,51 @@
+"""Trains as `training.fit.run` does and writes down what one rank saw. Run by the tests under horovodrun.
+
+python rank_probe.py CONFIG.json REPORTS
+"""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from training import distributed
+from training.chips import ChipStore
+from training.config import TrainConfig
+from training.fit import loop
+from training.prepare import begin, build
+
+
+class Recording(ChipStore):
+    """Chips that remember which of them were read."""
+
+    def __init__(self, chips, split):
+        super().__init__(chips, split)
+        self.seen = []
+
+    def __getitem__(self, index):
+        self.seen.append(index)
+        return super().__getitem__(index)
+
+
+def digest(model):
+    return hashlib.sha256(b"".join(np.asarray(v).tobytes() for v in model.weights)).hexdigest()
+
+
+def main(config_file, reports):
+    config = TrainConfig.model_validate_json(config_file.read_text())
+    world = distributed.start()
+    train, val = (Recording(config.chips, split) for split in ("train", "val"))
+    training = build(config, world, train, val)
+    digests = [digest(training.model)]
+    state = begin(training, resume=False, overwrite=False)
+    digests.append(digest(training.model))
+    state = loop(training, state)
+    digests.append(digest(training.model))
+    report = {"size": world.size, "digests": digests, "train": train.seen, "val": val.seen}
+    (reports / f"rank-{world.rank}.json").write_text(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from labeling.errors import ConfigError
+from training.checkpoints import KEPT, State, checkpoint_files, latest, read, restore, save
+from training.step import make_optimizer
+from training.unet import build_unet
+
+
+@pytest.fixture
+def made():
+    model = build_unet(channels=1, depth=1, width=2, dropout=(0.0,))
+    return model, make_optimizer("adam", 0.01, model)
+
+
+def state(epoch):
+    return State(
+        epoch=epoch, history=[{"epoch": epoch}], best_epoch=1, best_scores=None, network={"depth": 1}
+    )
+
+
+def values(variables):
+    return [np.array(variable) for variable in variables]
+
+
+def test_weights_optimiser_and_state_come_back_bit_for_bit(tmp_path, made):
+    model, optimizer = made
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        optimizer.apply([rng.normal(size=v.shape).astype(np.float32) for v in model.trainable_variables])
+    weights, moments = values(model.weights), values(optimizer.variables)
+    file = save(tmp_path, state(7), model, optimizer)
+    assert file.name == "epoch-0007.npz"
+
+    fresh = build_unet(channels=1, depth=1, width=2, dropout=(0.0,))
+    fresh_optimizer = make_optimizer("adam", 0.5, fresh)
+    found = latest(tmp_path)
+    restore(found, fresh, fresh_optimizer)
+    assert found.state == state(7)
+    for before, after in zip(
+        weights + moments, values(fresh.weights + fresh_optimizer.variables), strict=True
+    ):
+        np.testing.assert_array_equal(after, before)
+
+
+def test_only_the_newest_are_kept_and_nothing_half_written(tmp_path, made):
+    for epoch in range(1, 7):
+        save(tmp_path, state(epoch), *made)
+    assert [read(file).state.epoch for file in checkpoint_files(tmp_path)] == [4, 5, 6]
+    assert len(list((tmp_path / "checkpoints").iterdir())) == KEPT
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 0.95])
+def test_a_cut_off_checkpoint_is_passed_over_with_a_message(tmp_path, made, capsys, share):
+    for epoch in (1, 2):
+        file = save(tmp_path, state(epoch), *made)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(len(whole) * share)])
+    assert latest(tmp_path).state.epoch == 1
+    assert "epoch-0002.npz" in capsys.readouterr().err
+
+
+def test_a_flipped_byte_is_noticed(tmp_path, made):
+    save(tmp_path, state(1), *made)
+    file = save(tmp_path, state(2), *made)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    file.write_bytes(content)
+    assert latest(tmp_path).state.epoch == 1
+
+
+def test_no_readable_checkpoint_is_an_error_and_none_at_all_is_none(tmp_path, made):
+    assert latest(tmp_path) is None
+    save(tmp_path, state(1), *made).write_bytes(b"")
+    with pytest.raises(ConfigError, match="--overwrite"):
+        latest(tmp_path)

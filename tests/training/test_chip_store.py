@@ -1,0 +1,80 @@
+import json
+
+import numpy as np
+import pytest
+from chip_factory import write_chips
+
+from labeling.classes import IGNORE
+from labeling.errors import ConfigError
+from training.augment import augmented
+from training.chips import Chip, ChipStore
+from training.dataset import Turning, batches, make_batch
+
+
+def test_every_chip_comes_back_as_it_was_written(tmp_path):
+    store = ChipStore(write_chips(tmp_path, train=7, size=16), "train")
+    twin = ChipStore(write_chips(tmp_path / "one-file", train=7, size=16, per_file=100), "train")
+    assert len(store) == len(twin) == 7
+    for index in range(7):
+        assert store[index].image.shape == (16, 16, 3)
+        np.testing.assert_array_equal(store[index].image, twin[index].image)
+        np.testing.assert_array_equal(store[index].label, twin[index].label)
+    assert len({store[index].image.tobytes() for index in range(7)}) == 7
+
+
+def test_a_folder_without_chips_is_named_with_the_way_out(tmp_path):
+    with pytest.raises(ConfigError, match=r"python -m jobs\.label"):
+        ChipStore(tmp_path, "train")
+
+
+def test_files_that_do_not_fit_the_card_are_named(tmp_path):
+    write_chips(tmp_path, train=7, size=16)
+    (tmp_path / "split=train" / "train-scene-001.parquet").unlink()
+    with pytest.raises(ConfigError, match=r"holds 4 chips, chips.json says 7"):
+        ChipStore(tmp_path, "train")
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    write_chips(tmp_path, train=7, size=16)
+    (tmp_path / "split=train" / "train-scene-001.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(ConfigError, match="train-scene-001"):
+        ChipStore(tmp_path, "train")
+
+
+def test_chips_of_another_size_than_the_card_says_are_named(tmp_path):
+    card = json.loads((write_chips(tmp_path, size=16) / "chips.json").read_text())
+    (tmp_path / "chips.json").write_text(json.dumps(card | {"size": 32}))
+    with pytest.raises(ConfigError, match="not 32 x 32 pixels"):
+        ChipStore(tmp_path, "train")[0]
+
+
+def test_a_batch_is_chips_in_order_and_empty_ones_beyond_the_end(tmp_path):
+    store = ChipStore(write_chips(tmp_path, train=3, size=16), "train")
+    found = make_batch(store, np.array([2, 0, -1]), "rgb", "255", None)
+    np.testing.assert_array_equal(found.images[0], store[2].image.astype(np.float32) / 255)
+    np.testing.assert_array_equal(found.labels[1], store[0].label)
+    assert (found.labels[2] == IGNORE).all()
+
+
+def test_the_dataset_yields_the_plans_batches(tmp_path):
+    store = ChipStore(write_chips(tmp_path, train=5, size=16), "train")
+    plan = np.array([[4, 1], [0, -1]])
+    turning = Turning(seed=3, epoch=1)
+    found = list(batches(store, plan, channels="grey", scaling="255", turning=turning))
+    assert len(found) == 2
+    for (images, labels), indices in zip(found, plan, strict=True):
+        expected = make_batch(store, indices, "grey", "255", turning)
+        np.testing.assert_array_equal(images, expected.images)
+        np.testing.assert_array_equal(labels, expected.labels)
+
+
+def test_turning_moves_picture_and_label_together_into_all_eight_poses():
+    label = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    chip = Chip(image=np.repeat(label[..., None], 3, axis=-1), label=label)
+    poses = set()
+    for index in range(100):
+        turned = augmented(chip, seed=1, epoch=2, index=index)
+        np.testing.assert_array_equal(turned.image[..., 0], turned.label)
+        np.testing.assert_array_equal(turned.label, augmented(chip, seed=1, epoch=2, index=index).label)
+        poses.add(turned.label.tobytes())
+    assert len(poses) == 8

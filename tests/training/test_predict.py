@@ -1,0 +1,72 @@
+import pickle
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from model_factory import write_model
+
+from labeling.errors import ModelError
+from training.inputs import network_input
+from training.predict import Predictor
+
+RGB = np.random.default_rng(5).integers(0, 256, (5, 16, 24, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("predict") / "model", channels="grey", scaling="column-l2")
+
+
+def test_prediction_prepares_pictures_as_the_card_says(folder):
+    found = Predictor.load(folder).predict(RGB)
+    network = keras.saving.load_model(folder / "model.keras", compile=False)
+    expected = np.asarray(network(network_input(RGB, "grey", "column-l2")))
+    assert found.dtype == np.float32
+    assert found.shape == (5, 16, 24, 3)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_grouping_and_order_of_pictures_change_no_bit(folder):
+    predictor = Predictor.load(folder, batch=3)
+    together = predictor.predict(RGB)
+    for index in range(5):
+        np.testing.assert_array_equal(predictor.predict(RGB[index : index + 1])[0], together[index])
+    np.testing.assert_array_equal(predictor.predict(RGB[::-1])[::-1], together)
+    assert predictor.predict(RGB[:0]).shape == (0, 16, 24, 3)
+
+
+def test_a_predictor_crosses_to_a_worker_before_and_after_its_first_use(folder):
+    predictor = Predictor.load(folder, batch=2)
+    fresh = pickle.loads(pickle.dumps(predictor))
+    expected = predictor.predict(RGB)
+    used = pickle.loads(pickle.dumps(predictor))
+    assert len(pickle.dumps(predictor)) < 5000
+    np.testing.assert_array_equal(fresh.predict(RGB), expected)
+    np.testing.assert_array_equal(used.predict(RGB), expected)
+
+
+def test_loading_and_pickling_need_no_tensorflow(folder):
+    code = (
+        "import sys, pickle; from pathlib import Path; from training.predict import Predictor; "
+        "pickle.dumps(Predictor.load(Path(sys.argv[1]))); "
+        "print([name for name in ('tensorflow', 'keras', 'horovod') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_sizes_the_network_cannot_halve_are_refused(folder):
+    with pytest.raises(ModelError, match="multiples of 4 pixels, not 15 rows x 24 columns"):
+        Predictor.load(folder).predict(RGB[:, :15])
+    with pytest.raises(ValueError, match="batch"):
+        Predictor.load(folder, batch=0)
+
+
+def test_a_damaged_network_is_named(tmp_path):
+    folder = write_model(tmp_path / "model")
+    content = (folder / "model.keras").read_bytes()
+    (folder / "model.keras").write_bytes(content[:1000])
+    with pytest.raises(ModelError, match=r"cannot read .*model\.keras"):
+        Predictor.load(folder).predict(RGB)

@@ -1,0 +1,92 @@
+"""Reading single chips out of a chips folder, in any order, without holding the folder in memory."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from labeling.chip import ChipCard, Split, read_card, split_files
+from labeling.classes import IGNORE
+from labeling.errors import ConfigError
+
+OPEN_FILES = 64
+"""Parquet files kept open; the usual limit of a process is 1024 handles."""
+
+
+class Chip(NamedTuple):
+    """One training sample."""
+
+    image: NDArray[np.uint8]
+    """Picture (size, size, 3), R, G, B."""
+    label: NDArray[np.uint8]
+    """Class codes (size, size)."""
+
+
+class _Place(NamedTuple):
+    file: Path
+    row_group: int
+
+
+class ChipStore:
+    """The chips of one split, by index 0 .. len-1, in the fixed order of files and row groups.
+
+    Opening reads the files' metadata only; a chip's bytes are read when it is asked for.
+    """
+
+    def __init__(self, chips: Path, split: Split) -> None:
+        """Raise ConfigError when the folder is no chips folder, or its files do not fit its card."""
+        self.card: ChipCard = read_card(chips)
+        if self.card.channels != 3:
+            raise ConfigError(f"chips in {chips} have {self.card.channels} channels; training needs R, G, B")
+        self._open = lru_cache(OPEN_FILES)(pq.ParquetFile)
+        self._places = [place for file in split_files(chips, split) for place in _places(file)]
+        expected = self.card.counts.get(split, 0)
+        if len(self._places) != expected:
+            raise ConfigError(
+                f"{chips}/split={split} holds {len(self._places)} chips, chips.json says {expected}: "
+                "files are missing or left over. Make the chips again with python -m jobs.label."
+            )
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> Chip:
+        """Read one chip. The arrays are read-only views of its Parquet page."""
+        place = self._places[index]
+        table = self._open(place.file).read_row_group(place.row_group, columns=["image", "label"])
+        size = self.card.size
+        try:
+            return Chip(
+                image=_bytes(table, "image").reshape(size, size, 3),
+                label=_bytes(table, "label").reshape(size, size),
+            )
+        except ValueError:
+            raise ConfigError(
+                f"chip {place.row_group} of {place.file} is not {size} x {size} pixels as chips.json says. "
+                "Make the chips again with python -m jobs.label."
+            ) from None
+
+    def empty(self) -> Chip:
+        """Return a black chip without a labelled pixel; it adds nothing to a loss or a metric."""
+        size = self.card.size
+        return Chip(np.zeros((size, size, 3), np.uint8), np.full((size, size), IGNORE, np.uint8))
+
+
+def _places(file: Path) -> list[_Place]:
+    try:
+        metadata = pq.read_metadata(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ConfigError(f"cannot read chips from {file}: {error}. Make the chips again.") from None
+    if metadata.num_row_groups != metadata.num_rows:
+        raise ConfigError(f"{file} does not keep one chip a row group. Make the chips again.")
+    return [_Place(file, row_group) for row_group in range(metadata.num_row_groups)]
+
+
+def _bytes(table: pa.Table, column: str) -> NDArray[np.uint8]:
+    return np.frombuffer(table.column(column)[0].as_buffer(), np.uint8)

@@ -1,0 +1,72 @@
+"""Batches for one rank: chips read, turned, scaled and stacked in a thread while the network works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from training.augment import augmented
+from training.chips import Chip, ChipStore
+from training.inputs import CHANNEL_COUNT, Channels, Scaling, network_input
+from training.sharding import EMPTY, Indices
+
+AHEAD = 2
+"""Batches made ready before they are asked for."""
+
+
+class Batch(NamedTuple):
+    """What one rank works on in one step."""
+
+    images: NDArray[np.float32]
+    """Network input (B, size, size, C), 0..1."""
+    labels: NDArray[np.uint8]
+    """Class codes (B, size, size)."""
+
+
+class Turning(NamedTuple):
+    """Names the random poses of an epoch."""
+
+    seed: int
+    epoch: int
+
+
+def make_batch(
+    store: ChipStore, indices: Indices, channels: Channels, scaling: Scaling, turning: Turning | None
+) -> Batch:
+    """Read and stack the chips at `indices` (B,); EMPTY gives an empty one, `turning` None turns none."""
+    chips = [_chip(store, int(index), turning) for index in indices]
+    images = np.stack([chip.image for chip in chips])
+    return Batch(network_input(images, channels, scaling), np.stack([chip.label for chip in chips]))
+
+
+def batches(
+    store: ChipStore,
+    plan: Indices,
+    *,
+    channels: Channels,
+    scaling: Scaling,
+    turning: Turning | None = None,
+) -> tf.data.Dataset:
+    """Return the batches of `plan` (steps, B) as a dataset of Batch-shaped pairs, made ahead of time."""
+
+    def generate() -> Iterator[Batch]:
+        for indices in plan:
+            yield make_batch(store, indices, channels, scaling, turning)
+
+    size, count = store.card.size, plan.shape[1]
+    signature = (
+        tf.TensorSpec((count, size, size, CHANNEL_COUNT[channels]), tf.float32),
+        tf.TensorSpec((count, size, size), tf.uint8),
+    )
+    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(AHEAD)
+
+
+def _chip(store: ChipStore, index: int, turning: Turning | None) -> Chip:
+    if index == EMPTY:
+        return store.empty()
+    chip = store[index]
+    return chip if turning is None else augmented(chip, seed=turning.seed, epoch=turning.epoch, index=index)

@@ -1,0 +1,88 @@
+"""A trained model as a function from 8-bit pictures to class probabilities, for Spark workers and alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labeling.classes import CLASS_COUNT
+from labeling.errors import ModelError
+from training.card import MODEL_FILE, ModelCard, read_model_card
+from training.inputs import network_input
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass
+class Predictor:
+    """A model folder's network, read on first use; pickles as folder and card, so it crosses to workers."""
+
+    folder: Path
+    card: ModelCard
+    batch: int = 2
+    """Pictures the network is given at once."""
+    threads: int | None = None
+    """Threads TensorFlow may use in this process; None: all cores."""
+    _network: keras.Model | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def load(cls, folder: Path, *, batch: int = 2, threads: int | None = None) -> Self:
+        """Read and check the card of a model folder; raises ModelError when it is no finished model."""
+        if batch < 1:
+            raise ValueError(f"batch must be at least 1, not {batch}")
+        return cls(folder.absolute(), read_model_card(folder), batch, threads)
+
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return class probabilities (N, H, W, 3), float32 0..1, of pictures (N, H, W, 3), u8, R, G, B.
+
+        The network always runs `batch` pictures; a short last batch is filled up with black ones. So a
+        picture's result does not depend on how many others are asked for with it. Raises ValueError for
+        another type or shape, ModelError for a height or width the network cannot halve often enough.
+        """
+        values = network_input(images, self.card.channels, self.card.scaling)
+        count, height, width, _ = values.shape
+        self._check_size(height, width)
+        probabilities = np.empty((count, height, width, CLASS_COUNT), np.float32)
+        for start in range(0, count, self.batch):
+            part = values[start : start + self.batch]
+            full = np.zeros((self.batch, *values.shape[1:]), np.float32)
+            full[: len(part)] = part
+            probabilities[start : start + len(part)] = self._run(full)[: len(part)]
+        return probabilities
+
+    def _check_size(self, height: int, width: int) -> None:
+        multiple = self.card.multiple
+        if height % multiple or width % multiple or 0 in (height, width):
+            raise ModelError(
+                f"the model in {self.folder} takes pictures whose sides are multiples of {multiple} pixels, "
+                f"not {height} rows x {width} columns; choose a window size that is one"
+            )
+
+    def _run(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self._network is None:
+            self._network = _open_network(self.folder / MODEL_FILE, self.threads)
+        return np.asarray(self._network.predict_on_batch(values), np.float32)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_network": None}
+
+
+def _open_network(file: Path, threads: int | None) -> keras.Model:
+    # Imported here: the driver that plans the work needs the card only, and TensorFlow takes seconds to load.
+    import keras
+
+    from training.device import limit_threads
+
+    limit_threads(threads)
+    try:
+        network = keras.saving.load_model(file, compile=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"cannot read {file}: {error}. Copy the model folder again or train anew.") from None
+    # Compiling with XLA costs more than it gains over one pass of a map.
+    network.jit_compile = False
+    return network
