@@ -15,12 +15,14 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import Field
 from rich.console import Console
 from rich.progress import track
 
+from labeling.chip import read_card
 from labeling.errors import ConfigError, SceneError
 from labeling.layout import Run
 from labeling.scene import open_scene
@@ -38,29 +40,31 @@ class DemoConfig(Settings):
 
     out: Path = Field(description="run folder")
     scenes: list[str] = Field([], description="your pictures; empty: simulated ones")
-    count: int = Field(6, ge=1, description="simulated scenes")
+    count: int = Field(8, ge=1, description="simulated scenes")
     side: int = Field(1024, ge=64, description="side of a simulated scene, pixels")
     seed: int = 7
     chip_size: int = Field(256, ge=32, description="pixels; halved while the scenes give too few chips")
     least_chips: int = Field(48, ge=1, description="chips wanted before chip_size is halved")
     processes: int = Field(2, ge=1, description="Horovod ranks")
     train: str = Field("train-demo.yaml", description="training configuration, a file of jobs/conf")
+    train_pixels: float = Field(60e6, gt=0, description="pixels to train on in all; decides the epochs")
+    most_epochs: int = Field(80, ge=1, description="epochs at most, however few the chips")
 
 
-def commands(config: DemoConfig, scenes: list[str], chip_size: int) -> list[list[str]]:
-    """Return the commands of the demonstration, in order, as argument lists."""
-    run = Run(config.out)
+def steps(config: DemoConfig, scenes: list[str]) -> Iterator[list[str]]:
+    """Yield the commands of the demonstration as argument lists; run each before asking for the next."""
+    run, conf = Run(config.out), Path(os.path.relpath(CONF))
     tools = Path(os.path.relpath(sys.executable)).parent  # as short as a user would type it
     python, out = str(tools / "python"), str(run.root)
-    horovod = [str(tools / "horovodrun"), "-np", str(config.processes), "--cycle-time-ms", "5"]
-    train = [python, "-m", "jobs.train", "--chips", str(run.chips), "--out", str(run.model)]
-    conf = os.path.relpath(CONF / config.train)
-    return [
-        [python, "-m", "jobs.label", "--scenes", *scenes, "--out", out, "--chip-size", str(chip_size)],
-        [*horovod, *train, "--config", conf, "--overwrite"],
-        [python, "-m", "jobs.infer", "--model", str(run.model), "--scenes", *scenes, "--out", out],
-        [python, "-m", "jobs.evaluate", "--run", out],
+    size = str(choose_chip_size(config, scenes))
+    yield [python, "-m", "jobs.label", "--scenes", *scenes, "--out", out, "--chip-size", size]
+    yield [
+        *(str(tools / "horovodrun"), "-np", str(config.processes), "--cycle-time-ms", "5"),
+        *(python, "-m", "jobs.train", "--chips", str(run.chips), "--out", str(run.model)),
+        *("--config", str(conf / config.train), "--epochs", str(choose_epochs(config, run)), "--overwrite"),
     ]
+    yield [python, "-m", "jobs.infer", "--model", str(run.model), "--scenes", *scenes, "--out", out]
+    yield [python, "-m", "jobs.evaluate", "--run", out]
 
 
 def make_scenes(config: DemoConfig) -> list[str]:
@@ -92,11 +96,18 @@ def choose_chip_size(config: DemoConfig, scenes: list[str]) -> int:
     return size
 
 
+def choose_epochs(config: DemoConfig, run: Run) -> int:
+    """Return how often to go over the chips so that the network sees `train_pixels`, within bounds."""
+    card = read_card(run.chips)
+    pixels = max(1, card.counts["train"]) * card.size**2
+    return min(config.most_epochs, max(1, round(config.train_pixels / pixels)))
+
+
 def run(config: DemoConfig) -> int:
     """Run every step; return the exit code of the first one that fails."""
     started = time.monotonic()
     scenes = config.scenes or make_scenes(config)
-    for command in commands(config, scenes, choose_chip_size(config, scenes)):
+    for command in steps(config, scenes):
         _CONSOLE.print(f"\n[bold]$ {shlex.join(command)}[/bold]", soft_wrap=True)
         # horovodrun imports TensorFlow before ours can quieten it.
         quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}

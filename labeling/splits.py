@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.chip import Split
+from labeling.chip import SPLITS, Split
 
 
 def split_groups(
@@ -58,8 +58,9 @@ def split_cells(
     """Assign the chips of one scene to splits that keep at least one chip apart.
 
     `fractions` (rows, columns, 3) are the class fractions of each chip of the scene's chip grid and `usable`
-    (rows, columns) says which chips may be used. Test and validation take a rectangle each at two corners,
-    the corners whose usable chips hold the most even mix of classes; all that does not touch them trains.
+    (rows, columns) says which chips may be used. Test and validation take a rectangle each at two corners;
+    all that does not touch them trains. The corners are chosen so that the split with the least even mix of
+    classes has as even a one as possible: a model can neither learn nor be judged on a class it never meets.
     Returns (rows, columns) of "train", "val", "test" or "" (left free). All usable chips train when the scene
     is too small to keep splits apart.
     """
@@ -67,7 +68,8 @@ def split_cells(
         best, best_score = None, 0.0
         for test, val in _corner_pairs(usable.shape, val_share * scale, test_share * scale):
             splits = _assign(usable, test, val)
-            score = min(_worth(fractions[splits == part], splits == part) for part in ("test", "val"))
+            score = min(_evenness(fractions, splits == part) for part in SPLITS)
+            score *= usable[test.slices].mean() * usable[val.slices].mean()
             if (splits == "train").sum() >= _LEAST_TRAIN * usable.sum() and score > best_score:
                 best, best_score = splits, score
         if best is not None:
@@ -105,14 +107,13 @@ def _assign(usable: NDArray[np.bool_], test: _Rectangle, val: _Rectangle) -> NDA
     return splits
 
 
-def _worth(fractions: NDArray[np.float64], chosen: NDArray[np.bool_]) -> float:
-    """Return how well some chips can judge a model: their number times the evenness of their classes.
+def _evenness(fractions: NDArray[np.float64], chosen: NDArray[np.bool_]) -> float:
+    """Return the entropy, in nats, of the mean class fractions of some chips; a bit above 0 for one class.
 
-    Evenness is the entropy, in nats, of the mean class fractions, with a little added so that chips of one
-    class still count for something.
+    0 for no chips at all: a split that is empty is no split.
     """
     if not chosen.any():
         return 0.0
-    mean = fractions.mean(axis=0)
+    mean = fractions[chosen].mean(axis=0)
     mean = mean[mean > 0]
-    return float(chosen.sum() * (0.01 - (mean * np.log(mean)).sum()))
+    return float(0.01 - (mean * np.log(mean)).sum())

@@ -47,13 +47,21 @@ def test_scenes_large_enough_get_all_three(rows, columns, everything):
     assert ({"train", "val", "test"} <= set(splits.ravel())) == everything
 
 
-def test_test_chips_lie_where_the_classes_are_mixed():
+def test_every_split_gets_its_share_of_the_rare_class():
+    # Ice everywhere but in three corners: test and validation must not take all the water.
     fractions = np.zeros((8, 8, 3))
     fractions[..., 2] = 1
-    fractions[:4, 4:] = 1 / 3  # upper right
-    fractions[5:, :3] = [0.5, 0.5, 0]  # lower left
+    for corner in (np.s_[:3, 5:], np.s_[5:, :3], np.s_[:3, :3]):
+        fractions[corner] = 1 / 3
     splits = split_cells(fractions, np.ones((8, 8), bool), **SHARES)
-    found = {name: np.argwhere(splits == name).mean(axis=0) for name in ("test", "val")}
-    upper_right = [name for name, (row, column) in found.items() if row < 3 and column > 4]
-    lower_left = [name for name, (row, column) in found.items() if row > 4 and column < 3]
-    assert sorted(upper_right + lower_left) == ["test", "val"]
+    for name in ("train", "val", "test"):
+        assert fractions[splits == name, 0].sum() > 1
+
+
+def test_rectangles_avoid_corners_without_data():
+    usable = np.ones((8, 8), bool)
+    usable[4:, 4:] = False
+    splits = split_cells(np.full((8, 8, 3), 1 / 3), usable, **SHARES)
+    for name in ("test", "val"):
+        cells = np.argwhere(splits == name)
+        assert len(cells) == np.prod(np.ptp(cells, axis=0) + 1) >= 4  # a whole rectangle
