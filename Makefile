@@ -1,6 +1,6 @@
 # make setup   everything into .venv          make demo    the whole way once, on scenes it makes
 # make test    all tests                      make check   linters, types and the fast tests
-.PHONY: setup demo test check bench clean
+.PHONY: setup demo test check lint bench clean
 
 PY := .venv/bin/python
 OUT ?= demo
@@ -17,10 +17,12 @@ demo: setup
 test: setup
 	@$(PY) -m pytest
 
-check: setup
+lint: setup
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+
+check: lint
 	@$(PY) -m pytest -q -m "not parallel and not cluster and not slow"
 
 bench: setup

@@ -2,11 +2,14 @@
 
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+
+import pipelines.session
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))  # for `import oracle`
@@ -42,3 +45,27 @@ def patchwork(height, width, seed=0):
 def planar(rgb):
     """Turn (height, width, 3) into the project's band-first (3, height, width)."""
     return np.ascontiguousarray(rgb.transpose(2, 0, 1))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_spark_session():
+    """Let the jobs of all tests share a Spark session while its settings stay the same."""
+    make, kept = pipelines.session.spark_session, {}
+
+    def close():
+        for context, _ in kept.values():
+            context.__exit__(None, None, None)
+        kept.clear()
+
+    @contextmanager
+    def shared(app, settings):
+        if settings not in kept:
+            close()
+            context = make(app, settings)
+            kept[settings] = context, context.__enter__()
+        yield kept[settings][1]
+
+    pipelines.session.spark_session = shared
+    yield
+    pipelines.session.spark_session = make
+    close()

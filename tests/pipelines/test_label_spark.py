@@ -8,17 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import oracle
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import rasterio
-from conftest import DATA, patchwork, planar
+from conftest import DATA, patchwork, planar, real_picture
 from pictures import ROSS_SEA, picture_with_alpha, read_labels, write_png, write_tif
 
 import pipelines.label as label_job
 from labeling.classes import PALETTES
 from labeling.profile import load_profile
-from labeling.scene import open_scene
-from labeling.simulate import SceneSpec, truth_path, write_scene
+from labeling.scene import PictureScene, open_scene
+from labeling.simulate import SceneSpec, simulate, truth_path, write_scene
 from pipelines.catalog import CatalogRow
 from pipelines.config import LabelConfig
 from pipelines.label_worker import LabelJob, map_task, reduce_scene
@@ -26,6 +27,8 @@ from pipelines.session import lazy_session, records
 
 SCENE = patchwork(620, 700, seed=1)
 EXPECTED = oracle.label_filtered(SCENE)
+SIMULATED = SceneSpec(scene_id="sim", height=500, width=430, seed=3, cloud=0.6)
+REAL = ("sceneA_rgb", "sceneC_cloudy_rgb")
 TILED = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "lzw"}
 
 
@@ -34,55 +37,56 @@ def label(scenes, out, *, master="local[2]", **options):
     return label_job.run(LabelConfig(scenes=[str(scene) for scene in scenes], out=out, **options))
 
 
-@pytest.mark.parametrize("master", ["local[1]", "local[2]"])
-@pytest.mark.parametrize("block_size", [128, 300, 512, 100_000])
-def test_labels_equal_the_oracle(tmp_path, block_size, master):
+@pytest.fixture(
+    scope="module",
+    params=[(size, master) for master in ("local[1]", "local[2]") for size in (128, 300, 512, 100_000)],
+    ids=lambda param: f"{param[0]}-{param[1]}",
+)
+def run(request, tmp_path_factory):
+    """A run over all kinds of pictures for one block size and core count: (folder, outcome)."""
+    block_size, master = request.param
+    folder = tmp_path_factory.mktemp("run")
     scenes = [
-        write_tif(
-            tmp_path / "tiled.tif", planar(SCENE), tiled=True, blockxsize=256, blockysize=256, compress="lzw"
-        ),
-        write_tif(tmp_path / "strips.tif", planar(SCENE)),
-        write_png(tmp_path / "picture.png", SCENE),
+        write_tif(folder / "tiled.tif", planar(SCENE), **TILED),
+        write_tif(folder / "strips.tif", planar(SCENE)),
+        write_png(folder / "picture.png", SCENE),
+        write_scene(folder, SIMULATED),
+        *(path for name in REAL if (path := DATA / "ross-sea" / f"{name}.png").exists()),
     ]
-    outcome = label(scenes, tmp_path / "run", block_size=block_size, master=master)
-    assert outcome == (3, ())
-    for scene in scenes:
-        np.testing.assert_array_equal(read_labels(tmp_path / "run", scene.stem), EXPECTED)
+    return folder / "run", label(
+        scenes, folder / "run", block_size=block_size, master=master, profile="iqrah-2024"
+    )
 
 
-@pytest.mark.parametrize("profile", ["iqrah-2024", "iqrah-2024-raw", "polynya"])
-def test_simulated_scene_equals_the_oracle(tmp_path, profile):
-    spec = SceneSpec(scene_id="sim", height=500, width=430, seed=3, cloud=0.6)
-    scene = write_scene(tmp_path, spec)
-    with rasterio.open(scene) as raster:
-        rgb = np.ascontiguousarray(raster.read().transpose(1, 2, 0))
-    assert label([scene], tmp_path / "run", block_size=128, profile=profile).failures == ()
-    expected = oracle.label(rgb) if profile.endswith("raw") else oracle.label_filtered(rgb)
-    np.testing.assert_array_equal(read_labels(tmp_path / "run", "sim"), expected)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["sceneA_rgb", "sceneC_cloudy_rgb"])
-@pytest.mark.parametrize("block_size", [128, 300, 512, 100_000])
-@pytest.mark.parametrize("master", ["local[1]", "local[2]"])
-def test_real_picture_equals_the_oracle(tmp_path, real_pictures, name, block_size, master):
-    picture, rgb = real_pictures[name]
-    outcome = label([picture], tmp_path / "run", block_size=block_size, master=master, profile="iqrah-2024")
+def test_labels_equal_the_oracle(run):
+    folder, outcome = run
     assert outcome.failures == ()
-    np.testing.assert_array_equal(read_labels(tmp_path / "run", name), oracle.label_filtered(rgb))
+    for scene in ("tiled", "strips", "picture"):
+        np.testing.assert_array_equal(read_labels(folder, scene), EXPECTED)
 
 
-@pytest.fixture(scope="module")
-def real_pictures():
-    from conftest import real_picture
-
-    names = ["sceneA_rgb", "sceneC_cloudy_rgb"]
-    return {name: (DATA / "ross-sea" / f"{name}.png", real_picture(f"{name}.png")) for name in names}
+def test_labels_of_a_simulated_scene_equal_the_oracle(run):
+    rgb = np.ascontiguousarray(simulate(SIMULATED).rgb.transpose(1, 2, 0))
+    np.testing.assert_array_equal(read_labels(run[0], "sim"), oracle.label_filtered(rgb))
 
 
-def test_real_nodata_wedge_is_ignored_not_water(tmp_path, real_pictures):
-    picture, rgb = real_pictures["sceneA_rgb"]
-    label([picture], tmp_path / "run")
+@pytest.mark.parametrize("name", REAL)
+def test_labels_of_a_real_picture_equal_the_oracle(run, name):
+    rgb = real_picture(f"{name}.png")
+    np.testing.assert_array_equal(read_labels(run[0], name), oracle.label_filtered(rgb))
+
+
+@pytest.mark.parametrize("profile", ["iqrah-2024-raw", "polynya"])
+def test_other_profiles_equal_the_oracle(tmp_path, profile):
+    scene = write_tif(tmp_path / "scene.tif", planar(SCENE))
+    assert label([scene], tmp_path / "run", block_size=128, profile=profile).failures == ()
+    expected = oracle.label(SCENE) if profile.endswith("raw") else EXPECTED
+    np.testing.assert_array_equal(read_labels(tmp_path / "run", "scene"), expected)
+
+
+def test_real_nodata_wedge_is_ignored_not_water(tmp_path):
+    rgb = real_picture("sceneA_rgb.png")
+    label([DATA / "ross-sea/sceneA_rgb.png"], tmp_path / "run")
     labels = read_labels(tmp_path / "run", "sceneA_rgb")
     black = (rgb == 0).all(axis=2)
     assert (labels == 255).mean() == pytest.approx(0.084, abs=0.002)
@@ -157,8 +161,6 @@ def test_map_and_reduce_may_run_twice(tmp_path):
     job = pickle.loads(pickle.dumps(job))  # as it crosses to a worker
     with open_scene(str(scene)) as opened:
         row = CatalogRow("scene", opened.info)
-    import pandas as pd
-
     tasks = label_job.plan_work([row], job)
     mapped = pd.DataFrame([map_task(task, job) for task in tasks for _ in range(2)][::2])
     for _ in range(2):
@@ -222,6 +224,33 @@ def test_truth_beside_a_scene_is_not_a_scene(tmp_path):
     assert truth_path(scene).is_file()
     label([tmp_path / "scenes"], tmp_path / "run")
     assert pq.read_table(tmp_path / "run/catalog.parquet")["scene_id"].to_pylist() == ["sim"]
+
+
+@pytest.mark.parametrize(("name", "halo"), [("tiled.tif", 1.6), ("picture.png", 1.0)])
+def test_pixels_are_decoded_once_apart_from_halos(tmp_path, monkeypatch, name, halo):
+    write = write_png if name.endswith("png") else write_tif
+    scene = write(tmp_path / name, SCENE if name.endswith("png") else planar(SCENE))
+    job = LabelJob(load_profile("polynya"), tmp_path / "labels", tmp_path / "scratch", 300, True, "polynya")
+    decode, seen = PictureScene._decode, np.zeros(SCENE.shape[:2], int)
+
+    def counting(self, block):
+        seen_by_task[block.slices] = 1  # GDAL's cache serves what one task asks for again
+        return decode(self, block)
+
+    monkeypatch.setattr(PictureScene, "_decode", counting)
+    with open_scene(str(scene)) as opened:
+        row = CatalogRow("scene", opened.info)
+    mapped = []
+    for task in label_job.plan_work([row], job):
+        seen_by_task = np.zeros_like(seen)
+        mapped.append(map_task(task, job))
+        seen += seen_by_task
+    seen_by_task = seen  # the reduce step must not decode at all
+    before = seen.sum()
+    reduce_scene(pd.DataFrame(mapped), job)
+    assert seen.sum() == before
+    assert seen.min() == 1
+    assert seen.mean() <= halo
 
 
 def test_rows_carry_no_pixels(tmp_path):
