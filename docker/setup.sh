@@ -41,17 +41,21 @@ find_python() {
   die "Python 3.11 or 3.12 is needed (what TensorFlow 2.18 and pandas 3 both support); install python3.11 or set PYTHON=/path/to/it."
 }
 
+missing() { missing_packages "$1" | xargs; }
+
 install_system_packages() {
   local packages
-  packages=$(missing_packages "$1" | tr '\n' ' ')
-  [ -n "${packages// /}" ] || return 0
+  packages=$(missing "$1")
+  [ -n "$packages" ] || return 0
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     say "installing with apt-get: $packages"
     apt-get update -qq
     # shellcheck disable=SC2086  # a list of words is meant
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
+    packages=$(missing "$1")
+    [ -z "$packages" ] || die "installed, but still not found: $packages (does JAVA_HOME=${JAVA_HOME:-} name another Java?)"
   else
-    die "please install ${packages% } (as root on Debian or Ubuntu: apt-get install $packages) and run make setup again."
+    die "please install $packages (as root on Debian or Ubuntu: apt-get install $packages) and run make setup again."
   fi
 }
 
