@@ -107,7 +107,8 @@ def otsu_threshold(counts: NDArray[np.int64]) -> int:
             continue
         mean_below = (mean_below + level * share) / below
         mean_above = (mean - below * mean_below) / above
-        between = below * above * (mean_below - mean_above) ** 2
+        apart = mean_below - mean_above
+        between = below * above * apart * apart  # not `apart**2`: in a tie the last bit decides
         if between > best:
             best, threshold = between, level
     return threshold
