@@ -89,29 +89,15 @@ def lookup_table(
 
 
 def otsu_threshold(counts: NDArray[np.int64]) -> int:
-    """Return Otsu's threshold of a histogram, int64 (256,), exactly as OpenCV computes it from pixels.
+    """Return Otsu's threshold of a histogram, int64 (256,), as OpenCV computes it from the pixels.
 
-    The order of operations and the guards are OpenCV's (`cv::threshold` with THRESH_OTSU), in doubles.
+    OpenCV itself decides, on a picture with this histogram (a byte a pixel, for a moment). Its formula in
+    our own words would differ where two cuts are equally good on paper: there the last bit of the arithmetic
+    decides, and that depends on how OpenCV was compiled.
     """
-    epsilon = float(np.finfo(np.float32).eps)
-    scale = 1.0 / float(counts.sum())
-    mean = sum(level * float(count) for level, count in enumerate(counts)) * scale
-    below, mean_below = 0.0, 0.0
-    best, threshold = 0.0, 0
-    for level, count in enumerate(counts):
-        share = float(count) * scale
-        mean_below *= below
-        below += share
-        above = 1.0 - below
-        if min(below, above) < epsilon or max(below, above) > 1.0 - epsilon:
-            continue
-        mean_below = (mean_below + level * share) / below
-        mean_above = (mean - below * mean_below) / above
-        apart = mean_below - mean_above
-        between = below * above * apart * apart  # not `apart**2`: in a tie the last bit decides
-        if between > best:
-            best, threshold = between, level
-    return threshold
+    pixels = np.repeat(np.arange(_LEVELS, dtype=np.uint8), counts)
+    threshold, _ = cv2.threshold(pixels[np.newaxis], 0, WHITE, cv2.THRESH_TOZERO | cv2.THRESH_OTSU)
+    return int(threshold)
 
 
 def _stretch(values: NDArray[np.uint8]) -> NDArray[np.uint8]:

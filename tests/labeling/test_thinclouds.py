@@ -17,15 +17,16 @@ PUBLISHED = load_profile("iqrah-2024")
 POLYNYA = load_profile("polynya")
 
 
-def tie():
+def tie(height=17, width=19, apart=115):
     """Two cuts that part the classes equally well on paper: the last bit of the arithmetic decides."""
-    values = np.full((17, 19), 127, np.uint8)
-    values[0, :2] = 12, 242
+    values = np.full((height, width), 127, np.uint8)
+    values[0, :2] = 127 - apart, 127 + apart
     return values
 
 
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 30), st.integers(1, 30))))
 @example(tie())
+@example(tie(30, 30, 3))
 @settings(max_examples=200, deadline=None)
 def test_otsu_from_the_histogram_is_opencvs(values):
     expected, _ = cv2.threshold(values, 0, 255, cv2.THRESH_TOZERO | cv2.THRESH_OTSU)
