@@ -61,6 +61,7 @@ def labelled(tmp_path_factory):
     return code, folder / "run", failures
 
 
+@pytest.mark.slow
 def test_the_good_scenes_are_done_and_the_exit_code_says_some_failed(labelled):
     code, run, _ = labelled
     assert code == ExitCode.SOME_FAILED == 3
@@ -68,6 +69,7 @@ def test_the_good_scenes_are_done_and_the_exit_code_says_some_failed(labelled):
     assert read_labels(run, "two").shape == (2, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scene", "step", "reason", "way_out"),
     [
@@ -93,6 +95,7 @@ def test_each_bad_scene_says_what_is_wrong_and_what_to_do(labelled, scene, step,
     assert found[0]["job"] == "label"
 
 
+@pytest.mark.slow
 def test_nothing_half_written_stays_behind(labelled):
     _, run, failures = labelled
     assert len(failures) == 11
@@ -100,12 +103,14 @@ def test_nothing_half_written_stays_behind(labelled):
     assert not list((run / ".scratch").iterdir())
 
 
+@pytest.mark.slow
 def test_a_scene_smaller_than_a_chip_is_labelled_and_gives_no_chips(labelled):
     _, run, _ = labelled
     card = json.loads((run / "chips/chips.json").read_text())
     assert sum(card["counts"].values()) == 0
 
 
+@pytest.mark.slow
 def test_a_later_good_run_clears_the_failures(tmp_path):
     scene = write_tif(tmp_path / "a.tif", RGB[:1])
     other = write_tif(tmp_path / "b.tif", RGB)
@@ -195,6 +200,7 @@ class TestModel:
         assert exit_code(infer, "--model", tmp_path / "no", "--scenes", scene, "--out", tmp_path / "run") == 2
         assert "no model folder" in capsys.readouterr().err
 
+    @pytest.mark.slow
     def test_model_of_another_rendering(self, tmp_path, capsys):
         from test_infer_spark import tiny_model
 

@@ -15,6 +15,8 @@ from labeling.chip import SPLITS, read_card, split_files
 from labeling.errors import ConfigError
 from pipelines.config import LabelConfig
 
+pytestmark = pytest.mark.slow
+
 
 def make_run(folder: Path, shapes, *, size=64, **options):
     for name, (height, width) in shapes.items():

@@ -16,6 +16,8 @@ from pipelines.config import InferConfig
 from training.card import ModelCard, write_model_card
 from training.predict import Predictor
 
+pytestmark = pytest.mark.slow
+
 SCENE = patchwork(330, 290, seed=2)
 
 
@@ -69,7 +71,6 @@ def plain_map(model, scene, size, margin):
     return classes
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("master", ["local[1]", "local[2]"])
 def test_maps_equal_the_plain_loop(tmp_path, model, master):
     scenes = [write_tif(tmp_path / "tif.tif", planar(SCENE)), write_png(tmp_path / "png.png", SCENE)]

@@ -25,6 +25,8 @@ from pipelines.config import LabelConfig
 from pipelines.label_worker import LabelJob, map_task, reduce_scene
 from pipelines.session import lazy_session, records
 
+pytestmark = pytest.mark.slow
+
 SCENE = patchwork(620, 700, seed=1)
 EXPECTED = oracle.label_filtered(SCENE)
 SIMULATED = SceneSpec(scene_id="sim", height=500, width=430, seed=3, cloud=0.6)

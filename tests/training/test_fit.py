@@ -14,6 +14,8 @@ from training.fit import run
 from training.metrics import confusion_matrix, scores
 from training.predict import Predictor
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def chips(tmp_path_factory):

@@ -1,10 +1,13 @@
 import subprocess
 import sys
 
+import pytest
 from chip_factory import write_chips
 
 from jobs.train import main
 from training.card import read_model_card
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_command_trains_from_a_shipped_file_and_flags_override_it(tmp_path, request):
