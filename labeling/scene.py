@@ -1,190 +1,47 @@
 """Scenes: one way to open and read whatever holds the pixels.
 
-Today a scene is an 8-bit RGB GeoTIFF, PNG or JPEG. Products (SAFE, STAC items) join as further classes
-behind `open_scene`; nothing else in the project knows the difference.
+Today a scene is an 8-bit RGB GeoTIFF, PNG or JPEG. Products (SAFE, STAC items) join as further kinds behind
+`open_scene`; nothing else in the project knows the difference.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
-
-import numpy as np
-import rasterio
-from affine import Affine
-from numpy.typing import NDArray
-from rasterio.crs import CRS
-from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import RasterioError
-from rasterio.io import DatasetReader
 
 from labeling.errors import SceneError
-from labeling.grid import Block
-from labeling.raster import quiet_georeference
+from labeling.picture import SUFFIXES, open_picture
+from labeling.scene_info import Pixels, Scene, SceneInfo
 
-RGB8: Final = "rgb8"
-"""Rendering of a picture that is 8-bit RGB already: its values are taken as they are."""
-
-SUFFIXES: Final = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg"})
-"""Endings, in lower case, of the files that a folder is searched for."""
-
-GDAL_OPTIONS: Final = {
-    # A damaged JPEG is an error, not grey pixels.
-    "GDAL_ERROR_ON_LIBJPEG_WARNING": True,
-    # A PNG cut off is an error too: the faster reader fills the rest with zeros without a word.
-    "GDAL_PNG_WHOLE_IMAGE_OPTIM": False,
-    # Spark runs one task per core already.
-    "GDAL_NUM_THREADS": 1,
-}
-
-_WINDOWED_DRIVERS: Final = frozenset({"GTiff", "COG", "JP2OpenJPEG"})
-_LARGEST_WINDOWED_BLOCK: Final = 1 << 24
-"""Pixels; a TIFF in larger pieces (one strip for all, say) is read whole like a PNG."""
+__all__ = ["Pixels", "Scene", "SceneInfo", "is_scene", "open_scene", "searched_for"]
 
 
-class SceneInfo(NamedTuple):
-    """What a catalogue row says about a scene."""
-
-    uri: str
-    group: str
-    """Acquisition: chips of one group never fall into different splits."""
-    rendering: str
-    height: int
-    width: int
-    crs: str | None
-    """WKT, None without georeference."""
-    transform: list[float] | None
-    """Affine a, b, c, d, e, f; None without georeference."""
-    windowed: bool
-    """Whether a window can be read without decoding the rest."""
-    bytes: int
-    modified_ns: int
-
-    def dumps(self) -> str:
-        """Return the description as JSON, to travel in a table."""
-        return json.dumps(self._asdict())
-
-    @classmethod
-    def loads(cls, text: str) -> SceneInfo:
-        """Read what `dumps` wrote."""
-        return cls(**json.loads(text))
-
-    def identity(self) -> dict[str, Any]:
-        """Return what tells this state of the scene's file from another."""
-        return {"uri": self.uri, "bytes": self.bytes, "modified_ns": self.modified_ns}
-
-    @property
-    def affine(self) -> Affine | None:
-        """The transform from (column, row) to coordinates, None without georeference."""
-        return None if self.transform is None else Affine(*self.transform)
-
-    @property
-    def pixel_area(self) -> float | None:
-        """Nominal area of a pixel in square metres; None where the grid is not in metres."""
-        if self.affine is None or self.crs is None:
-            return None
-        crs = CRS.from_wkt(self.crs)
-        return abs(self.affine.determinant) * crs.linear_units_factor[1] ** 2 if crs.is_projected else None
+def is_scene(path: Path) -> bool:
+    """Tell from its name whether a file is a scene."""
+    return path.suffix.lower() in SUFFIXES
 
 
-class Pixels(NamedTuple):
-    """A window of a scene, rendered to 8 bit."""
-
-    rgb: NDArray[np.uint8]
-    """Band-first (3, height, width) in true R, G, B order."""
-    valid: NDArray[np.bool_] | None
-    """False where the scene says no-data, (height, width); None where the scene says nothing."""
-
-
-class Scene(Protocol):
-    """An open scene. It is not shared between threads and never crosses to another process."""
-
-    @property
-    def info(self) -> SceneInfo:
-        """The scene's description."""
-
-    def read(self, block: Block) -> Pixels:
-        """Read a window; SceneError when its pixels cannot be decoded."""
+def searched_for() -> str:
+    """Return what a folder is searched for, for messages."""
+    return ", ".join(sorted(SUFFIXES))
 
 
 @contextmanager
-def open_scene(uri: str) -> Iterator[Scene]:
-    """Open a scene for reading; SceneError says why it cannot be used and what to do."""
+def open_scene(uri: str, rendering: str | None = None) -> Iterator[Scene]:
+    """Open a scene for reading in a rendering (None: its own).
+
+    SceneError says why it cannot be used and what to do.
+    """
     path = Path(uri)
     _check_file(path)
-    with rasterio.Env(**GDAL_OPTIONS), quiet_georeference():
-        try:
-            dataset = rasterio.open(path)
-        except RasterioError as error:
+    with open_picture(path) as scene:
+        if rendering is not None and rendering not in scene.info.renderings:
             raise SceneError(
-                f"{path} cannot be opened as a picture ({error}). It may be damaged, or not be a GeoTIFF, "
-                "PNG or JPEG at all."
-            ) from None
-        with dataset:
-            yield PictureScene(path, dataset)
-
-
-class PictureScene:
-    """An 8-bit RGB picture, with or without alpha, mask, no-data value and georeference."""
-
-    def __init__(self, path: Path, dataset: DatasetReader) -> None:
-        self._path = path
-        self._dataset = dataset
-        self._bands = _rgb_bands(path, dataset)
-        self._nodata = [dataset.nodatavals[band - 1] for band in self._bands]
-        self._whole: Pixels | None = None
-
-    @property
-    def info(self) -> SceneInfo:
-        """The picture's description."""
-        data, status = self._dataset, self._path.stat()
-        georeferenced = data.crs is not None or data.transform != Affine.identity()
-        block_height, block_width = data.block_shapes[0]
-        return SceneInfo(
-            uri=str(self._path),
-            group=self._path.stem,
-            rendering=RGB8,
-            height=data.height,
-            width=data.width,
-            crs=data.crs.to_wkt() if data.crs else None,
-            transform=list(data.transform)[:6] if georeferenced else None,
-            windowed=data.driver in _WINDOWED_DRIVERS
-            and block_height * block_width <= _LARGEST_WINDOWED_BLOCK,
-            bytes=status.st_size,
-            modified_ns=status.st_mtime_ns,
-        )
-
-    def read(self, block: Block) -> Pixels:
-        """Read a window. A picture that only decodes from its top is decoded once and kept."""
-        if self.info.windowed:
-            return self._decode(block)
-        if self._whole is None:
-            self._whole = self._decode(Block(0, 0, self._dataset.height, self._dataset.width))
-        rows, columns = block.slices
-        rgb, valid = self._whole
-        return Pixels(rgb[:, rows, columns], None if valid is None else valid[rows, columns])
-
-    def _decode(self, block: Block) -> Pixels:
-        try:
-            rgb = self._dataset.read(self._bands, window=block.window)
-            return Pixels(rgb, self._valid(rgb, block))
-        except RasterioError as error:
-            raise SceneError(
-                f"{self._path} is damaged: its pixels at row {block.row}, column {block.column} cannot be "
-                f"decoded ({error.__cause__ or error}). Fetch the file again."
-            ) from None
-
-    def _valid(self, rgb: NDArray[np.uint8], block: Block) -> NDArray[np.bool_] | None:
-        if all(value is not None for value in self._nodata):
-            # A pixel is no-data when every band says so: a single black band is a colour.
-            return np.asarray((rgb != np.reshape(self._nodata, (3, 1, 1))).any(axis=0), np.bool_)
-        flags = self._dataset.mask_flag_enums[self._bands[0] - 1]
-        if MaskFlags.per_dataset in flags:  # an alpha band or a mask of the file
-            return np.asarray(self._dataset.read_masks(self._bands[0], window=block.window) > 0, np.bool_)
-        return None
+                f"{path} has pixels of {' or '.join(scene.info.renderings)}, not of {rendering}. Brightness "
+                "means something else in each rendering: use a profile or model that fits."
+            )
+        yield scene
 
 
 def _check_file(path: Path) -> None:
@@ -194,24 +51,3 @@ def _check_file(path: Path) -> None:
         raise SceneError(f"{path} is a folder. Give its pictures, for example '{path}/*.tif'.")
     if path.stat().st_size == 0:
         raise SceneError(f"{path} is empty (0 bytes). Fetch or write it again.")
-
-
-def _rgb_bands(path: Path, dataset: DatasetReader) -> list[int]:
-    """Return the 1-based bands that are red, green and blue."""
-    colours = dataset.colorinterp
-    count = len([c for c in colours if c != ColorInterp.alpha])
-    if count != 3:
-        raise SceneError(
-            f"{path} has {count} colour band(s); an RGB picture has 3. Choose and order them, for example: "
-            "gdal_translate -b 3 -b 2 -b 1 in.tif rgb.tif (a palette picture: gdal_translate -expand rgb)."
-        )
-    if any(dtype != "uint8" for dtype in dataset.dtypes):
-        raise SceneError(
-            f"{path} is {dataset.dtypes[0]}; the thresholds are made for 8-bit pictures. Scale it the way "
-            "its profile expects, for example reflectance x 10000 to the L1C true-colour scale: "
-            "gdal_translate -ot Byte -scale 0 3558 1 255 in.tif rgb.tif."
-        )
-    wanted = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
-    if all(colour in colours for colour in wanted):
-        return [colours.index(colour) + 1 for colour in wanted]
-    return [index + 1 for index, colour in enumerate(colours) if colour != ColorInterp.alpha]

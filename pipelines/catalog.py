@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from labeling.errors import ConfigError, SceneError
 from labeling.layout import Run
 from labeling.raster import replacing
-from labeling.scene import SUFFIXES, SceneInfo, open_scene
+from labeling.scene import SceneInfo, is_scene, open_scene, searched_for
 from labeling.simulate import SIDECARS
 from pipelines.schemas import CATALOG
 
@@ -52,17 +52,17 @@ def build_catalog(scenes: list[str], run: Run) -> tuple[list[CatalogRow], list[F
 def part_by_rendering(
     rows: list[CatalogRow], rendering: str, step: str, needed_by: str
 ) -> tuple[list[CatalogRow], list[Failure]]:
-    """Part the scenes into those of a rendering, and refusals; `needed_by` says what needs it."""
-    good = [row for row in rows if row.info.rendering == rendering]
+    """Part the scenes into those that have a rendering, and refusals; `needed_by` says what needs it."""
+    good = [row for row in rows if rendering in row.info.renderings]
     bad = [
         Failure(
             row.scene_id,
             step,
-            f"{row.info.uri} is rendered as {row.info.rendering}, but {needed_by} needs {rendering}. "
-            "Brightness means something else in each rendering: use one that fits.",
+            f"{row.info.uri} can be rendered as {', '.join(row.info.renderings)}, but {needed_by} needs "
+            f"{rendering}. Brightness means something else in each rendering: use one that fits.",
         )
         for row in rows
-        if row.info.rendering != rendering
+        if rendering not in row.info.renderings
     ]
     return good, bad
 
@@ -81,7 +81,12 @@ def read_catalog(run: Run) -> list[CatalogRow]:
             f"{run.root} is not a run folder: {run.catalog.name} is missing. Label scenes into it first: "
             f"python -m jobs.label --scenes … --out {run.root}"
         )
-    records = pq.read_table(run.catalog, schema=CATALOG).to_pylist()
+    table = pq.read_table(run.catalog)
+    if not table.schema.equals(CATALOG):
+        raise ConfigError(
+            f"{run.catalog} was written by another version. Delete it, or choose another folder."
+        )
+    records = table.to_pylist()
     return [CatalogRow(record.pop("scene_id"), SceneInfo(**record)) for record in records]
 
 
@@ -94,7 +99,7 @@ def expand(scenes: Iterable[str]) -> list[str]:
     if not any(path.exists() for path in paths):
         raise ConfigError(
             f"no scenes in {', '.join(scenes)}: looked for existing files, and in folders for "
-            f"{', '.join(sorted(SUFFIXES))}. `python -m jobs.demo --out DIR` works on scenes it makes itself."
+            f"{searched_for()}. `python -m jobs.demo --out DIR` works on scenes it makes itself."
         )
     return [str(path) for path in paths]
 
@@ -115,15 +120,11 @@ def assign_ids(uris: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
 def _expand_one(given: str) -> list[Path]:
     path = Path(given)
     if path.is_dir():
-        return sorted(item for item in path.iterdir() if _is_picture(item))
+        return sorted(item for item in path.iterdir() if is_scene(item) and not _is_hidden(item))
     if path.exists() or not glob.has_magic(given):
         return [path]
     matches = glob.glob(given, recursive=True)  # noqa: PTH207 - Path.glob refuses absolute patterns
     return sorted(Path(match) for match in matches if Path(match).is_file() and not _is_hidden(Path(match)))
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not _is_hidden(path)
 
 
 def _is_hidden(path: Path) -> bool:

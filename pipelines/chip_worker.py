@@ -45,6 +45,7 @@ class ChipJob(NamedTuple):
     """What every worker needs to know; small, and pickled with the tasks."""
 
     settings: ChipSettings
+    rendering: str
     labels: Path
     """Folder of the labels, a folder a scene."""
     target: Path
@@ -112,7 +113,7 @@ def _write_split(
     with (
         replacing(file) as temporary,
         pq.ParquetWriter(temporary, CHIP_SCHEMA, compression="zstd") as writer,
-        open_scene(info.uri) as scene,
+        open_scene(info.uri, job.rendering) as scene,
         rasterio.open(job.labels / scene_id / LABELS) as labels,
     ):
         for place in places:

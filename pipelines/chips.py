@@ -57,11 +57,11 @@ def make_chips(
         for row in rows
     ]
     with replacing(run.chips) as folder:
-        job = ChipJob(settings, run.root / "labels", folder)
+        job = ChipJob(settings, profile.rendering, run.root / "labels", folder)
         tasks = one_task_each(spark().createDataFrame(work, _WORK), len(work))
         cut = [row.asDict() for row in tasks.mapInPandas(partial(cut_scenes, job=job), CUT).collect()]
         folder.mkdir(exist_ok=True)
-        card = _card(cut, profile, rows[0].info.rendering, settings, by_scene=bool(splits))
+        card = _card(cut, profile, settings, by_scene=bool(splits))
         write_json(folder / _CARD, card.model_dump())
         if not any(row["error"] for row in cut):
             write_done(folder, inputs, [_CARD])
@@ -86,7 +86,6 @@ def _splits_by_scene(rows: list[CatalogRow], settings: ChipSettings) -> dict[str
 def _card(
     cut: list[dict[str, Any]],
     profile: LabelingProfile,
-    rendering: str,
     settings: ChipSettings,
     *,
     by_scene: bool,
@@ -102,7 +101,7 @@ def _card(
     return ChipCard(
         profile=profile.name,
         profile_version=profile.version,
-        rendering=rendering,
+        rendering=profile.rendering,
         size=settings.size,
         channels=CHANNELS,
         split_by="scene" if by_scene else "block",

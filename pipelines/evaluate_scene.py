@@ -75,11 +75,11 @@ def _open_truth(stack: ExitStack, labels: DatasetReader, inputs: dict[str, Any])
     if not truth_path(uri).is_file():
         return None
     beside = [sidecar_path(uri, kind) for kind in (".cloud", ".shadow")]
-    profile = inputs.get("profile")
+    profile = LabelingProfile.model_validate(inputs["profile"])
     return _Truth(
         classes=stack.enter_context(_like(labels, truth_path(uri))),
-        scene=stack.enter_context(open_scene(str(uri))),
-        thresholds=LabelingProfile.model_validate(profile).thresholds if profile else ThresholdSettings(),
+        scene=stack.enter_context(open_scene(str(uri), profile.rendering)),
+        thresholds=profile.thresholds,
         skies=[stack.enter_context(_like(labels, file)) for file in beside if file.is_file()],
     )
 

@@ -40,6 +40,7 @@ def run(config: InferConfig) -> Outcome:
     job = InferJob(
         model=config.model.absolute(),
         model_digest=digest,
+        rendering=card.rendering,
         window=config.window,
         margin=config.margin,
         folder=run.root / "maps",

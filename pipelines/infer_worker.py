@@ -39,6 +39,8 @@ class InferJob(NamedTuple):
     model: Path
     model_digest: str
     """sha256 of model.keras: a map is redone when the model changes."""
+    rendering: str
+    """The rendering the model was trained on."""
     window: int
     """Side of a window, pixels."""
     margin: int
@@ -85,7 +87,7 @@ def predict_task(task: dict[str, Any], job: InferJob) -> dict[str, Any]:
         window = WindowResult(*(core_of(part, core, margin=job.margin) for part in (classes, state)))
         save_part(file, core, window, core_of(rgb, core, margin=job.margin), info)
 
-    return map_parts(task, job.scratch, map_block)
+    return map_parts(task, job.rendering, job.scratch, map_block)
 
 
 def reduce_scene(mapped: pd.DataFrame, job: InferJob) -> pd.DataFrame:

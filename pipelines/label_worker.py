@@ -84,7 +84,7 @@ def map_task(task: dict[str, Any], job: LabelJob) -> dict[str, Any]:
         save_part(file, block, window, rgb[:, rows, columns], info)
         counts[:] += count_keys(window, job.profile)
 
-    return map_parts(task, job.scratch, map_block) | {"histogram": counts.tolist()}
+    return map_parts(task, job.profile.rendering, job.scratch, map_block) | {"histogram": counts.tolist()}
 
 
 # --- reduce: scenes ---

@@ -10,14 +10,15 @@ import cv2
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, Resampling
+from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 
 from labeling.classes import IGNORE
+from labeling.errors import SceneError
 from labeling.layout import Run
 from labeling.quicklook import paint
 from labeling.raster import quiet_georeference
-from labeling.scene import GDAL_OPTIONS
+from labeling.scene import open_scene
 from labeling.simulate import truth_path
 from pipelines.infer_worker import CLASSES
 from pipelines.label_worker import LABELS
@@ -64,17 +65,13 @@ def scene_pictures(run: Run, scene_id: str, uri: Path, palette: str) -> list[Pic
 
 
 def read_rgb(file: Path) -> NDArray[np.uint8] | None:
-    """Return the reduced picture, u8 (height, width, 3); None where it cannot be read."""
+    """Return the reduced scene, u8 (height, width, 3); None where it cannot be read."""
     try:
-        with rasterio.Env(**GDAL_OPTIONS), quiet_georeference(), rasterio.open(file) as raster:
-            colours = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
-            named = all(colour in raster.colorinterp for colour in colours)
-            bands = [raster.colorinterp.index(colour) + 1 for colour in colours] if named else [1, 2, 3]
-            shape = reduced_shape(height=raster.height, width=raster.width)
-            rgb = raster.read(bands, out_shape=(3, *shape), resampling=Resampling.average)
-    except (RasterioError, IndexError):
+        with open_scene(str(file)) as scene:
+            height, width = reduced_shape(height=scene.info.height, width=scene.info.width)
+            return scene.preview(height=height, width=width)
+    except (SceneError, OSError):
         return None
-    return np.ascontiguousarray(rgb.transpose(1, 2, 0)) if rgb.dtype == np.uint8 else None
 
 
 def read_classes(file: Path) -> NDArray[np.uint8] | None:

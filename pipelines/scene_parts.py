@@ -146,15 +146,15 @@ def write_scene_classes(
     )
 
 
-def map_parts(task: dict[str, Any], scratch: Path, map_block: MapBlock) -> dict[str, Any]:
-    """Map one task's blocks to scratch files; a failure becomes the row's error.
+def map_parts(task: dict[str, Any], rendering: str, scratch: Path, map_block: MapBlock) -> dict[str, Any]:
+    """Map one task's blocks, read in a rendering, to scratch files; a failure becomes the row's error.
 
     Returns the row's `scene_id`, `info`, `scratch` (files of the blocks) and `error`.
     """
     info = SceneInfo.loads(task["info"])
     files, error = [], None
     try:
-        with open_scene(info.uri) as scene:
+        with open_scene(info.uri, rendering) as scene:
             for block in (Block(**item) for item in task["blocks"]):
                 file = scratch / task["scene_id"] / f"{block.row}-{block.column}.npz"
                 map_block(scene, info, block, file)

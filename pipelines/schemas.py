@@ -12,7 +12,7 @@ CATALOG: Final = pa.schema(
         pa.field("scene_id", pa.string(), nullable=False),
         pa.field("uri", pa.string(), nullable=False),
         pa.field("group", pa.string(), nullable=False),
-        pa.field("rendering", pa.string(), nullable=False),
+        pa.field("renderings", pa.list_(pa.string()), nullable=False),
         pa.field("height", pa.int32(), nullable=False),
         pa.field("width", pa.int32(), nullable=False),
         pa.field("crs", pa.string()),

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import patchwork
 from hypothesis import given
@@ -61,6 +63,13 @@ def test_catalogue_is_read_as_it_was_written(tmp_path):
     assert failures == []
     assert read_catalog(run) == rows
     assert (rows[0].info.height, rows[0].info.width, rows[0].info.windowed) == (20, 30, False)
+
+
+def test_a_catalogue_of_another_version_says_so(tmp_path):
+    run = make_run(tmp_path)
+    pq.write_table(pa.table({"scene_id": ["a"], "uri": ["/a.tif"]}), run.catalog)
+    with pytest.raises(ConfigError, match="another version"):
+        read_catalog(run)
 
 
 def test_a_folder_that_is_no_run_says_so(tmp_path):

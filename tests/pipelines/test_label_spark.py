@@ -17,8 +17,9 @@ from pictures import ROSS_SEA, picture_with_alpha, read_labels, write_png, write
 
 import pipelines.label as label_job
 from labeling.classes import PALETTES
+from labeling.picture import PictureScene
 from labeling.profile import load_profile
-from labeling.scene import PictureScene, open_scene
+from labeling.scene import open_scene
 from labeling.simulate import SceneSpec, simulate, truth_path, write_scene
 from pipelines.catalog import CatalogRow
 from pipelines.config import LabelConfig

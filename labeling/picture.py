@@ -1,0 +1,135 @@
+"""Pictures as scenes: 8-bit RGB GeoTIFF, PNG and JPEG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+
+from labeling.errors import SceneError
+from labeling.grid import Block
+from labeling.raster import quiet_georeference
+from labeling.scene_info import GDAL_OPTIONS, Pixels, SceneInfo
+
+SUFFIXES: Final = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg"})
+"""Endings, in lower case, of the pictures that a folder is searched for."""
+
+RGB8: Final = "rgb8"
+"""Rendering of a picture that is 8-bit RGB already: its values are taken as they are."""
+
+_WINDOWED_DRIVERS: Final = frozenset({"GTiff", "COG", "JP2OpenJPEG"})
+_LARGEST_WINDOWED_BLOCK: Final = 1 << 24
+"""Pixels; a TIFF in larger pieces (one strip for all, say) is read whole like a PNG."""
+
+
+@contextmanager
+def open_picture(path: Path) -> Iterator[PictureScene]:
+    """Open a picture; SceneError when it is none, or not 8-bit RGB."""
+    with rasterio.Env(**GDAL_OPTIONS), quiet_georeference():
+        try:
+            dataset = rasterio.open(path)
+        except RasterioError as error:
+            raise SceneError(
+                f"{path} cannot be opened as a picture ({error}). It may be damaged, or not be a GeoTIFF, "
+                "PNG or JPEG at all."
+            ) from None
+        with dataset:
+            yield PictureScene(path, dataset)
+
+
+class PictureScene:
+    """An 8-bit RGB picture, with or without alpha, mask, no-data value and georeference."""
+
+    def __init__(self, path: Path, dataset: DatasetReader) -> None:
+        self._path = path
+        self._dataset = dataset
+        self._bands = _rgb_bands(path, dataset)
+        self._nodata = [dataset.nodatavals[band - 1] for band in self._bands]
+        self._whole: Pixels | None = None
+
+    @property
+    def info(self) -> SceneInfo:
+        """The picture's description."""
+        data, status = self._dataset, self._path.stat()
+        georeferenced = data.crs is not None or data.transform != Affine.identity()
+        block_height, block_width = data.block_shapes[0]
+        return SceneInfo(
+            uri=str(self._path),
+            group=self._path.stem,
+            renderings=[RGB8],
+            height=data.height,
+            width=data.width,
+            crs=data.crs.to_wkt() if data.crs else None,
+            transform=list(data.transform)[:6] if georeferenced else None,
+            windowed=data.driver in _WINDOWED_DRIVERS
+            and block_height * block_width <= _LARGEST_WINDOWED_BLOCK,
+            bytes=status.st_size,
+            modified_ns=status.st_mtime_ns,
+        )
+
+    def read(self, block: Block) -> Pixels:
+        """Read a window. A picture that only decodes from its top is decoded once and kept."""
+        if self.info.windowed:
+            return self._decode(block)
+        if self._whole is None:
+            self._whole = self._decode(Block(0, 0, self._dataset.height, self._dataset.width))
+        rows, columns = block.slices
+        rgb, valid = self._whole
+        return Pixels(rgb[:, rows, columns], None if valid is None else valid[rows, columns])
+
+    def preview(self, *, height: int, width: int) -> NDArray[np.uint8]:
+        """Return the picture reduced to (height, width, 3), u8; a GeoTIFF's overviews are used."""
+        try:
+            rgb = self._dataset.read(self._bands, out_shape=(3, height, width), resampling=Resampling.average)
+        except RasterioError as error:
+            raise SceneError(f"{self._path} is damaged ({error}). Fetch the file again.") from None
+        return np.ascontiguousarray(rgb.transpose(1, 2, 0))
+
+    def _decode(self, block: Block) -> Pixels:
+        try:
+            rgb = self._dataset.read(self._bands, window=block.window)
+            return Pixels(rgb, self._valid(rgb, block))
+        except RasterioError as error:
+            raise SceneError(
+                f"{self._path} is damaged: its pixels at row {block.row}, column {block.column} cannot be "
+                f"decoded ({error.__cause__ or error}). Fetch the file again."
+            ) from None
+
+    def _valid(self, rgb: NDArray[np.uint8], block: Block) -> NDArray[np.bool_] | None:
+        if all(value is not None for value in self._nodata):
+            # A pixel is no-data when every band says so: a single black band is a colour.
+            return np.asarray((rgb != np.reshape(self._nodata, (3, 1, 1))).any(axis=0), np.bool_)
+        flags = self._dataset.mask_flag_enums[self._bands[0] - 1]
+        if MaskFlags.per_dataset in flags:  # an alpha band or a mask of the file
+            return np.asarray(self._dataset.read_masks(self._bands[0], window=block.window) > 0, np.bool_)
+        return None
+
+
+def _rgb_bands(path: Path, dataset: DatasetReader) -> list[int]:
+    """Return the 1-based bands that are red, green and blue."""
+    colours = dataset.colorinterp
+    count = len([c for c in colours if c != ColorInterp.alpha])
+    if count != 3:
+        raise SceneError(
+            f"{path} has {count} colour band(s); an RGB picture has 3. Choose and order them, for example: "
+            "gdal_translate -b 3 -b 2 -b 1 in.tif rgb.tif (a palette picture: gdal_translate -expand rgb)."
+        )
+    if any(dtype != "uint8" for dtype in dataset.dtypes):
+        raise SceneError(
+            f"{path} is {dataset.dtypes[0]}; the thresholds are made for 8-bit pictures. Scale it the way "
+            "its profile expects, for example reflectance x 10000 to the L1C true-colour scale: "
+            "gdal_translate -ot Byte -scale 0 3558 1 255 in.tif rgb.tif."
+        )
+    wanted = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
+    if all(colour in colours for colour in wanted):
+        return [colours.index(colour) + 1 for colour in wanted]
+    return [index + 1 for index, colour in enumerate(colours) if colour != ColorInterp.alpha]
