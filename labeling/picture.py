@@ -18,13 +18,11 @@ from rasterio.io import DatasetReader
 from labeling.errors import SceneError
 from labeling.grid import Block
 from labeling.raster import quiet_georeference
+from labeling.rendering import RGB8
 from labeling.scene_info import GDAL_OPTIONS, Pixels, SceneInfo
 
 SUFFIXES: Final = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg"})
 """Endings, in lower case, of the pictures that a folder is searched for."""
-
-RGB8: Final = "rgb8"
-"""Rendering of a picture that is 8-bit RGB already: its values are taken as they are."""
 
 _WINDOWED_DRIVERS: Final = frozenset({"GTiff", "COG", "JP2OpenJPEG"})
 _LARGEST_WINDOWED_BLOCK: Final = 1 << 24

@@ -119,12 +119,13 @@ def assign_ids(uris: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
 
 def _expand_one(given: str) -> list[Path]:
     path = Path(given)
-    if path.is_dir():
+    if path.is_dir() and not is_scene(path):
         return sorted(item for item in path.iterdir() if is_scene(item) and not _is_hidden(item))
     if path.exists() or not glob.has_magic(given):
         return [path]
     matches = glob.glob(given, recursive=True)  # noqa: PTH207 - Path.glob refuses absolute patterns
-    return sorted(Path(match) for match in matches if Path(match).is_file() and not _is_hidden(Path(match)))
+    found = [Path(match) for match in matches if not _is_hidden(Path(match))]
+    return sorted(path for path in found if path.is_file() or is_scene(path))
 
 
 def _is_hidden(path: Path) -> bool:

@@ -6,7 +6,7 @@ from labeling.profile import LabelingProfile, load_profile, profile_names
 
 
 def test_shipped_profiles_load_and_say_what_they_do():
-    assert profile_names() == ["iqrah-2024", "iqrah-2024-raw", "polynya"]
+    assert profile_names() == ["iqrah-2024", "iqrah-2024-raw", "polynya", "polynya-l1c"]
     for name in profile_names():
         profile = load_profile(name)
         assert profile.name == name
@@ -42,7 +42,7 @@ def test_impossible_profiles_are_refused(tmp_path, change):
 
 
 def test_unknown_profile_names_the_known_ones():
-    with pytest.raises(ConfigError, match="iqrah-2024, iqrah-2024-raw, polynya"):
+    with pytest.raises(ConfigError, match="iqrah-2024, iqrah-2024-raw, polynya, polynya-l1c"):
         load_profile("iqra")
 
 

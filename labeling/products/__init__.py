@@ -1,0 +1,1 @@
+"""Satellite products as they are delivered: their files, metadata and reflectance."""

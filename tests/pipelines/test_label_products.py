@@ -1,0 +1,111 @@
+"""Products through the Spark job: a folder, a zip and the same pixels as a picture get the same labels."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import oracle
+import pytest
+import rasterio
+from conftest import patchwork
+from pictures import read_labels, write_tif
+from rasterio.transform import from_origin
+from safe_writer import ProductSpec, native_dn, write_product
+
+import pipelines.label as label_job
+from labeling.bands import BLUE, GREEN, RED, Band
+from labeling.errors import SceneError
+from labeling.grid import Block
+from labeling.scene import open_scene
+from pipelines.catalog import expand
+from pipelines.config import LabelConfig
+
+SIDE = 240
+L1C_WHITE = 0.3558
+SPEC = ProductSpec(product_type="L1C", baseline="05.00")
+
+
+def scene_dn():
+    """DN of a product that looks like a patchwork of ice, with a wedge of no-data."""
+    rgb = patchwork(SIDE, SIDE, seed=6).astype(np.float32) / 255 * L1C_WHITE
+    colours = {RED: rgb[..., 0], GREEN: rgb[..., 1], BLUE: rgb[..., 2]}
+    reflectance = np.stack([colours.get(band, rgb.mean(axis=2)) for band in Band])
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    return native_dn(reflectance, SPEC, nodata=rows + columns > 1.7 * SIDE)
+
+
+@pytest.fixture(scope="module")
+def products(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("products")
+    dn = scene_dn()
+    safe = write_product(folder / "safe", dn, SPEC)
+    zipped = write_product(folder / "zip", dn, replace(SPEC, zipped=True))
+    with open_scene(str(safe)) as scene:
+        height, width = scene.info.height, scene.info.width
+        rgb, valid = scene.read(Block(0, 0, height, width))
+        transform = from_origin(scene.info.transform[2], scene.info.transform[5], 10, 10)
+        crs = scene.info.crs
+    picture = write_tif(folder / "picture/equal.tif", rgb, nodata=0, transform=transform, crs=crs)
+    return safe, zipped, picture, rgb, valid
+
+
+def run(scenes, out, profile, block_size=100):
+    config = LabelConfig(
+        scenes=[str(scene) for scene in scenes], out=out, profile=profile, block_size=block_size,
+        outputs=["labels", "quicklook"], spark={"master": "local[2]"},
+    )  # fmt: skip
+    return label_job.run(config)
+
+
+@pytest.mark.slow
+def test_folder_zip_and_picture_get_identical_labels(tmp_path, products):
+    safe, zipped, picture, rgb, valid = products
+    found = []
+    for scene, profile in ((safe, "polynya-l1c"), (zipped, "polynya-l1c"), (picture, "polynya")):
+        outcome = run([scene], tmp_path / scene.parent.name, profile)
+        assert outcome == (1, ())
+        scene_id = next((tmp_path / scene.parent.name / "labels").iterdir()).name
+        found.append(read_labels(tmp_path / scene.parent.name, scene_id))
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+    assert (found[0][~valid] == 255).all()
+    everywhere = oracle.label(np.ascontiguousarray(rgb.transpose(1, 2, 0)))
+    # Water is water with or without the filter.
+    assert (found[0] == everywhere)[valid & (everywhere == 0)].all()
+
+
+@pytest.mark.slow
+def test_labels_lie_on_the_products_grid_and_name_it(tmp_path, products):
+    safe = products[0]
+    run([safe.parent], tmp_path / "run", "polynya-l1c")
+    folder = next((tmp_path / "run/labels").iterdir())
+    assert folder.name == safe.name.removesuffix(".SAFE")
+    with rasterio.open(folder / "labels.tif") as labels, open_scene(str(safe)) as scene:
+        assert labels.crs.to_epsg() == 32758
+        assert list(labels.transform)[:6] == scene.info.transform
+    done = json.loads((folder / "done.json").read_text())
+    assert done["pixel_area_m2"] == 100
+    assert done["inputs"]["profile"]["rendering"] == "tci-l1c"
+
+
+@pytest.mark.slow
+def test_a_profile_of_another_rendering_is_refused_with_the_reason(tmp_path, products):
+    safe, _, picture, *_ = products
+    outcome = run([safe, picture], tmp_path / "run", "polynya")
+    assert outcome.done == 1
+    assert [failure.step for failure in outcome.failures] == ["label"]
+    assert "tci-l1c" in outcome.failures[0].reason
+    assert "needs rgb8" in outcome.failures[0].reason
+
+
+def test_a_folder_of_products_is_expanded_to_products(products):
+    safe, zipped, *_ = products
+    assert expand([str(safe.parent)]) == [str(safe)]
+    assert expand([str(safe), str(zipped.parent / "*.zip")]) == [str(safe), str(zipped)]
+
+
+def test_a_folder_that_only_looks_like_a_product_says_what_is_missing(tmp_path):
+    fake = tmp_path / "S2A_MSIL1C_20191103T203901_N0500_R057_T58CDU_20191103T233010.SAFE"
+    fake.mkdir()
+    with pytest.raises(SceneError, match="MTD"), open_scene(str(fake)):
+        pass
