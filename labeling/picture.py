@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -54,7 +55,7 @@ class PictureScene:
         self._nodata = [dataset.nodatavals[band - 1] for band in self._bands]
         self._whole: Pixels | None = None
 
-    @property
+    @cached_property
     def info(self) -> SceneInfo:
         """The picture's description."""
         data, status = self._dataset, self._path.stat()

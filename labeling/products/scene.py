@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -42,7 +43,7 @@ class ProductScene:
         self._renderings = renderings_of(product.metadata.product_type)
         self._rendering = rendering or self._renderings[0]
 
-    @property
+    @cached_property
     def info(self) -> SceneInfo:
         """The product's description; its group is the acquisition, which neighbouring granules share."""
         facts = self._product.metadata
