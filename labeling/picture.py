@@ -60,7 +60,6 @@ class PictureScene:
         """The picture's description."""
         data, status = self._dataset, self._path.stat()
         georeferenced = data.crs is not None or data.transform != Affine.identity()
-        block_height, block_width = data.block_shapes[0]
         return SceneInfo(
             uri=str(self._path),
             group=self._path.stem,
@@ -69,11 +68,18 @@ class PictureScene:
             width=data.width,
             crs=data.crs.to_wkt() if data.crs else None,
             transform=list(data.transform)[:6] if georeferenced else None,
-            windowed=data.driver in _WINDOWED_DRIVERS
-            and block_height * block_width <= _LARGEST_WINDOWED_BLOCK,
+            block=self._block,
             bytes=status.st_size,
             modified_ns=status.st_mtime_ns,
         )
+
+    @property
+    def _block(self) -> list[int]:
+        whole = [self._dataset.height, self._dataset.width]
+        rows, columns = self._dataset.block_shapes[0]
+        if self._dataset.driver not in _WINDOWED_DRIVERS or rows * columns > _LARGEST_WINDOWED_BLOCK:
+            return whole
+        return [min(rows, whole[0]), min(columns, whole[1])]
 
     def read(self, block: Block) -> Pixels:
         """Read a window. A picture that only decodes from its top is decoded once and kept."""

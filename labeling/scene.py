@@ -1,7 +1,7 @@
 """Scenes: one way to open and read whatever holds the pixels.
 
-A scene is an 8-bit RGB picture (GeoTIFF, PNG, JPEG) or a Sentinel-2 product (SAFE folder or zip). Nothing
-else in the project knows the difference.
+A scene is an 8-bit RGB picture (GeoTIFF, PNG, JPEG) or a Sentinel-2 product (SAFE folder or zip, GeoTIFF
+with named bands, STAC item). Nothing else in the project knows the difference.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from pathlib import Path
 
 from labeling.errors import SceneError
 from labeling.picture import SUFFIXES, open_picture
-from labeling.products.scene import is_product, open_product_scene
+from labeling.products.safe import open_product
+from labeling.products.scene import ProductScene, is_safe, state_of
 from labeling.scene_info import Pixels, Scene, SceneInfo
 
 __all__ = ["Pixels", "Scene", "SceneInfo", "is_scene", "open_scene", "searched_for"]
@@ -20,7 +21,7 @@ __all__ = ["Pixels", "Scene", "SceneInfo", "is_scene", "open_scene", "searched_f
 
 def is_scene(path: Path) -> bool:
     """Tell from its name whether a file or folder is a scene."""
-    return path.suffix.lower() in SUFFIXES or is_product(path)
+    return path.suffix.lower() in SUFFIXES or is_safe(path)
 
 
 def searched_for() -> str:
@@ -34,22 +35,41 @@ def open_scene(uri: str, rendering: str | None = None) -> Iterator[Scene]:
 
     SceneError says why it cannot be used and what to do.
     """
+    with _open(uri, rendering) as scene:
+        if rendering is not None and not scene.info.can_be(rendering):
+            raise SceneError(refusal(scene.info, rendering))
+        yield scene
+
+
+def refusal(info: SceneInfo, rendering: str, needed_by: str = "what is asked for") -> str:
+    """Return why a scene is refused that cannot be read in the rendering that something needs."""
+    if info.can_be(rendering.partition("-sun")[0]):
+        return (
+            f"{info.uri} does not say how high the sun stood, and {needed_by} needs {rendering}. Use one "
+            "without a sun in its name."
+        )
+    return (
+        f"{info.uri} can be read as {' or '.join(info.renderings)}, but {needed_by} needs {rendering}. "
+        "Brightness means something else in each rendering: use a profile or model that fits."
+    )
+
+
+@contextmanager
+def _open(uri: str, rendering: str | None) -> Iterator[Scene]:
     path = Path(uri)
     _check_file(path)
-    opened = open_product_scene(path, rendering) if is_product(path) else open_picture(path)
-    with opened as scene:
-        if rendering is not None and rendering not in scene.info.renderings:
-            raise SceneError(
-                f"{path} has pixels of {' or '.join(scene.info.renderings)}, not of {rendering}. Brightness "
-                "means something else in each rendering: use a profile or model that fits."
-            )
-        yield scene
+    if is_safe(path):
+        with open_product(uri) as product:
+            yield ProductScene(uri, product, state_of(path), rendering)
+    else:
+        with open_picture(path) as picture:
+            yield picture
 
 
 def _check_file(path: Path) -> None:
     if not path.exists():
         raise SceneError(f"{path} does not exist. Check the path, or the quotes around a glob.")
-    if path.is_dir() and not is_product(path):
+    if path.is_dir() and not is_safe(path):
         raise SceneError(f"{path} is a folder, but no product. Give its pictures, as in '{path}/*.tif'.")
     if path.is_file() and path.stat().st_size == 0:
         raise SceneError(f"{path} is empty (0 bytes). Fetch or write it again.")

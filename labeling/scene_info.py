@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from labeling.grid import Block
+from labeling.rendering import parse_name
 
 GDAL_OPTIONS: Final = {
     # A damaged JPEG is an error, not grey pixels.
@@ -36,10 +37,23 @@ class SceneInfo(NamedTuple):
     """WKT, None without georeference."""
     transform: list[float] | None
     """Affine a, b, c, d, e, f; None without georeference."""
-    windowed: bool
-    """Whether a window can be read without decoding the rest."""
+    block: list[int]
+    """Rows and columns of the pieces that decode on their own; the whole size where there are none."""
     bytes: int
     modified_ns: int
+    etag: str | None = None
+    """What a server calls this state of the file; None for a file of this machine."""
+    product_type: str | None = None
+    """L1C or L2A; this and all that follows is None where the scene does not say, as a picture."""
+    baseline: str | None = None
+    """Processing baseline, for example "05.00"."""
+    sensing_time: str | None = None
+    """ISO 8601, UTC."""
+    relative_orbit: int | None = None
+    tile: str | None = None
+    """MGRS tile, for example "58CDU"."""
+    sun_zenith: float | None = None
+    """Degrees: 0 overhead, 90 at the horizon."""
 
     def dumps(self) -> str:
         """Return the description as JSON, to travel in a table."""
@@ -52,7 +66,18 @@ class SceneInfo(NamedTuple):
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this state of the scene's file from another."""
-        return {"uri": self.uri, "bytes": self.bytes, "modified_ns": self.modified_ns}
+        names = ("uri", "bytes", "modified_ns", "etag")
+        return {name: getattr(self, name) for name in names}
+
+    def can_be(self, rendering: str) -> bool:
+        """Tell whether the scene can be read in a rendering; one for a stated sun needs the scene's sun."""
+        base, sun = parse_name(rendering)
+        return base in self.renderings and (sun is None or self.sun_zenith is not None)
+
+    @property
+    def windowed(self) -> bool:
+        """Whether a window can be read without decoding all of the rest."""
+        return self.block != [self.height, self.width]
 
     @property
     def affine(self) -> Affine | None:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from labeling.errors import ConfigError, SceneError
 from labeling.layout import Run
 from labeling.raster import replacing
-from labeling.scene import SceneInfo, is_scene, open_scene, searched_for
+from labeling.scene import SceneInfo, is_scene, open_scene, refusal, searched_for
 from labeling.simulate import SIDECARS
 from pipelines.schemas import CATALOG
 
@@ -53,16 +53,11 @@ def part_by_rendering(
     rows: list[CatalogRow], rendering: str, step: str, needed_by: str
 ) -> tuple[list[CatalogRow], list[Failure]]:
     """Part the scenes into those that have a rendering, and refusals; `needed_by` says what needs it."""
-    good = [row for row in rows if rendering in row.info.renderings]
+    good = [row for row in rows if row.info.can_be(rendering)]
     bad = [
-        Failure(
-            row.scene_id,
-            step,
-            f"{row.info.uri} can be rendered as {', '.join(row.info.renderings)}, but {needed_by} needs "
-            f"{rendering}. Brightness means something else in each rendering: use one that fits.",
-        )
+        Failure(row.scene_id, step, refusal(row.info, rendering, needed_by))
         for row in rows
-        if rendering not in row.info.renderings
+        if not row.info.can_be(rendering)
     ]
     return good, bad
 

@@ -62,7 +62,7 @@ def _finished_inputs(run: Run, scene_id: str) -> dict[str, Any]:
     way_out = f"python -m jobs.infer --model … --scenes {inputs['uri']} --out {run.root}"
     if maps is None:
         raise SceneError(f"no finished map in {run.maps(scene_id)}. Map the scene: {way_out}")
-    if any(inputs.get(key) != maps["inputs"].get(key) for key in ("bytes", "modified_ns")):
+    if any(inputs.get(key) != maps["inputs"].get(key) for key in ("bytes", "modified_ns", "etag")):
         raise SceneError(
             f"{inputs['uri']} has changed between labelling and mapping. Label it again, then: {way_out}"
         )

@@ -17,9 +17,16 @@ CATALOG: Final = pa.schema(
         pa.field("width", pa.int32(), nullable=False),
         pa.field("crs", pa.string()),
         pa.field("transform", pa.list_(pa.float64())),
-        pa.field("windowed", pa.bool_(), nullable=False),
+        pa.field("block", pa.list_(pa.int32()), nullable=False),
         pa.field("bytes", pa.int64(), nullable=False),
         pa.field("modified_ns", pa.int64(), nullable=False),
+        pa.field("etag", pa.string()),
+        pa.field("product_type", pa.string()),
+        pa.field("baseline", pa.string()),
+        pa.field("sensing_time", pa.string()),
+        pa.field("relative_orbit", pa.int32()),
+        pa.field("tile", pa.string()),
+        pa.field("sun_zenith", pa.float64()),
     ]
 )
 """One row a scene, in catalog.parquet: labeling.scene.SceneInfo with the run's scene id."""

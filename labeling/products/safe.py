@@ -19,13 +19,11 @@ from rasterio.io import DatasetReader
 from labeling.bands import BANDS, NODATA_DN, SATURATED_DN, Band
 from labeling.errors import SceneError
 from labeling.grid import Block
+from labeling.products.product import GRID, BandLayout, Reflectance
 from labeling.products.resample import bilinear, cover, nearest
 from labeling.products.safe_files import ProductFiles, find_files
 from labeling.products.safe_metadata import SafeMetadata, parse_metadata
 from labeling.raster import quiet_georeference
-
-GRID: Final = 10
-"""Side in metres of a pixel of the grid that blocks and `SafeProduct.read` use."""
 
 GDAL_OPTIONS: Final = {
     # With more threads GDAL decodes several JPEG 2000 blocks of one read at once and drops their errors:
@@ -34,18 +32,6 @@ GDAL_OPTIONS: Final = {
     # Nothing beside an image may change what it says.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
 }
-
-
-class Reflectance(NamedTuple):
-    """Bands of a block. A pixel counts as valid by its stored DN, whatever its reflectance."""
-
-    values: NDArray[np.float32]
-    """(bands, height, width), about 0..1.5 and slightly negative over dark water; NaN where that band's DN
-    is 0. 0.0 is a measurement."""
-    valid: NDArray[np.bool_]
-    """(height, width), False where any of the bands has DN 0: no-data."""
-    saturated: NDArray[np.bool_]
-    """(height, width), True where any of the bands has DN 65535: its value is a lower bound."""
 
 
 class SafeProduct:
@@ -66,9 +52,19 @@ class SafeProduct:
         return self._files
 
     @property
-    def metadata(self) -> SafeMetadata:
+    def facts(self) -> SafeMetadata:
         """What the product's XML says."""
         return self._metadata
+
+    @property
+    def bands(self) -> tuple[Band, ...]:
+        """The bands that its type has; one of them may still be missing from a damaged copy."""
+        return BANDS[self._metadata.product_type]
+
+    def layout(self, band: Band) -> BandLayout:
+        """Return how a band is stored; SceneError when its image is missing or damaged."""
+        height, width = self._open(self._files.band(band)).block_shapes[0]
+        return BandLayout(band.resolution, height, width)
 
     def read(
         self, block: Block, bands: Sequence[Band], *, resampling: Resampling = Resampling.bilinear

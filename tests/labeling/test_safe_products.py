@@ -72,7 +72,7 @@ def test_every_variant_gives_back_its_reflectance(tmp_path, spec):
     path = write_product(tmp_path, native_dn(reflectance, spec, nodata), spec)
     lowest = (1 + spec.offset) / 10_000  # a DN cannot say less
     with open_product(str(path)) as opened:
-        assert opened.metadata.radiometry.offsets == dict.fromkeys(BANDS[spec.product_type], spec.offset)
+        assert opened.facts.radiometry.offsets == dict.fromkeys(BANDS[spec.product_type], spec.offset)
         for band in BANDS[spec.product_type]:
             factor = band.resolution // 10
             expected = np.maximum(mean_of_blocks(reflectance[list(Band).index(band)], factor), lowest)
@@ -207,7 +207,7 @@ def test_metadata_is_exact_and_travels(tmp_path, unit):
     )
     path = write_product(tmp_path, native_dn(surface(60), spec), spec)
     with open_product(str(path)) as opened:
-        found = pickle.loads(pickle.dumps(opened.metadata))
+        found = pickle.loads(pickle.dumps(opened.facts))
     assert (found.product_id, found.product_type, found.baseline) == (spec.name, "L1C", "05.00")
     assert found.sensing_time == datetime(2019, 11, 3, 20, 39, 1, 24_000, tzinfo=UTC)
     assert (found.relative_orbit, found.tile, found.sun_zenith) == (143, "01CDV", 68.5)
