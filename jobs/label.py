@@ -27,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--scenes", nargs="+", metavar="PATH", help="pictures, folders and globs")
     options.add_argument("--out", metavar="RUN", help="run folder")
     options.add_argument("--profile", help=f"one of {', '.join(profile_names())}, or a .yaml file")
+    options.add_argument("--cut", choices=["auto", "never", "always"], help="cut large scenes into blocks")
     options.add_argument("--block-size", type=int, metavar="N", help="pixels; never changes a result")
     options.add_argument("--outputs", type=lambda text: text.split(","), metavar="labels,quicklook,chips")
     options.add_argument(

@@ -17,3 +17,8 @@ class SceneError(PolynyaError):
 
 class ModelError(PolynyaError):
     """A model folder cannot be read, or does not fit the scenes it is asked to map."""
+
+
+def describe(problem: Exception) -> str:
+    """Return an error's message for failures.jsonl, with its kind where it is not one of ours."""
+    return str(problem) if isinstance(problem, PolynyaError) else f"{type(problem).__name__}: {problem}"

@@ -1,4 +1,4 @@
-"""Labels by a profile, as the three steps that distribute: map a window, reduce histograms, finish.
+"""Labels by a profile, in the steps that distribute: prepare, compare, count, look up, finish.
 
 `label_scene` runs them over one whole picture: the plain reference of the Spark job in pipelines/label.py.
 """
@@ -26,36 +26,34 @@ class PixelState(IntEnum):
     BLACK = 2
     """All three bands zero, in a picture that declares no no-data: dark water, or no-data after all."""
     NODATA = 3
+    CLOUD = 4
+    """Under a cloud mask."""
+    LAND = 5
+    """On land or an ice shelf."""
 
 
-class WindowResult(NamedTuple):
-    """The map step's result for a window: u8 (height, width) each."""
+class Prepared(NamedTuple):
+    """A window before anything is compared: u8 (height, width) each."""
 
-    key: NDArray[np.uint8]
-    """Index into the scene's table: difference from the background, or brightness without the filter."""
+    value: NDArray[np.uint8]
+    """What the next step looks at: grey with white water, or brightness without the filter."""
     state: NDArray[np.uint8]
     """PixelState codes."""
 
-    def cut(self, rows: slice, columns: slice) -> WindowResult:
-        """Return the part in these rows and columns."""
-        return WindowResult(self.key[rows, columns], self.state[rows, columns])
 
-
-def map_window(
-    rgb: NDArray[np.uint8], valid: NDArray[np.bool_] | None, profile: LabelingProfile
-) -> WindowResult:
-    """Do all of the labelling that needs a pixel's surroundings.
+def prepare(rgb: NDArray[np.uint8], valid: NDArray[np.bool_] | None, profile: LabelingProfile) -> Prepared:
+    """Do all of the labelling that looks at one pixel alone; any window of a scene will do.
 
     `rgb` is band-first u8 (3, height, width); `valid` is False where the file says no-data, or None where
-    the file says nothing. Trim `profile.halo` pixels at edges that are not the scene's own.
+    the file says nothing.
     """
     if valid is not None and not valid.all():
         rgb = np.where(valid, rgb, 0).astype(np.uint8)
     value = thresholds.brightness(rgb)
     state = pixel_state(value, valid, profile.thresholds.water_max)
     if profile.thin_clouds is None:
-        return WindowResult(value, state)
-    return WindowResult(thinclouds.difference(rgb, profile.thin_clouds, profile.thresholds), state)
+        return Prepared(value, state)
+    return Prepared(thinclouds.painted_grey(rgb, profile.thresholds), state)
 
 
 def pixel_state(
@@ -69,22 +67,44 @@ def pixel_state(
     return state
 
 
-def count_keys(window: WindowResult, profile: LabelingProfile) -> NDArray[np.int64]:
-    """Return the window's share of the scene's histogram, int64 (256,), without declared no-data."""
-    declared = window.state == PixelState.NODATA
-    if profile.nodata == "ignore" and declared.any():
-        return thinclouds.histogram(window.key, ~declared)
-    return thinclouds.histogram(window.key)
+def settle_black(state: NDArray[np.uint8]) -> bool:
+    """Decide in place, for a whole scene's states, whether black is no-data or dark water.
+
+    Return whether anything changed.
+    """
+    black = state == PixelState.BLACK
+    if not black.any():
+        return False
+    state[black] = PixelState.WATER
+    state[edge_regions(black)] = PixelState.NODATA
+    return True
 
 
-def nodata_mask(state: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return which pixels of a whole scene hold no data, bool (height, width)."""
-    return np.asarray((state == PixelState.NODATA) | edge_regions(state == PixelState.BLACK), np.bool_)
+def ignored(state: NDArray[np.uint8], profile: LabelingProfile) -> NDArray[np.bool_]:
+    """Return which pixels the profile gives no class, bool like `state`, whose black is settled."""
+    first = PixelState.NODATA if profile.nodata == "ignore" else PixelState.CLOUD
+    return np.asarray(state >= first, np.bool_)
 
 
-def ignored_mask(state: NDArray[np.uint8], profile: LabelingProfile) -> NDArray[np.bool_]:
-    """Return which pixels of a whole scene the profile ignores, bool (height, width)."""
-    return nodata_mask(state) if profile.nodata == "ignore" else np.zeros(state.shape, np.bool_)
+def compare(
+    value: NDArray[np.uint8], profile: LabelingProfile, inside: tuple[slice, slice] | None = None
+) -> NDArray[np.uint8]:
+    """Return each pixel's key, u8: its index into the scene's table, from it and its surroundings.
+
+    The key is the difference from the background, or the brightness without the filter. With `inside`
+    (rows, columns) the result is for that part, `profile.halo` from edges that are not the scene's own.
+    """
+    if profile.thin_clouds is None:
+        return value if inside is None else value[inside]
+    return thinclouds.difference(value, profile.thin_clouds, inside)
+
+
+def count_keys(
+    key: NDArray[np.uint8], state: NDArray[np.uint8], profile: LabelingProfile
+) -> NDArray[np.int64]:
+    """Return a window's share of the scene's histogram, int64 (256,), without pixels that get no class."""
+    without = ignored(state, profile)
+    return thinclouds.histogram(key, ~without if without.any() else None)
 
 
 def class_table(counts: NDArray[np.int64], profile: LabelingProfile) -> NDArray[np.uint8]:
@@ -94,23 +114,26 @@ def class_table(counts: NDArray[np.int64], profile: LabelingProfile) -> NDArray[
     return thinclouds.lookup_table(counts, profile.thin_clouds, profile.thresholds)
 
 
-def finish(window: WindowResult, ignored: NDArray[np.bool_], table: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the class codes, u8 (height, width), of a mapped window; `ignored` is its no-data mask."""
-    labels = np.asarray(cv2.LUT(window.key, table), np.uint8)
-    labels *= (window.state == PixelState.SEEN).view(np.uint8)  # WATER is 0
-    if ignored.any():
-        labels[ignored] = IGNORE
+def finish(
+    key: NDArray[np.uint8], state: NDArray[np.uint8], table: NDArray[np.uint8], profile: LabelingProfile
+) -> NDArray[np.uint8]:
+    """Return the class codes, u8 (height, width), of a window; black is settled in `state`."""
+    labels = np.asarray(cv2.LUT(key, table), np.uint8)
+    labels *= (state == PixelState.SEEN).view(np.uint8)  # WATER is 0
+    without = ignored(state, profile)
+    if without.any():
+        labels[without] = IGNORE
     return labels
 
 
 def label_scene(
     rgb: NDArray[np.uint8], valid: NDArray[np.bool_] | None, profile: LabelingProfile
 ) -> NDArray[np.uint8]:
-    """Label one whole picture in memory; arguments as of `map_window`, class codes u8 (height, width)."""
-    window = map_window(rgb, valid, profile)
-    ignored = ignored_mask(window.state, profile)
-    counts = thinclouds.histogram(window.key, ~ignored if ignored.any() else None)
-    return finish(window, ignored, class_table(counts, profile))
+    """Label one whole picture in memory; arguments as of `prepare`, class codes u8 (height, width)."""
+    value, state = prepare(rgb, valid, profile)
+    settle_black(state)
+    key = compare(value, profile)
+    return finish(key, state, class_table(count_keys(key, state, profile), profile), profile)
 
 
 def class_fractions(labels: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -104,9 +104,15 @@ def is_done(folder: Path, inputs: dict[str, Any], files: Iterable[str]) -> bool:
     done = read_done(folder)
     return (
         done is not None
-        and done["inputs"] == json.loads(json.dumps(inputs))
+        and has_inputs(folder, inputs)
         and all(name in done["files"] and (folder / name).is_file() for name in files)
     )
+
+
+def has_inputs(folder: Path, inputs: dict[str, Any]) -> bool:
+    """Tell whether a folder's completion mark names exactly these inputs."""
+    done = read_done(folder)
+    return done is not None and done["inputs"] == json.loads(json.dumps(inputs))
 
 
 def read_done(folder: Path) -> dict[str, Any] | None:

@@ -37,11 +37,14 @@ _MIN_RADIUS, _MIN_SIDE_IN_RADII = 20, 3
 _MAX_RADIUS = 126
 
 
-def median_background(image: NDArray[np.uint8], radius: int = 77) -> NDArray[np.uint8]:
+def median_background(
+    image: NDArray[np.uint8], radius: int = 77, inside: tuple[slice, slice] | None = None
+) -> NDArray[np.uint8]:
     """Return the median of the (2 radius + 1)-square window around each pixel, u8 (height, width).
 
     `image` is u8 (height, width), neither side 0; beyond its border the border's pixels repeat. All 256
-    values are plain grey levels. The result is `cv2.medianBlur(image, 2 * radius + 1)`, exactly.
+    values are plain grey levels. The result is `cv2.medianBlur(image, 2 * radius + 1)`, exactly; with
+    `inside` (rows, columns) only that part of it, at the cost of that part.
     Raises TypeError or ValueError on any other array and ValueError on a negative radius.
     """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
@@ -50,24 +53,43 @@ def median_background(image: NDArray[np.uint8], radius: int = 77) -> NDArray[np.
         raise ValueError(f"the median needs (height, width), neither of them 0, not {image.shape}")
     if radius < 0:
         raise ValueError(f"the median's radius must not be negative: {radius}")
-    if _MIN_RADIUS <= radius <= _MAX_RADIUS and min(image.shape) > _MIN_SIDE_IN_RADII * radius:
-        return _sliding_median(image, radius)
-    return np.asarray(cv2.medianBlur(image, 2 * radius + 1), np.uint8)
+    rows, columns = inside or (slice(0, image.shape[0]), slice(0, image.shape[1]))
+    sides = (rows.stop - rows.start, columns.stop - columns.start)
+    if _MIN_RADIUS <= radius <= _MAX_RADIUS and min(sides) > _MIN_SIDE_IN_RADII * radius:
+        return _sliding_median(image, radius, rows, columns)
+    return np.asarray(cv2.medianBlur(image, 2 * radius + 1)[rows, columns], np.uint8)
 
 
-def _sliding_median(image: NDArray[np.uint8], radius: int) -> NDArray[np.uint8]:
+def _sliding_median(image: NDArray[np.uint8], radius: int, rows: slice, columns: slice) -> NDArray[np.uint8]:
     """`median_background` without its checks and without OpenCV; 0 <= radius <= _MAX_RADIUS."""
     step = max(1, radius // _GUIDE_RADIUS)
-    guide = cv2.medianBlur(np.ascontiguousarray(image[::step, ::step]), 2 * (radius // step) + 1)
-    border = (radius,) * 4
-    padded = cv2.copyMakeBorder(image, *border, borderType=cv2.BORDER_REPLICATE)
-    result = np.zeros(image.shape, np.uint8)
+    part = np.ascontiguousarray(image[rows, columns][::step, ::step])
+    guide = cv2.medianBlur(part, 2 * (radius // step) + 1)
+    padded = _surrounded(image, radius, rows, columns)
+    result = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
     try:
         _fill_tiles(padded, guide, step, radius, result)
     except OSError:
         # The first call could not write the machine code to the cache; it has it in memory and has not run.
         _fill_tiles(padded, guide, step, radius, result)
     return result
+
+
+def _surrounded(image: NDArray[np.uint8], radius: int, rows: slice, columns: slice) -> NDArray[np.uint8]:
+    """Return the part of the image with `radius` pixels around it, repeated where the image ends."""
+    height, width = image.shape
+    top, left = max(0, rows.start - radius), max(0, columns.start - radius)
+    bottom, right = min(height, rows.stop + radius), min(width, columns.stop + radius)
+    missing = (
+        radius - (rows.start - top),
+        radius - (bottom - rows.stop),
+        radius - (columns.start - left),
+        radius - (right - columns.stop),
+    )
+    part = image[top:bottom, left:right]
+    if not any(missing):
+        return np.ascontiguousarray(part)
+    return np.asarray(cv2.copyMakeBorder(part, *missing, borderType=cv2.BORDER_REPLICATE), np.uint8)
 
 
 class _Box(NamedTuple):

@@ -66,15 +66,18 @@ def write_class_raster(
     crs: CRS | None,
     transform: Affine | None,
     palette: str = "polynya",
+    threads: int = 1,
 ) -> None:
     """Write class codes (u8, IGNORE = no-data) as a tiled GeoTIFF with colour table, names and overviews.
 
     `blocks` yields (window, codes of shape (window.height, window.width)) and must cover the raster once.
-    `crs` and `transform` are None for a picture without georeference. The file appears whole or not at all.
+    `crs` and `transform` are None for a picture without georeference. `threads` compress it. The file
+    appears whole or not at all.
     """
     profile: dict[str, Any] = {
         "driver": "GTiff", "dtype": "uint8", "count": 1, "height": height, "width": width,
         "crs": crs, "nodata": IGNORE, "compress": "deflate", "BIGTIFF": "IF_SAFER",
+        "NUM_THREADS": threads,
     }  # fmt: skip
     if transform is not None:
         profile["transform"] = transform
@@ -83,6 +86,7 @@ def write_class_raster(
     with (
         replacing(target) as temporary,
         quiet_georeference(),
+        rasterio.Env(GDAL_NUM_THREADS=threads),  # for the overviews
         rasterio.open(temporary, "w", **profile) as raster,
     ):
         raster.write_colormap(1, {code: (*rgb, 255) for code, rgb in PALETTES[palette].items()})

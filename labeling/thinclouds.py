@@ -24,24 +24,31 @@ _EXACT_COUNT = 1 << 24
 """Pixels counted at a time: OpenCV counts in float32, which is exact to here."""
 
 
-def difference(
-    rgb: NDArray[np.uint8],
-    settings: ThinCloudSettings,
-    thresholds: ThresholdSettings,
-) -> NDArray[np.uint8]:
-    """Return 255 - |grey - background|, u8 (height, width): 255 where a pixel equals its background.
+def painted_grey(rgb: NDArray[np.uint8], thresholds: ThresholdSettings) -> NDArray[np.uint8]:
+    """Return the grey picture with open water painted white, u8 (height, width).
 
-    `rgb` is band-first u8 (3, height, width) in true R, G, B order. No-data pixels must be (0, 0, 0): they
-    count as water here, which is painted white so that it neither darkens the background nor is taken for
-    shadow. Values closer than `settings.halo` to an edge that is not the scene's own border must be trimmed.
+    `rgb` is band-first u8 (3, height, width) in true R, G, B order. White water neither darkens the
+    background of the ice beside it nor is taken for shadow. No-data pixels must be (0, 0, 0): they count as
+    water here.
     """
     grey = cv2.cvtColor(cv2.merge(list(rgb)), cv2.COLOR_RGB2GRAY)
     _, white_water = cv2.threshold(brightness(rgb), thresholds.water_max, WHITE, cv2.THRESH_BINARY_INV)
-    grey = cv2.max(grey, white_water)
+    return np.asarray(cv2.max(grey, white_water), np.uint8)
+
+
+def difference(
+    grey: NDArray[np.uint8], settings: ThinCloudSettings, inside: tuple[slice, slice] | None = None
+) -> NDArray[np.uint8]:
+    """Return 255 - |grey - background|, u8: 255 where a pixel equals its background.
+
+    `grey` is what `painted_grey` returns, (height, width). With `inside` (rows, columns) the result is for
+    that part only, which must lie `settings.halo` from every edge that is not the scene's own border.
+    """
     kernel = np.ones((settings.dilate, settings.dilate), np.uint8)
     dilated = np.asarray(cv2.dilate(grey, kernel), np.uint8)
-    background = median_background(dilated, settings.median // 2)
-    return np.asarray(cv2.bitwise_not(cv2.absdiff(grey, background)), np.uint8)
+    background = median_background(dilated, settings.median // 2, inside)
+    part = grey if inside is None else grey[inside]
+    return np.asarray(cv2.bitwise_not(cv2.absdiff(part, background)), np.uint8)
 
 
 def histogram(values: NDArray[np.uint8], counted: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:

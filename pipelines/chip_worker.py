@@ -18,6 +18,7 @@ from pyspark.sql import types as T
 
 from labeling.chip import CHIP_SCHEMA, SPLITS
 from labeling.classes import CLASS_COUNT, IGNORE
+from labeling.errors import describe
 from labeling.grid import Block, blocks
 from labeling.label import class_fractions
 from labeling.raster import quiet_georeference, remove, replacing
@@ -25,8 +26,7 @@ from labeling.scene import Scene, SceneInfo, open_scene
 from labeling.splits import split_cells
 from pipelines.config import ChipSettings
 from pipelines.label_worker import LABELS
-from pipelines.scene_parts import describe
-from pipelines.session import records
+from pipelines.rows import records
 
 CUT: Final = T.StructType(
     [

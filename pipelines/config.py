@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ByteSize, Field
 
+from labeling.limits import LimitSettings
 from labeling.settings import Settings
 
 Output = Literal["labels", "quicklook", "chips"]
@@ -17,6 +18,12 @@ class SparkSettings(Settings):
 
     master: str | None = Field(None, description="Spark master; None: spark-submit's, else local[*]")
     driver_memory: str = Field("2g", description="heap of a session made here")
+    worker_memory: ByteSize = Field(
+        ByteSize(2 << 30), ge=1 << 29, description="what one task may use; decides how scenes are shared out"
+    )
+    scratch: ByteSize = Field(
+        ByteSize(32 << 30), ge=1 << 29, description="disk for what lies between the steps of large scenes"
+    )
 
 
 class ChipSettings(Settings):
@@ -35,7 +42,13 @@ class LabelConfig(Settings):
     scenes: list[str] = Field(min_length=1, description="files, folders and globs")
     out: Path = Field(description="run folder")
     profile: str = Field("polynya", description="name of a shipped profile, or a .yaml file")
-    block_size: int = Field(1024, ge=16, description="side of a block, pixels; never changes a result")
+    cut: Literal["auto", "never", "always"] = Field(
+        "auto", description="whether scenes are cut into blocks; never changes a result"
+    )
+    block_size: int | None = Field(
+        None, ge=16, description="side of a block, pixels (null: planned); never changes a result"
+    )
+    limits: LimitSettings = LimitSettings()
     outputs: list[Output] = Field(["labels", "quicklook", "chips"], min_length=1)
     palette: Literal["polynya", "iqrah-2024"] = "polynya"
     chips: ChipSettings = ChipSettings()

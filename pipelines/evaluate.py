@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from labeling.chip import ChipCard, read_card, split_files
-from labeling.errors import ConfigError
+from labeling.errors import ConfigError, describe
 from labeling.grid import Block
 from labeling.layout import Run, read_done
 from labeling.raster import write_json
@@ -26,7 +26,6 @@ from pipelines.catalog import CatalogRow, Failure, read_catalog
 from pipelines.evaluate_scene import count_scene
 from pipelines.evaluation import Evaluation, SceneResult, Tally, accuracy_of, add_up, agreement_of
 from pipelines.outcome import Outcome, close_job
-from pipelines.scene_parts import describe
 from training.card import CARD_FILE, MODEL_FILE
 
 OTHER_CHIPS: Final = (

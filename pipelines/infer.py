@@ -18,9 +18,9 @@ from labeling.raster import remove
 from labeling.windows import cores
 from pipelines.catalog import CatalogRow, Failure, build_catalog, part_by_rendering
 from pipelines.config import InferConfig
-from pipelines.infer_worker import InferJob, predict_blocks, reduce_scene
+from pipelines.infer_worker import InferJob, predict_tasks, write_scene
 from pipelines.outcome import Outcome, close_job
-from pipelines.schemas import OUTCOME, PREDICTED, WORK
+from pipelines.schemas import OUTCOME, PREDICTED, WINDOWS
 from pipelines.session import lazy_session, one_task_each
 from training.card import MODEL_FILE, ModelCard, read_model_card
 
@@ -56,10 +56,10 @@ def run(config: InferConfig) -> Outcome:
 def map_scenes(spark: SparkSession, rows: list[CatalogRow], job: InferJob) -> list[Failure]:
     """Map the scenes; return those that could not be."""
     work = plan_work(rows, job, spark.sparkContext.defaultParallelism)
-    tasks = one_task_each(spark.createDataFrame(work, WORK), len(work))
-    predicted = tasks.mapInPandas(partial(predict_blocks, job=job), PREDICTED)
+    tasks = one_task_each(spark.createDataFrame(work, WINDOWS), len(work))
+    predicted = tasks.mapInPandas(partial(predict_tasks, job=job), PREDICTED)
     scenes = predicted.repartition(len(rows), "scene_id").groupBy("scene_id")
-    outcomes = scenes.applyInPandas(partial(reduce_scene, job=job), OUTCOME).collect()
+    outcomes = scenes.applyInPandas(partial(write_scene, job=job), OUTCOME).collect()
     remove(job.scratch)
     return [Failure(row.scene_id, "infer", row.error) for row in outcomes if row.error is not None]
 

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from labeling import scene_output
 from labeling.classes import IGNORE
-from labeling.grid import Block
-from labeling.label import WindowResult, nodata_mask, pixel_state
+from labeling.errors import SceneError
+from labeling.grid import Block, blocks
+from labeling.label import PixelState, pixel_state, settle_black
 from labeling.layout import is_done
-from labeling.scene import Scene, SceneInfo
+from labeling.planes import FilePlanes
+from labeling.scene import Scene, SceneInfo, open_scene
+from labeling.scene_output import SceneOutput, sample
 from labeling.thresholds import brightness
 from labeling.windows import core_of, read_window
-from pipelines.scene_parts import (
-    SceneOutput,
-    ScenePart,
-    assemble_state,
-    map_parts,
-    reduce_parts,
-    save_part,
-    write_scene_classes,
-)
-from pipelines.session import records
+from pipelines.rows import Row, each_row, one_row
+from pipelines.schemas import OUTCOME, PREDICTED
 from training.predict import Predictor
 
 CLASSES = "classes.tif"
+_CLASS, _STATE, _PREVIEW = "class", "state", "preview"
 
 
 class InferJob(NamedTuple):
@@ -67,45 +64,68 @@ class InferJob(NamedTuple):
         output = self.output(scene_id)
         return is_done(output.folder, self.inputs(info), output.files)
 
-
-def predict_blocks(frames: Iterator[pd.DataFrame], job: InferJob) -> Iterator[pd.DataFrame]:
-    """Spark's map step over WORK rows, whose blocks are the cores of windows."""
-    for frame in frames:
-        for task in records(frame):
-            yield pd.DataFrame([predict_task(task, job)])
-
-
-def predict_task(task: dict[str, Any], job: InferJob) -> dict[str, Any]:
-    """Predict one task's windows and leave their cores in scratch files."""
-
-    def map_block(scene: Scene, info: SceneInfo, core: Block, file: Path) -> None:
-        rgb, valid = read_window(scene, core, size=job.window, margin=job.margin)
-        image = np.ascontiguousarray(rgb.transpose(1, 2, 0))
-        probabilities = _predictor(job.model, job.model_digest).predict(image[np.newaxis])[0]
-        classes = probabilities.argmax(axis=-1).astype(np.uint8)
-        state = pixel_state(brightness(rgb), valid, water_max=0)
-        window = WindowResult(*(core_of(part, core, margin=job.margin) for part in (classes, state)))
-        save_part(file, core, window, core_of(rgb, core, margin=job.margin), info)
-
-    return map_parts(task, job.rendering, job.scratch, map_block)
+    def planes(self, scene_id: str, info: SceneInfo) -> FilePlanes:
+        """Return where the cores of a scene's windows wait for each other."""
+        side = self.window - 2 * self.margin
+        shape = {"height": info.height, "width": info.width}
+        return FilePlanes(self.scratch / scene_id, **shape, rows=side, columns=side)
 
 
-def reduce_scene(mapped: pd.DataFrame, job: InferJob) -> pd.DataFrame:
-    """Spark's reduce step over the PREDICTED rows of one scene: its map and quicklook."""
+def predict_tasks(frames: Iterator[pd.DataFrame], job: InferJob) -> Iterator[pd.DataFrame]:
+    """Spark's map step: WINDOWS rows in, PREDICTED rows out."""
+    yield from each_row(frames, partial(_predict, job=job), PREDICTED)
 
-    def finish_scene(scene_id: str, info: SceneInfo, parts: list[ScenePart]) -> None:
-        ignored = nodata_mask(assemble_state(parts, info))
-        write_scene_classes(
-            job.output(scene_id),
-            scene_id,
-            info,
-            job.inputs(info),
-            parts,
-            lambda part: np.where(ignored[part.block.slices], IGNORE, part.window.key).astype(np.uint8),
-            ignored,
-        )
 
-    return reduce_parts(mapped, job.scratch, job.is_done, finish_scene)
+def _predict(row: Row, job: InferJob) -> Row:
+    info = SceneInfo.loads(row["info"])
+    planes = job.planes(row["scene_id"], info)
+    with open_scene(info.uri, job.rendering) as scene:
+        for core in (Block(**block) for block in row["blocks"]):
+            _predict_window(scene, core, planes, job)
+    return {}
+
+
+def _predict_window(scene: Scene, core: Block, planes: FilePlanes, job: InferJob) -> None:
+    rgb, valid = read_window(scene, core, size=job.window, margin=job.margin)
+    image = np.ascontiguousarray(rgb.transpose(1, 2, 0))
+    probabilities = _predictor(job.model, job.model_digest).predict(image[np.newaxis])[0]
+    classes = probabilities.argmax(axis=-1).astype(np.uint8)
+    state = pixel_state(brightness(rgb), valid, water_max=0)
+    planes.put(_CLASS, core, core_of(classes, core, margin=job.margin))
+    planes.put(_STATE, core, core_of(state, core, margin=job.margin))
+    picture = sample(core_of(rgb, core, margin=job.margin), core, scene.info)
+    planes.note(_PREVIEW, core, rgb=picture)
+
+
+def write_scene(predicted: pd.DataFrame, job: InferJob) -> pd.DataFrame:
+    """Spark's reduce step: the PREDICTED rows of one scene in, its map written, OUTCOME out."""
+
+    def write(rows: list[Row]) -> Row:
+        scene_id, info = rows[0]["scene_id"], SceneInfo.loads(rows[0]["info"])
+        if not job.is_done(scene_id, info):  # a task that runs again after it had finished
+            _write_map(scene_id, info, job)
+        return {}
+
+    return one_row(predicted, write, OUTCOME)
+
+
+def _write_map(scene_id: str, info: SceneInfo, job: InferJob) -> None:
+    planes = job.planes(scene_id, info)
+    state = planes.get(_STATE, Block(0, 0, info.height, info.width)).copy()
+    settle_black(state)
+    nodata = state == PixelState.NODATA
+    if nodata.all():
+        raise SceneError(f"{info.uri} holds no data: every pixel is no-data or black. Leave the scene out.")
+    side = job.window - 2 * job.margin
+    scene_output.write_scene(
+        job.output(scene_id),
+        scene_id,
+        info,
+        job.inputs(info),
+        blocks(height=info.height, width=info.width, size=side),
+        lambda core: np.where(nodata[core.slices], IGNORE, planes.get(_CLASS, core)).astype(np.uint8),
+        lambda core: planes.noted(_PREVIEW, core)["rgb"],
+    )
 
 
 @cache

@@ -1,28 +1,46 @@
-"""Labelling with Spark: blocks map to keys and histograms, scenes reduce to one table and their labels.
+"""Labelling with Spark: scenes are done whole, a task each, or cut into blocks that spread over all cores.
 
-catalogue -> blocks with halo -> (map) difference + histogram -> (reduce, one task a scene) labels.tif
+catalogue -> plan -> whole scenes: (map) labels.tif
+                  -> cut scenes:   (map) decode blocks -> (reduce a scene) exclude
+                                   (map) compare blocks -> (reduce a scene) table, labels.tif
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql.types import StructType
 
-from labeling.grid import blocks
+from labeling.errors import SceneError
+from labeling.grid import Block
 from labeling.layout import make_run
+from labeling.limits import check_sun
 from labeling.profile import load_profile
 from labeling.raster import remove
+from labeling.scene import SceneInfo
+from labeling.stages import Recipe
 from pipelines.catalog import CatalogRow, Failure, build_catalog, part_by_rendering, write_catalog
 from pipelines.chips import make_chips
 from pipelines.config import LabelConfig
-from pipelines.label_worker import LabelJob, map_blocks, reduce_scene
+from pipelines.label_worker import (
+    LabelJob,
+    compare_tasks,
+    decode_tasks,
+    exclude_scene,
+    label_whole_scenes,
+    write_scene,
+)
 from pipelines.outcome import Outcome, close_job
-from pipelines.schemas import MAPPED, OUTCOME, WORK
+from pipelines.plan import Plan, PlannedScene, make_plan
+from pipelines.schemas import COMPARED, DECODED, EXCLUDED, OUTCOME, WORK
 from pipelines.session import lazy_session, one_task_each
+
+_LOG = logging.getLogger("polynya.label")
 
 
 def run(config: LabelConfig) -> Outcome:
@@ -34,15 +52,14 @@ def run(config: LabelConfig) -> Outcome:
     rows, refused = part_by_rendering(rows, profile.rendering, "label", f"profile {profile.name}")
     write_catalog(rows, run)
     job = LabelJob(
-        profile=profile,
+        recipe=Recipe(profile, config.limits),
         folder=run.root / "labels",
         scratch=run.scratch / "label",
-        block_size=config.block_size,
         quicklook="quicklook" in config.outputs,
         palette=config.palette,
     )
     with lazy_session("polynya label", config.spark) as spark:
-        failures += refused + label_scenes(spark, rows, job)
+        failures += refused + label_scenes(spark, rows, job, config)
         failed = {failure.scene for failure in failures}
         labelled = [row for row in rows if row.scene_id not in failed]
         if "chips" in config.outputs:
@@ -50,32 +67,93 @@ def run(config: LabelConfig) -> Outcome:
     return close_job(run, "label", started, config, rows, failures)
 
 
-def label_scenes(spark: Callable[[], SparkSession], rows: list[CatalogRow], job: LabelJob) -> list[Failure]:
+def label_scenes(
+    spark: Callable[[], SparkSession], rows: list[CatalogRow], job: LabelJob, config: LabelConfig
+) -> list[Failure]:
     """Label the scenes that are not finished yet; return those that could not be."""
-    todo = [row for row in rows if not job.is_done(row.scene_id, row.info)]
+    todo, failures = [], []
+    for row in rows:
+        try:
+            check_sun(row.info, job.recipe.limits)
+        except SceneError as error:
+            failures.append(Failure(row.scene_id, "label", str(error)))
+            continue
+        if not job.is_done(row.scene_id, row.info):
+            todo.append(row)
     if not todo:
-        return []
-    work = plan_work(todo, job)
-    tasks = one_task_each(spark().createDataFrame(work, WORK), len(work))
-    mapped = tasks.mapInPandas(partial(map_blocks, job=job), MAPPED)
-    scenes = mapped.repartition(len(todo), "scene_id").groupBy("scene_id")
-    outcomes = scenes.applyInPandas(partial(reduce_scene, job=job), OUTCOME).collect()
-    remove(job.scratch)
-    return [Failure(row.scene_id, "label", row.error) for row in outcomes if row.error is not None]
+        return failures
+    plan = plan_scenes(todo, spark().sparkContext.defaultParallelism, config)
+    _LOG.info("plan: %s", plan)
+    try:
+        if plan.whole:
+            failures += label_whole(spark(), plan.whole, job)
+        for wave in plan.waves:
+            failures += label_wave(spark(), wave, job)
+            remove(job.scratch)
+    finally:
+        remove(job.scratch)
+    return failures
 
 
-def plan_work(rows: list[CatalogRow], job: LabelJob) -> list[dict[str, Any]]:
-    """Cut scenes into tasks: a row of blocks each, which share decoded pixels through GDAL's cache.
+def plan_scenes(rows: list[CatalogRow], cores: int, config: LabelConfig) -> Plan:
+    """Plan for the cores of the session and the memory and disk of the configuration."""
+    return make_plan(
+        rows,
+        cores=cores,
+        memory=config.spark.worker_memory,
+        scratch=config.spark.scratch,
+        block_size=config.block_size,
+        cut=config.cut,
+    )
 
-    A picture that can only be decoded from its top is one task, so that it is decoded once.
-    """
-    tasks = []
-    for scene_id, info in rows:
-        cut = [b._asdict() for b in blocks(height=info.height, width=info.width, size=job.block_size)]
-        per_row = -(-info.width // job.block_size)
-        step = per_row if info.windowed else len(cut)
-        tasks += [
-            {"scene_id": scene_id, "info": info.dumps(), "blocks": cut[start : start + step]}
-            for start in range(0, len(cut), step)
-        ]
-    return tasks
+
+def label_whole(spark: SparkSession, scenes: list[PlannedScene], job: LabelJob) -> list[Failure]:
+    """Label each scene in one task."""
+    tasks = _tasks(spark, [task_of(scene) for scene in scenes])
+    return _failures(tasks.mapInPandas(partial(label_whole_scenes, job=job), OUTCOME).collect())
+
+
+def label_wave(spark: SparkSession, scenes: list[PlannedScene], job: LabelJob) -> list[Failure]:
+    """Label scenes that are cut, all at one time: their blocks share the cores."""
+    job = job._replace(threads=max(1, spark.sparkContext.defaultParallelism // len(scenes)))
+    tasks = [task_of(scene, block) for scene in scenes for block in scene.cut.blocks(scene.row.info)]
+    # What only decodes from its top is decoded by one task, once.
+    reading = [task for task in tasks if SceneInfo.loads(task["info"]).windowed]
+    reading += [task_of(scene) for scene in scenes if not scene.row.info.windowed]
+    decoded = _tasks(spark, reading).mapInPandas(partial(decode_tasks, job=job), DECODED)
+    excluded = _by_scene(decoded, len(scenes), partial(exclude_scene, job=job), EXCLUDED)
+    states = {row["scene_id"]: row["excluded"] for row in excluded if row["error"] is None}
+    tasks = [task | {"excluded": states[task["scene_id"]]} for task in tasks if task["scene_id"] in states]
+    if not tasks:
+        return _failures(excluded)
+    compared = _tasks(spark, tasks).mapInPandas(partial(compare_tasks, job=job), COMPARED)
+    written = _by_scene(compared, len(states), partial(write_scene, job=job), OUTCOME)
+    return _failures(excluded) + _failures(written)
+
+
+def task_of(scene: PlannedScene, block: Block | None = None) -> dict[str, Any]:
+    """Return a row of WORK: a block of a scene, or the whole of it."""
+    rows, columns = scene.cut
+    info = scene.row.info
+    return {
+        "scene_id": scene.row.scene_id,
+        "info": info.dumps(),
+        "cut": {"rows": rows, "columns": columns},
+        "block": (block or Block(0, 0, info.height, info.width))._asdict(),
+        "excluded": None,
+    }
+
+
+def _tasks(spark: SparkSession, work: list[dict[str, Any]]) -> DataFrame:
+    return one_task_each(spark.createDataFrame(work, WORK), len(work))
+
+
+def _by_scene(frame: DataFrame, count: int, reduce: Callable[..., Any], schema: StructType) -> list[Row]:
+    """Reduce the rows of each of `count` scenes to one, on the workers."""
+    # More partitions than scenes: hashing would otherwise give one task several scenes.
+    scenes = frame.repartition(3 * count, "scene_id").groupBy("scene_id")
+    return scenes.applyInPandas(reduce, schema).collect()
+
+
+def _failures(rows: list[Row]) -> list[Failure]:
+    return [Failure(row["scene_id"], "label", row["error"]) for row in rows if row["error"] is not None]

@@ -1,37 +1,30 @@
-"""Labelling on a worker: the map step over blocks and the reduce step over scenes.
+"""Labelling on a worker: the stages of labeling/stages.py as Spark's map and reduce functions.
 
-The map step decodes the pixels and leaves each block's result in the run's scratch folder; the reduce step
-adds up the scene's histogram, derives its table and applies it while it writes. What crosses to a worker is
-a LabelJob and rows of paths, windows and counts.
+What crosses to a worker is a LabelJob and rows of paths, windows and counts. A scene's layers lie in the
+run's scratch folder between the tasks; a failure becomes the row's error, so that it stops its scene only.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from labeling import stages
 from labeling.grid import Block
-from labeling.label import PixelState, class_table, count_keys, finish, ignored_mask, map_window
 from labeling.layout import is_done
-from labeling.profile import LabelingProfile
-from labeling.scene import Scene, SceneInfo
-from labeling.thinclouds import histogram
-from pipelines.scene_parts import (
-    SceneOutput,
-    ScenePart,
-    assemble_state,
-    map_parts,
-    reduce_parts,
-    save_part,
-    write_scene_classes,
-)
-from pipelines.session import records
+from labeling.planes import FilePlanes, MemoryPlanes
+from labeling.scene import SceneInfo, open_scene
+from labeling.scene_output import SceneOutput
+from labeling.stages import Excluded, Recipe
+from pipelines.plan import Cut
+from pipelines.rows import Row, each_row, one_row
+from pipelines.schemas import COMPARED, DECODED, EXCLUDED, OUTCOME
 
 LABELS = "labels.tif"
 
@@ -39,13 +32,14 @@ LABELS = "labels.tif"
 class LabelJob(NamedTuple):
     """What every worker needs to know; small, and pickled with the tasks."""
 
-    profile: LabelingProfile
+    recipe: Recipe
     folder: Path
     """Where each scene gets a folder with its labels."""
     scratch: Path
-    block_size: int
     quicklook: bool
     palette: str
+    threads: int = 1
+    """Threads that compress one scene's labels."""
 
     def output(self, scene_id: str) -> SceneOutput:
         """Return where a scene's labels go."""
@@ -53,7 +47,7 @@ class LabelJob(NamedTuple):
 
     def inputs(self, info: SceneInfo) -> dict[str, Any]:
         """Return what decides a scene's labels; a rerun redoes the scene when it changes."""
-        return info.identity() | {"profile": self.profile.model_dump(), "palette": self.palette}
+        return self.recipe.inputs(info) | {"palette": self.palette}
 
     def is_done(self, scene_id: str, info: SceneInfo) -> bool:
         """Tell whether a scene's labels are finished and up to date."""
@@ -61,70 +55,105 @@ class LabelJob(NamedTuple):
         return is_done(output.folder, self.inputs(info), output.files)
 
 
-# --- map: blocks ---
+class _Task(NamedTuple):
+    """A row of WORK or of what follows from it."""
+
+    scene_id: str
+    info: SceneInfo
+    cut: Cut
+
+    @classmethod
+    def of(cls, row: Row) -> _Task:
+        return cls(row["scene_id"], SceneInfo.loads(row["info"]), Cut(**row["cut"]))
+
+    def planes(self, job: LabelJob) -> FilePlanes:
+        shape = {"height": self.info.height, "width": self.info.width}
+        return FilePlanes(job.scratch / self.scene_id, **shape, **self.cut._asdict())
 
 
-def map_blocks(frames: Iterator[pd.DataFrame], job: LabelJob) -> Iterator[pd.DataFrame]:
-    """Spark's map step over WORK rows."""
-    cv2.setNumThreads(1)  # Spark runs a task on every core already
-    for frame in frames:
-        for task in records(frame):
-            yield pd.DataFrame([map_task(task, job)])
+# --- whole scenes ---
 
 
-def map_task(task: dict[str, Any], job: LabelJob) -> dict[str, Any]:
-    """Map one task's blocks to scratch files and their share of the scene's histogram."""
-    counts = np.zeros(256, np.int64)
-
-    def map_block(scene: Scene, info: SceneInfo, block: Block, file: Path) -> None:
-        outer = block.grow(job.profile.halo, height=info.height, width=info.width)
-        rows, columns = block.inside(outer)
-        rgb, valid = scene.read(outer)
-        window = map_window(rgb, valid, job.profile).cut(rows, columns)
-        save_part(file, block, window, rgb[:, rows, columns], info)
-        counts[:] += count_keys(window, job.profile)
-
-    return map_parts(task, job.profile.rendering, job.scratch, map_block) | {"histogram": counts.tolist()}
+def label_whole_scenes(frames: Iterator[pd.DataFrame], job: LabelJob) -> Iterator[pd.DataFrame]:
+    """Spark's map step over scenes that one task does: WORK rows in, OUTCOME rows out."""
+    yield from each_row(frames, partial(_label_whole, job=job), OUTCOME)
 
 
-# --- reduce: scenes ---
+def _label_whole(row: Row, job: LabelJob) -> Row:
+    scene_id, info, cut = _Task.of(row)
+    if not job.is_done(scene_id, info):
+        planes = MemoryPlanes(height=info.height, width=info.width)
+        with open_scene(info.uri, job.recipe.profile.rendering) as scene:
+            stages.label_whole(scene_id, scene, cut.blocks(info), planes, job.recipe, job.output(scene_id))
+    return {}
 
 
-def reduce_scene(mapped: pd.DataFrame, job: LabelJob) -> pd.DataFrame:
-    """Spark's reduce step over the MAPPED rows of one scene: its table, labels and quicklook."""
-    counts = np.sum(mapped["histogram"].to_list(), axis=0).astype(np.int64)
-
-    def finish_scene(scene_id: str, info: SceneInfo, parts: list[ScenePart]) -> None:
-        _finish_scene(scene_id, info, parts, counts, job)
-
-    return reduce_parts(mapped, job.scratch, job.is_done, finish_scene)
+# --- map: blocks of scenes that are cut ---
 
 
-def _finish_scene(
-    scene_id: str, info: SceneInfo, parts: list[ScenePart], counts: NDArray[np.int64], job: LabelJob
-) -> None:
-    state = assemble_state(parts, info)
-    ignored = ignored_mask(state, job.profile)
-    table = class_table(counts - _uncounted(parts, state, ignored), job.profile)
-    write_scene_classes(
-        job.output(scene_id),
-        scene_id,
-        info,
-        job.inputs(info),
-        parts,
-        lambda part: finish(part.window, ignored[part.block.slices], table),
-        ignored,
-    )
+def decode_tasks(frames: Iterator[pd.DataFrame], job: LabelJob) -> Iterator[pd.DataFrame]:
+    """Spark's first map step: WORK rows in, DECODED rows out."""
+    yield from each_row(frames, partial(_decode, job=job), DECODED)
 
 
-def _uncounted(
-    parts: list[ScenePart], state: NDArray[np.uint8], ignored: NDArray[np.bool_]
-) -> NDArray[np.int64]:
-    """Return the histogram of pixels that the map step counted but the whole scene shows to be no-data."""
-    counts = np.zeros(256, np.int64)
-    late = ignored & (state == PixelState.BLACK)
-    for part in parts:
-        here = late[part.block.slices]
-        if here.any():
-            counts += histogram(part.window.key, here)
-    return counts
+def _decode(row: Row, job: LabelJob) -> Row:
+    task, area = _Task.of(row), Block(**row["block"])
+    with open_scene(task.info.uri, job.recipe.profile.rendering) as scene:
+        for block in task.cut.blocks(task.info):
+            if area.holds(block):
+                stages.decode(scene, block, task.planes(job), job.recipe)
+    return {}
+
+
+def compare_tasks(frames: Iterator[pd.DataFrame], job: LabelJob) -> Iterator[pd.DataFrame]:
+    """Spark's second map step: WORK rows in, COMPARED rows out."""
+    yield from each_row(frames, partial(_compare, job=job), COMPARED)
+
+
+def _compare(row: Row, job: LabelJob) -> Row:
+    task, excluded = _Task.of(row), Excluded(**json.loads(row["excluded"]))
+    if job.recipe.profile.thin_clouds is None:
+        return {"histogram": None}
+    block, planes = Block(**row["block"]), task.planes(job)
+    counts = stages.compare_block(task.info, block, excluded.layer, planes, job.recipe)
+    return {"histogram": counts.tolist()}
+
+
+# --- reduce: scenes that are cut ---
+
+
+def exclude_scene(decoded: pd.DataFrame, job: LabelJob) -> pd.DataFrame:
+    """Spark's first reduce step: the DECODED rows of one scene in, its EXCLUDED row out."""
+
+    def exclude(rows: list[Row]) -> Row:
+        task = _Task.of(rows[0])
+        cut = task.cut.blocks(task.info)
+        found = stages.exclude(task.info, cut, task.planes(job), job.recipe)
+        return {"excluded": json.dumps(found._asdict())}
+
+    return one_row(decoded, exclude, EXCLUDED)
+
+
+def write_scene(compared: pd.DataFrame, job: LabelJob) -> pd.DataFrame:
+    """Spark's second reduce step: the COMPARED rows of one scene in, its labels written, OUTCOME out."""
+
+    def write(rows: list[Row]) -> Row:
+        task = _Task.of(rows[0])
+        if job.is_done(task.scene_id, task.info):  # a task that runs again after it had finished
+            return {}
+        histograms = [row["histogram"] for row in rows if row["histogram"] is not None]
+        counts = np.sum(histograms, axis=0, dtype=np.int64) if histograms else np.zeros(256, np.int64)
+        stages.write(
+            task.scene_id,
+            task.info,
+            task.cut.blocks(task.info),
+            Excluded(**json.loads(rows[0]["excluded"])),
+            counts,
+            task.planes(job),
+            job.recipe,
+            job.output(task.scene_id),
+            job.threads,
+        )
+        return {}
+
+    return one_row(compared, write, OUTCOME)

@@ -35,29 +35,55 @@ _BLOCK: Final = T.StructType(
     [T.StructField(name, T.IntegerType(), nullable=False) for name in ("row", "column", "height", "width")]
 )
 
+_CUT: Final = T.StructType(
+    [T.StructField(name, T.IntegerType(), nullable=False) for name in ("rows", "columns")]
+)
+
 WORK: Final = T.StructType(
+    [
+        T.StructField("scene_id", T.StringType(), nullable=False),
+        T.StructField("info", T.StringType(), nullable=False),
+        T.StructField("cut", _CUT, nullable=False),
+        T.StructField("block", _BLOCK, nullable=False),
+        T.StructField("excluded", T.StringType()),
+    ]
+)
+"""One row a task of labelling: a block of a scene, or all of it. `info` is its SceneInfo as JSON, `cut` the
+size of its blocks, `excluded` (labeling.stages.Excluded as JSON) what an earlier stage found."""
+
+DECODED: Final = T.StructType([*WORK.fields[:3], T.StructField("error", T.StringType())])
+"""A decoded block, or why it could not be."""
+
+COMPARED: Final = T.StructType(
+    [
+        *WORK.fields[:3],
+        WORK["excluded"],
+        T.StructField("histogram", T.ArrayType(T.LongType(), False)),
+        T.StructField("error", T.StringType()),
+    ]
+)
+"""A compared block's share of its scene's histogram, or why there is none."""
+
+EXCLUDED: Final = T.StructType(
+    [
+        T.StructField("scene_id", T.StringType(), nullable=False),
+        T.StructField("excluded", T.StringType()),
+        T.StructField("error", T.StringType()),
+    ]
+)
+"""What the whole of a decoded scene shows, or why it is refused."""
+
+WINDOWS: Final = T.StructType(
     [
         T.StructField("scene_id", T.StringType(), nullable=False),
         T.StructField("info", T.StringType(), nullable=False),
         T.StructField("blocks", T.ArrayType(_BLOCK, containsNull=False), nullable=False),
     ]
 )
-"""One row a task: blocks of one scene that are read together; `info` is its SceneInfo as JSON."""
+"""One row a task of mapping: cores of windows of one scene."""
 
-PREDICTED: Final = T.StructType(
-    [
-        T.StructField("scene_id", T.StringType(), nullable=False),
-        T.StructField("info", T.StringType(), nullable=False),
-        T.StructField("scratch", T.ArrayType(T.StringType(), containsNull=False), nullable=False),
-        T.StructField("error", T.StringType()),
-    ]
-)
-"""What a map step hands to its reduce step: files of finished blocks, or why there are none."""
-
-MAPPED: Final = T.StructType(
-    [*PREDICTED.fields, T.StructField("histogram", T.ArrayType(T.LongType(), False), nullable=False)]
-)
-"""The same for labelling, with the blocks' share of the scene's histogram."""
+PREDICTED: Final = T.StructType([*WINDOWS.fields[:2], T.StructField("error", T.StringType())])
+"""Predicted windows of a scene, or why there are none."""
 
 OUTCOME: Final = T.StructType(
     [

@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
 from pipelines.config import SparkSettings
@@ -70,12 +68,6 @@ def one_task_each(rows: DataFrame, count: int) -> DataFrame:
     Round-robin from a single partition deals exactly evenly; hashing would not.
     """
     return rows.coalesce(1).repartition(max(1, count))
-
-
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of a frame as dictionaries, with None where Spark has null."""
-    frame = frame.astype(object).where(frame.notna(), None)
-    return [dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False)]
 
 
 def _under_spark_submit() -> bool:

@@ -8,8 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import settings
 
 import pipelines.session
+
+# No test measures time: the machine may be busy.
+settings.register_profile("polynya", deadline=None)
+settings.load_profile("polynya")
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))  # for `import oracle`

@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from labeling.grid import Block, blocks
-from labeling.label import class_table, count_keys, finish, ignored_mask, label_scene, map_window
+from labeling.label import (
+    class_table,
+    compare,
+    count_keys,
+    finish,
+    ignored,
+    label_scene,
+    prepare,
+    settle_black,
+)
 from labeling.nodata import edge_regions
 from labeling.profile import ThinCloudSettings, load_profile
 from labeling.thinclouds import filter_table, histogram, otsu_threshold
@@ -74,25 +83,22 @@ def test_real_picture_in_blocks_equals_the_oracle(real_rgb, size):
 
 
 def label_in_blocks(rgb, profile, size):
-    """The Spark job's arithmetic without Spark."""
+    """The distributed job's arithmetic without Spark."""
     _, height, width = rgb.shape
-    scene = {"height": height, "width": width}
-    counts, parts = np.zeros(256, np.int64), {}
-    for block in blocks(**scene, size=size):
-        outer = block.grow(profile.halo, **scene)
-        rows, columns = outer.slices
-        parts[block] = map_window(rgb[:, rows, columns], None, profile).cut(*block.inside(outer))
-        counts += count_keys(parts[block], profile)
-    key, state = (np.empty((height, width), np.uint8) for _ in range(2))
-    for block, part in parts.items():
-        key[block.slices], state[block.slices] = part
-    ignored = ignored_mask(state, profile)
-    if ignored.any():
-        counts -= histogram(key, ignored)
+    cut = list(blocks(height=height, width=width, size=size))
+    value, state, key, labels = (np.empty((height, width), np.uint8) for _ in range(4))
+    for block in cut:
+        rows, columns = block.slices
+        value[block.slices], state[block.slices] = prepare(rgb[:, rows, columns], None, profile)
+    settle_black(state)
+    counts = np.zeros(256, np.int64)
+    for block in cut:
+        outer = block.grow(profile.halo, height=height, width=width)
+        key[block.slices] = compare(value[outer.slices], profile, block.inside(outer))
+        counts += count_keys(key[block.slices], state[block.slices], profile)
     table = class_table(counts, profile)
-    labels = np.empty((height, width), np.uint8)
-    for block, part in parts.items():
-        labels[block.slices] = finish(part, ignored[block.slices], table)
+    for block in cut:
+        labels[block.slices] = finish(key[block.slices], state[block.slices], table, profile)
     return labels
 
 
@@ -115,12 +121,14 @@ def test_nodata_does_not_shift_the_scenes_stretch():
     # The wedge would move Otsu's threshold if it were counted: 255 is its difference everywhere.
     rgb = planar(patchwork(300, 300, seed=9))
     rgb[:, :, 200:] = 0
-    window = map_window(rgb, None, POLYNYA)
-    ignored = ignored_mask(window.state, POLYNYA)
-    assert ignored[:, 200:].all()
-    assert not ignored[:, :200].any()
-    with_wedge = histogram(window.key)
-    without = histogram(window.key, ~ignored)
+    value, state = prepare(rgb, None, POLYNYA)
+    settle_black(state)
+    without_class = ignored(state, POLYNYA)
+    assert without_class[:, 200:].all()
+    assert not without_class[:, :200].any()
+    key = compare(value, POLYNYA)
+    with_wedge = histogram(key)
+    without = histogram(key, ~without_class)
     assert otsu_threshold(with_wedge) != otsu_threshold(without)
 
 

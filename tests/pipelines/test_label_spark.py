@@ -21,10 +21,14 @@ from labeling.picture import PictureScene
 from labeling.profile import load_profile
 from labeling.scene import open_scene
 from labeling.simulate import SceneSpec, simulate, truth_path, write_scene
+from labeling.stages import Recipe
+from pipelines import label_worker
 from pipelines.catalog import CatalogRow
 from pipelines.config import LabelConfig
-from pipelines.label_worker import LabelJob, map_task, reduce_scene
-from pipelines.session import lazy_session, records
+from pipelines.label_worker import LabelJob
+from pipelines.plan import Cut, PlannedScene
+from pipelines.rows import records
+from pipelines.session import lazy_session
 
 pytestmark = pytest.mark.slow
 
@@ -42,12 +46,16 @@ def label(scenes, out, *, master="local[2]", **options):
 
 @pytest.fixture(
     scope="module",
-    params=[(size, master) for master in ("local[1]", "local[2]") for size in (128, 300, 512, 100_000)],
-    ids=lambda param: f"{param[0]}-{param[1]}",
-)
+    params=[
+        ("always", 128, "local[2]"), ("always", 300, "local[1]"), ("always", 512, "local[2]"),
+        ("always", 100_000, "local[2]"), ("always", None, "local[2]"), ("never", 300, "local[2]"),
+        ("auto", None, "local[1]"),
+    ],
+    ids=lambda param: "-".join(map(str, param)),
+)  # fmt: skip
 def run(request, tmp_path_factory):
-    """A run over all kinds of pictures for one block size and core count: (folder, outcome)."""
-    block_size, master = request.param
+    """A run over all kinds of pictures for one cut, block size and core count: (folder, outcome)."""
+    cut, block_size, master = request.param
     folder = tmp_path_factory.mktemp("run")
     scenes = [
         write_tif(folder / "tiled.tif", planar(SCENE), **TILED),
@@ -57,7 +65,7 @@ def run(request, tmp_path_factory):
         *(path for name in REAL if (path := DATA / "ross-sea" / f"{name}.png").exists()),
     ]
     return folder / "run", label(
-        scenes, folder / "run", block_size=block_size, master=master, profile="iqrah-2024"
+        scenes, folder / "run", cut=cut, block_size=block_size, master=master, profile="iqrah-2024"
     )
 
 
@@ -82,7 +90,7 @@ def test_labels_of_a_real_picture_equal_the_oracle(run, name):
 @pytest.mark.parametrize("profile", ["iqrah-2024-raw", "polynya"])
 def test_other_profiles_equal_the_oracle(tmp_path, profile):
     scene = write_tif(tmp_path / "scene.tif", planar(SCENE))
-    assert label([scene], tmp_path / "run", block_size=128, profile=profile).failures == ()
+    assert label([scene], tmp_path / "run", cut="always", block_size=128, profile=profile).failures == ()
     expected = oracle.label(SCENE) if profile.endswith("raw") else EXPECTED
     np.testing.assert_array_equal(read_labels(tmp_path / "run", "scene"), expected)
 
@@ -117,7 +125,7 @@ def test_alpha_and_declared_nodata_are_ignored(tmp_path):
     rgb = planar(SCENE[:90, :80]).copy()
     rgb[:, 50:, :] = 7
     scenes = [picture_with_alpha(tmp_path / "alpha.tif"), write_tif(tmp_path / "seven.tif", rgb, nodata=7)]
-    assert label(scenes, tmp_path / "run", block_size=32).failures == ()
+    assert label(scenes, tmp_path / "run", cut="always", block_size=32).failures == ()
     alpha = read_labels(tmp_path / "run", "alpha")
     assert (alpha[:, :32] == 255).all()
     assert not (alpha[:, 32:] == 255).any()
@@ -131,46 +139,68 @@ def test_nodata_crossing_blocks_equals_one_block(tmp_path):
     rows, columns = np.mgrid[:400, :400]
     rgb[rows + columns > 600] = 0
     scene = write_png(tmp_path / "wedge.png", rgb)
-    label([scene], tmp_path / "small", block_size=64)
-    label([scene], tmp_path / "large", block_size=5000)
+    label([scene], tmp_path / "small", cut="always", block_size=64)
+    label([scene], tmp_path / "large", cut="never")
     small, large = (read_labels(tmp_path / run, "wedge") for run in ("small", "large"))
     np.testing.assert_array_equal(small, large)
     assert (small[rows + columns > 600] == 255).all()
 
 
-def test_a_killed_worker_and_its_retry_change_nothing(tmp_path, monkeypatch):
+@pytest.mark.parametrize("stage", ["decode_tasks", "exclude_scene", "compare_tasks", "write_scene"])
+def test_a_worker_killed_in_any_stage_changes_nothing(tmp_path, monkeypatch, stage):
     scene = write_tif(tmp_path / "scene.tif", planar(SCENE))
     marker = tmp_path / "killed"
+    real = getattr(label_worker, stage)
 
-    def kill_once(frames, job):
-        from pipelines.label_worker import map_blocks
-
-        results = list(map_blocks(frames, job))
+    def killed_once_after(first, job):
+        results = real(first, job)
+        results = results if stage.endswith("scene") else list(results)
         if not marker.exists():
             marker.touch()
             os._exit(1)
-        yield from results
+        return results
 
-    monkeypatch.setattr(label_job, "map_blocks", kill_once)
-    outcome = label([scene], tmp_path / "run", block_size=128, master="local[2,4]")
+    monkeypatch.setattr(label_job, stage, killed_once_after)
+    outcome = label([scene], tmp_path / "run", cut="always", block_size=128, master="local[2,4]")
     assert marker.exists()
     assert outcome.failures == ()
     np.testing.assert_array_equal(read_labels(tmp_path / "run", "scene"), EXPECTED)
 
 
-def test_map_and_reduce_may_run_twice(tmp_path):
-    scene = write_tif(tmp_path / "scene.tif", planar(SCENE))
-    job = LabelJob(load_profile("polynya"), tmp_path / "labels", tmp_path / "scratch", 300, True, "polynya")
-    job = pickle.loads(pickle.dumps(job))  # as it crosses to a worker
+def make_job(folder):
+    recipe = Recipe(load_profile("polynya"))
+    return LabelJob(recipe, folder / "labels", folder / "scratch", quicklook=True, palette="polynya")
+
+
+def stages_of(job, scene, cut):
+    """Run every task of a cut scene in this process, each twice, as Spark may."""
     with open_scene(str(scene)) as opened:
-        row = CatalogRow("scene", opened.info)
-    tasks = label_job.plan_work([row], job)
-    mapped = pd.DataFrame([map_task(task, job) for task in tasks for _ in range(2)][::2])
+        planned = PlannedScene(CatalogRow("scene", opened.info), cut)
+    tasks = [label_job.task_of(planned, block) for block in cut.blocks(planned.row.info)]
+
+    def twice(work, rows):
+        frames = [pd.concat(work(iter([pd.DataFrame([row])]), job)) for row in rows for _ in range(2)]
+        return pd.concat(frames[::2], ignore_index=True)
+
+    reading = tasks if planned.row.info.windowed else [label_job.task_of(planned)]
+    decoded = twice(label_worker.decode_tasks, reading)
     for _ in range(2):
-        assert reduce_scene(mapped, job)["error"].tolist() == [None]
+        [excluded] = records(label_worker.exclude_scene(decoded, job))
+    assert excluded["error"] is None
+    tasks = [task | {"excluded": excluded["excluded"]} for task in tasks]
+    compared = twice(label_worker.compare_tasks, tasks)
+    for _ in range(2):
+        [outcome] = records(label_worker.write_scene(compared, job))
+    assert outcome["error"] is None
+    return tasks, compared
+
+
+def test_every_stage_may_run_twice(tmp_path):
+    scene = write_tif(tmp_path / "scene.tif", planar(SCENE))
+    job = pickle.loads(pickle.dumps(make_job(tmp_path)))  # as it crosses to a worker
+    stages_of(job, scene, Cut(300, 200))
     with rasterio.open(tmp_path / "labels/scene/labels.tif") as raster:
         np.testing.assert_array_equal(raster.read(1), EXPECTED)
-    assert not (tmp_path / "scratch/scene").exists()
 
 
 class TestRerun:
@@ -219,7 +249,8 @@ def test_nothing_is_left_behind(tmp_path):
     scene, run = write_png(tmp_path / "a.png", patchwork(90, 90)), tmp_path / "run"
     label([scene], run)
     assert not list(run.rglob("*.part*"))
-    assert not list((run / ".scratch").iterdir())
+    label([write_tif(tmp_path / "b.tif", planar(SCENE))], run, cut="always", block_size=128)
+    assert not list(run.glob(".scratch/*"))
 
 
 def test_truth_beside_a_scene_is_not_a_scene(tmp_path):
@@ -229,39 +260,27 @@ def test_truth_beside_a_scene_is_not_a_scene(tmp_path):
     assert pq.read_table(tmp_path / "run/catalog.parquet")["scene_id"].to_pylist() == ["sim"]
 
 
-@pytest.mark.parametrize(("name", "halo"), [("tiled.tif", 1.6), ("picture.png", 1.0)])
-def test_pixels_are_decoded_once_apart_from_halos(tmp_path, monkeypatch, name, halo):
-    write = write_png if name.endswith("png") else write_tif
+@pytest.mark.parametrize("name", ["tiled.tif", "picture.png"])
+@pytest.mark.parametrize("cut", [Cut(256, 256), Cut(620, 700)])
+def test_pixels_are_decoded_once(tmp_path, monkeypatch, name, cut):
+    write = write_png if name.endswith("png") else partial(write_tif, **TILED)
     scene = write(tmp_path / name, SCENE if name.endswith("png") else planar(SCENE))
-    job = LabelJob(load_profile("polynya"), tmp_path / "labels", tmp_path / "scratch", 300, True, "polynya")
     decode, seen = PictureScene._decode, np.zeros(SCENE.shape[:2], int)
 
     def counting(self, block):
-        seen_by_task[block.slices] = 1  # GDAL's cache serves what one task asks for again
+        seen[block.slices] += 1
         return decode(self, block)
 
     monkeypatch.setattr(PictureScene, "_decode", counting)
-    with open_scene(str(scene)) as opened:
-        row = CatalogRow("scene", opened.info)
-    mapped = []
-    for task in label_job.plan_work([row], job):
-        seen_by_task = np.zeros_like(seen)
-        mapped.append(map_task(task, job))
-        seen += seen_by_task
-    monkeypatch.setattr(PictureScene, "_decode", lambda *_: pytest.fail("the reduce step decodes"))
-    assert reduce_scene(pd.DataFrame(mapped), job)["error"].tolist() == [None]
-    assert seen.min() == 1
-    assert seen.mean() <= halo
+    stages_of(make_job(tmp_path), scene, cut)
+    np.testing.assert_array_equal(seen, 2)  # `stages_of` runs each task twice
 
 
 def test_rows_carry_no_pixels(tmp_path):
     scene = write_tif(tmp_path / "scene.tif", planar(SCENE))
-    job = LabelJob(load_profile("polynya"), tmp_path / "labels", tmp_path / "scratch", 128, True, "polynya")
-    with open_scene(str(scene)) as opened:
-        tasks = label_job.plan_work([CatalogRow("scene", opened.info)], job)
-    mapped = map_task(tasks[0], job)
-    assert len(pickle.dumps(tasks[0])) < 4_000
-    assert len(pickle.dumps(mapped)) < 8_000
+    tasks, compared = stages_of(make_job(tmp_path), scene, Cut(128, 128))
+    assert max(len(pickle.dumps(task)) for task in tasks) < 4_000
+    assert max(len(pickle.dumps(row)) for row in records(compared)) < 8_000
 
 
 def test_none_and_lists_survive_the_way_to_a_worker():

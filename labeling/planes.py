@@ -1,0 +1,110 @@
+"""Between the steps of a scene: its layers, kept in memory by one process or in files that all workers see.
+
+A layer is a u8 picture of the scene's size that one step writes block by block and a later one reads in
+other rectangles. A note is a set of small arrays that belongs to one block.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labeling.grid import Block, blocks
+from labeling.raster import replacing
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Planes(Protocol):
+    """A scene's layers and notes."""
+
+    def put(self, layer: str, block: Block, values: NDArray[np.uint8]) -> None:
+        """Keep a layer's values, (height, width), in one of the scene's blocks."""
+
+    def get(self, layer: str, block: Block) -> NDArray[np.uint8]:
+        """Return a layer's values in any rectangle; do not write to them."""
+
+    def note(self, name: str, block: Block, **arrays: NDArray[Any]) -> None:
+        """Keep small arrays that belong to a block."""
+
+    def noted(self, name: str, block: Block) -> Arrays:
+        """Return them."""
+
+
+class MemoryPlanes:
+    """Layers in memory: for a scene that one task does from beginning to end."""
+
+    def __init__(self, *, height: int, width: int) -> None:
+        self._shape = (height, width)
+        self._layers: dict[str, NDArray[np.uint8]] = {}
+        self._notes: dict[tuple[str, Block], Arrays] = {}
+
+    def put(self, layer: str, block: Block, values: NDArray[np.uint8]) -> None:
+        """See Planes."""
+        if values.shape == self._shape:
+            self._layers[layer] = values
+            return
+        if layer not in self._layers:
+            self._layers[layer] = np.empty(self._shape, np.uint8)
+        self._layers[layer][block.slices] = values
+
+    def get(self, layer: str, block: Block) -> NDArray[np.uint8]:
+        """See Planes."""
+        return self._layers[layer][block.slices]
+
+    def note(self, name: str, block: Block, **arrays: NDArray[Any]) -> None:
+        """See Planes."""
+        self._notes[name, block] = arrays
+
+    def noted(self, name: str, block: Block) -> Arrays:
+        """See Planes."""
+        return self._notes[name, block]
+
+
+class FilePlanes:
+    """Layers in files of a scratch folder, one a block.
+
+    A file appears whole, so a task that runs again, or twice at a time, does no harm. Reading maps the file:
+    of a neighbour's block only the rows in question are read.
+    """
+
+    def __init__(self, folder: Path, *, height: int, width: int, rows: int, columns: int) -> None:
+        self._folder = folder
+        self._blocks = {
+            (block.row // rows, block.column // columns): block
+            for block in blocks(height=height, width=width, size=rows, columns=columns)
+        }
+        self._rows, self._columns = rows, columns
+
+    def put(self, layer: str, block: Block, values: NDArray[np.uint8]) -> None:
+        """See Planes; `block` is one of those that the scene is cut into."""
+        with replacing(self._file(layer, block, ".npy")) as temporary:
+            np.save(temporary, values)
+
+    def get(self, layer: str, block: Block) -> NDArray[np.uint8]:
+        """See Planes."""
+        found = np.empty((block.height, block.width), np.uint8)
+        for row in range(block.row // self._rows, (block.row + block.height - 1) // self._rows + 1):
+            first, last = block.column // self._columns, (block.column + block.width - 1) // self._columns
+            for column in range(first, last + 1):
+                part = self._blocks[row, column]
+                values = np.load(self._file(layer, part, ".npy"), mmap_mode="r")
+                shared = part.meet(block)
+                found[shared.inside(block)] = values[shared.inside(part)]
+        return found
+
+    def note(self, name: str, block: Block, **arrays: NDArray[Any]) -> None:
+        """See Planes."""
+        with replacing(self._file(name, block, ".npz")) as temporary:
+            np.savez(temporary, **arrays)
+
+    def noted(self, name: str, block: Block) -> Arrays:
+        """See Planes."""
+        with np.load(self._file(name, block, ".npz")) as arrays:
+            return dict(arrays)
+
+    def _file(self, name: str, block: Block, suffix: str) -> Path:
+        return self._folder / f"{name}-{block.row}-{block.column}{suffix}"

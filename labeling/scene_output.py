@@ -1,0 +1,111 @@
+"""What a finished scene is on disk: class raster, quicklook and completion mark, written block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.windows import Window
+
+from labeling.classes import IGNORE, IceClass
+from labeling.grid import Block
+from labeling.layout import DONE, has_inputs, write_done
+from labeling.quicklook import preview_shape, preview_step, write_quicklook
+from labeling.raster import remove, write_class_raster
+from labeling.scene_info import SceneInfo
+from labeling.thinclouds import histogram
+
+QUICKLOOK = "quicklook.png"
+
+
+class SceneOutput(NamedTuple):
+    """Where and how a scene's classes are written."""
+
+    folder: Path
+    raster: str
+    heading: str
+    """What the quicklook calls the classes."""
+    palette: str
+    quicklook: bool
+
+    @property
+    def files(self) -> list[str]:
+        """Names of the files that a finished scene has."""
+        return [self.raster, QUICKLOOK] if self.quicklook else [self.raster]
+
+
+def write_scene(
+    output: SceneOutput,
+    scene_id: str,
+    info: SceneInfo,
+    inputs: dict[str, Any],
+    cut: Iterable[Block],
+    classes_of: Callable[[Block], NDArray[np.uint8]],
+    preview_of: Callable[[Block], NDArray[np.uint8]],
+    extras: Callable[[dict[str, int]], list[str]] | None = None,
+    threads: int = 1,
+    **facts: Any,
+) -> None:
+    """Write a scene's class raster, quicklook and completion mark, in this order.
+
+    `cut` covers the scene once; `classes_of` returns a block's class codes, `preview_of` its `sample` of
+    the picture, (3, rows, columns). `extras` writes more files, given the pixel counts, and returns their
+    names; `facts` go into the mark. `threads` compress the raster.
+    """
+    if not has_inputs(output.folder, inputs):  # a second attempt at one task must not undo the first
+        remove(output.folder / DONE)
+    totals = np.zeros(256, np.int64)
+    shape = preview_shape(height=info.height, width=info.width)
+    picture, classes = np.empty((*shape, 3), np.uint8), np.empty(shape, np.uint8)
+
+    def pieces() -> Iterator[tuple[Window, NDArray[np.uint8]]]:
+        for block in cut:
+            codes = classes_of(block)
+            totals[:] += histogram(codes)
+            classes[_sampled(block, info)] = sample(codes, block, info)
+            picture[_sampled(block, info)] = preview_of(block).transpose(1, 2, 0)
+            yield block.window, codes
+
+    write_class_raster(
+        output.folder / output.raster,
+        pieces(),
+        height=info.height,
+        width=info.width,
+        crs=CRS.from_wkt(info.crs) if info.crs else None,
+        transform=info.affine,
+        palette=output.palette,
+        threads=threads,
+    )
+    if output.quicklook:
+        panels = [(output.heading, classes)]
+        write_quicklook(output.folder / QUICKLOOK, scene_id, picture, panels, output.palette)
+    pixels = {c.name.lower(): int(totals[c]) for c in IceClass} | {"ignore": int(totals[IGNORE])}
+    files = output.files + (extras(pixels) if extras else [])
+    write_done(
+        output.folder,
+        inputs,
+        files,
+        scene_id=scene_id,
+        pixels=pixels,
+        pixel_area_m2=info.pixel_area,
+        **facts,
+    )
+
+
+def sample(array: NDArray[np.uint8], block: Block, info: SceneInfo) -> NDArray[np.uint8]:
+    """Return a block's pixels that fall on the scene's preview grid (last two axes are rows, columns)."""
+    step = preview_step(height=info.height, width=info.width)
+    return np.ascontiguousarray(array[..., -block.row % step :: step, -block.column % step :: step])
+
+
+def _sampled(block: Block, info: SceneInfo) -> tuple[slice, slice]:
+    """Return where a block's sampled pixels go in the preview."""
+    step = preview_step(height=info.height, width=info.width)
+    bottom, right = block.row + block.height, block.column + block.width
+    return slice(-(-block.row // step), -(-bottom // step)), slice(
+        -(-block.column // step), -(-right // step)
+    )

@@ -1,0 +1,147 @@
+"""A scene's labels, stage by stage: decode, exclude, compare, write.
+
+Each stage takes the scene's layers from the one before. Decode and compare do one block at a time, so they
+spread over tasks; exclude and write need the whole scene, but no pixel of its files.
+
+decode    scene -> value, state (and what clouds are found by)
+exclude   state -> settled: no-data, cloud and land as far as the whole scene shows it
+compare   value with its surroundings -> key, and the block's share of the scene's histogram
+write     histogram -> table; table[key] -> labels.tif and what goes with it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labeling.errors import SceneError
+from labeling.grid import Block
+from labeling.label import (
+    PixelState,
+    class_table,
+    compare,
+    count_keys,
+    finish,
+    ignored,
+    prepare,
+    settle_black,
+)
+from labeling.limits import LimitSettings, check_nodata
+from labeling.planes import Planes
+from labeling.profile import LabelingProfile
+from labeling.scene_info import Scene, SceneInfo
+from labeling.scene_output import SceneOutput, sample, write_scene
+
+STATE, SETTLED = "state", "settled"
+_VALUE, _KEY, _PREVIEW = "value", "key", "preview"
+
+
+class Recipe(NamedTuple):
+    """Everything that decides a scene's labels, beside the scene; small, and pickled with the tasks."""
+
+    profile: LabelingProfile
+    limits: LimitSettings = LimitSettings()
+
+    def inputs(self, info: SceneInfo) -> dict[str, Any]:
+        """Return what decides a scene's labels, for its completion mark."""
+        return info.identity() | {"profile": self.profile.model_dump(), "limits": self.limits.model_dump()}
+
+
+class Excluded(NamedTuple):
+    """What the whole scene shows of its pixels."""
+
+    layer: str
+    """The layer that holds the pixels' final states."""
+    pixels: dict[str, int]
+    """How many pixels are no-data, under cloud and on land."""
+
+
+def decode(scene: Scene, block: Block, planes: Planes, recipe: Recipe) -> None:
+    """Read a block once and keep all that later stages need of it."""
+    rgb, valid = scene.read(block)
+    prepared = prepare(rgb, valid, recipe.profile)
+    planes.put(_VALUE, block, prepared.value)
+    planes.put(STATE, block, prepared.state)
+    planes.note(_PREVIEW, block, rgb=sample(rgb, block, scene.info))
+
+
+def exclude(info: SceneInfo, cut: Sequence[Block], planes: Planes, recipe: Recipe) -> Excluded:
+    """Decide which pixels of a decoded scene get no class; SceneError when a limit refuses the scene."""
+    state = planes.get(STATE, Block(0, 0, info.height, info.width)).copy()
+    changed = settle_black(state)
+    pixels = {s.name.lower(): int(np.count_nonzero(state == s)) for s in _EXCLUDING}
+    check_nodata(info, pixels["nodata"], recipe.limits)
+    if ignored(state, recipe.profile).all():
+        raise SceneError(f"{info.uri} holds no data: every pixel is no-data or black. Leave the scene out.")
+    if changed:
+        for block in cut:
+            planes.put(SETTLED, block, state[block.slices])
+    return Excluded(SETTLED if changed else STATE, pixels)
+
+
+_EXCLUDING = (PixelState.NODATA, PixelState.CLOUD, PixelState.LAND)
+
+
+def compare_block(
+    info: SceneInfo, block: Block, layer: str, planes: Planes, recipe: Recipe
+) -> NDArray[np.int64]:
+    """Compare a block with its surroundings; return its share of the scene's histogram, int64 (256,)."""
+    outer = block.grow(recipe.profile.halo, height=info.height, width=info.width)
+    key = compare(planes.get(_VALUE, outer), recipe.profile, block.inside(outer))
+    planes.put(_KEY, block, key)
+    return count_keys(key, planes.get(layer, block), recipe.profile)
+
+
+def write(
+    scene_id: str,
+    info: SceneInfo,
+    cut: Sequence[Block],
+    excluded: Excluded,
+    counts: NDArray[np.int64],
+    planes: Planes,
+    recipe: Recipe,
+    output: SceneOutput,
+    threads: int = 1,
+) -> None:
+    """Write a compared scene's labels from the sum of its blocks' histograms."""
+    table = class_table(counts, recipe.profile)
+    keys = _KEY if recipe.profile.thin_clouds else _VALUE
+
+    def classes_of(block: Block) -> NDArray[np.uint8]:
+        state = planes.get(excluded.layer, block)
+        return finish(planes.get(keys, block), state, table, recipe.profile)
+
+    write_scene(
+        output,
+        scene_id,
+        info,
+        recipe.inputs(info) | {"palette": output.palette},
+        cut,
+        classes_of,
+        lambda block: planes.noted(_PREVIEW, block)["rgb"],
+        threads=threads,
+        excluded=excluded.pixels,
+    )
+
+
+def label_whole(
+    scene_id: str,
+    scene: Scene,
+    cut: Sequence[Block],
+    planes: Planes,
+    recipe: Recipe,
+    output: SceneOutput,
+) -> None:
+    """All stages of one scene, one after the other."""
+    info = scene.info
+    for block in cut:
+        decode(scene, block, planes, recipe)
+    excluded = exclude(info, cut, planes, recipe)
+    counts = np.zeros(256, np.int64)
+    if recipe.profile.thin_clouds:
+        for block in cut:
+            counts += compare_block(info, block, excluded.layer, planes, recipe)
+    write(scene_id, info, cut, excluded, counts, planes, recipe, output)

@@ -1,0 +1,52 @@
+"""Rows on a worker: work is done row by row or scene by scene, and a failure becomes the row's error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import cv2
+import pandas as pd
+from pyspark.sql.types import StructType
+
+from labeling.errors import describe
+
+Row = dict[str, Any]
+
+
+def each_row(
+    frames: Iterator[pd.DataFrame], work: Callable[[Row], Row], schema: StructType
+) -> Iterator[pd.DataFrame]:
+    """Do each row's work; yield a row of `schema` for it.
+
+    A row out has what `work` returns, else what the row in has, else null, and an `error`.
+    """
+    cv2.setNumThreads(1)  # Spark runs a task on every core already
+    for frame in frames:
+        for row in records(frame):
+            result = {name: row.get(name) for name in schema.names} | {"error": None}
+            try:
+                result |= work(row)
+            except Exception as problem:  # whatever is wrong with one scene must not stop the others
+                result["error"] = describe(problem)
+            yield pd.DataFrame([result])
+
+
+def one_row(frame: pd.DataFrame, work: Callable[[list[Row]], Row], schema: StructType) -> pd.DataFrame:
+    """Do a scene's work from all of its rows, unless one of them failed; return its row of `schema`."""
+    cv2.setNumThreads(1)
+    rows = records(frame)
+    result = dict.fromkeys(schema.names) | {"scene_id": rows[0]["scene_id"]}
+    error = next((row["error"] for row in rows if row["error"] is not None), None)
+    if error is None:
+        try:
+            result |= work(rows)
+        except Exception as problem:  # as above
+            error = describe(problem)
+    return pd.DataFrame([result | {"error": error}])
+
+
+def records(frame: pd.DataFrame) -> list[Row]:
+    """Return the rows of a frame as dictionaries, with None where Spark has null."""
+    frame = frame.astype(object).where(frame.notna(), None)
+    return [dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False)]
