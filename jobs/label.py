@@ -33,6 +33,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--chip-size", dest="chips.size", type=int, metavar="N", help="side of a chip, pixels"
     )
+    options.add_argument(
+        "--land", dest="land.vector", metavar="FILE", help="polygons of land and ice shelf, any OGR format"
+    )
     add_spark_options(options)
     return options
 

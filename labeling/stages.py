@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.crs import CRS
 
 from labeling.errors import SceneError
 from labeling.grid import Block
@@ -29,6 +30,7 @@ from labeling.label import (
     prepare,
     settle_black,
 )
+from labeling.land import LandSettings, land_mask, vector_state
 from labeling.limits import LimitSettings, check_nodata
 from labeling.planes import Planes
 from labeling.profile import LabelingProfile
@@ -44,10 +46,15 @@ class Recipe(NamedTuple):
 
     profile: LabelingProfile
     limits: LimitSettings = LimitSettings()
+    land: LandSettings = LandSettings()
 
     def inputs(self, info: SceneInfo) -> dict[str, Any]:
         """Return what decides a scene's labels, for its completion mark."""
-        return info.identity() | {"profile": self.profile.model_dump(), "limits": self.limits.model_dump()}
+        land = self.land.model_dump(mode="json")
+        if self.land.vector is not None:
+            land["files"] = vector_state(self.land.vector)
+        settings = {"profile": self.profile.model_dump(), "limits": self.limits.model_dump(), "land": land}
+        return info.identity() | settings
 
 
 class Excluded(NamedTuple):
@@ -72,6 +79,8 @@ def exclude(info: SceneInfo, cut: Sequence[Block], planes: Planes, recipe: Recip
     """Decide which pixels of a decoded scene get no class; SceneError when a limit refuses the scene."""
     state = planes.get(STATE, Block(0, 0, info.height, info.width)).copy()
     changed = settle_black(state)
+    if recipe.land.vector is not None:
+        changed |= _exclude(state, _land(info, recipe.land), PixelState.LAND)
     pixels = {s.name.lower(): int(np.count_nonzero(state == s)) for s in _EXCLUDING}
     check_nodata(info, pixels["nodata"], recipe.limits)
     if ignored(state, recipe.profile).all():
@@ -80,6 +89,23 @@ def exclude(info: SceneInfo, cut: Sequence[Block], planes: Planes, recipe: Recip
         for block in cut:
             planes.put(SETTLED, block, state[block.slices])
     return Excluded(SETTLED if changed else STATE, pixels)
+
+
+def _land(info: SceneInfo, settings: LandSettings) -> NDArray[np.bool_]:
+    if info.crs is None or info.affine is None:
+        raise SceneError(
+            f"{info.uri} does not say where it lies, so land cannot be found in it. Give it a georeference, "
+            "or label it without land.vector."
+        )
+    crs = CRS.from_wkt(info.crs)
+    return land_mask(settings, crs=crs, transform=info.affine, height=info.height, width=info.width)
+
+
+def _exclude(state: NDArray[np.uint8], mask: NDArray[np.bool_], why: PixelState) -> bool:
+    """Mark pixels of the mask that no stronger reason excludes already; return whether there are any."""
+    mask &= state < PixelState.NODATA
+    state[mask] = why
+    return bool(mask.any())
 
 
 _EXCLUDING = (PixelState.NODATA, PixelState.CLOUD, PixelState.LAND)

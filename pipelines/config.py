@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import ByteSize, Field
 
+from labeling.land import LandSettings
 from labeling.limits import LimitSettings
 from labeling.settings import Settings
 
@@ -49,6 +50,7 @@ class LabelConfig(Settings):
         None, ge=16, description="side of a block, pixels (null: planned); never changes a result"
     )
     limits: LimitSettings = LimitSettings()
+    land: LandSettings = LandSettings()
     outputs: list[Output] = Field(["labels", "quicklook", "chips"], min_length=1)
     palette: Literal["polynya", "iqrah-2024"] = "polynya"
     chips: ChipSettings = ChipSettings()

@@ -18,6 +18,7 @@ from pyspark.sql.types import StructType
 
 from labeling.errors import SceneError
 from labeling.grid import Block
+from labeling.land import LandSettings, open_layer
 from labeling.layout import make_run
 from labeling.limits import check_sun
 from labeling.profile import load_profile
@@ -52,7 +53,7 @@ def run(config: LabelConfig) -> Outcome:
     rows, refused = part_by_rendering(rows, profile.rendering, "label", f"profile {profile.name}")
     write_catalog(rows, run)
     job = LabelJob(
-        recipe=Recipe(profile, config.limits),
+        recipe=Recipe(profile, config.limits, _checked(config.land)),
         folder=run.root / "labels",
         scratch=run.scratch / "label",
         quicklook="quicklook" in config.outputs,
@@ -65,6 +66,14 @@ def run(config: LabelConfig) -> Outcome:
         if "chips" in config.outputs:
             failures += make_chips(spark, labelled, run, profile, config.chips)
     return close_job(run, "label", started, config, rows, failures)
+
+
+def _checked(land: LandSettings) -> LandSettings:
+    """Return the settings with a path that workers find from any folder, once its file can be read."""
+    if land.vector is None:
+        return land
+    open_layer(land.vector, land.layer)
+    return land.model_copy(update={"vector": land.vector.absolute()})
 
 
 def label_scenes(
