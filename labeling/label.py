@@ -8,12 +8,12 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from labeling import thinclouds, thresholds
-from labeling.classes import CLASS_COUNT, IGNORE
+from labeling.classes import CLASS_COUNT, IGNORE, IceClass
+from labeling.fused import brightness_and_state, grey_and_state, look_up
 from labeling.nodata import edge_regions
 from labeling.profile import LabelingProfile
 
@@ -45,26 +45,32 @@ def prepare(rgb: NDArray[np.uint8], valid: NDArray[np.bool_] | None, profile: La
     """Do all of the labelling that looks at one pixel alone; any window of a scene will do.
 
     `rgb` is band-first u8 (3, height, width); `valid` is False where the file says no-data, or None where
-    the file says nothing.
+    the file says nothing. No-data counts as black, whatever its values.
     """
-    if valid is not None and not valid.all():
-        rgb = np.where(valid, rgb, 0).astype(np.uint8)
-    value = thresholds.brightness(rgb)
-    state = pixel_state(value, valid, profile.thresholds.water_max)
-    if profile.thin_clouds is None:
-        return Prepared(value, state)
-    return Prepared(thinclouds.painted_grey(rgb, profile.thresholds), state)
-
-
-def pixel_state(
-    value: NDArray[np.uint8], valid: NDArray[np.bool_] | None, water_max: int
-) -> NDArray[np.uint8]:
-    """Return PixelState codes, u8 (height, width), from brightness and what the file says of no-data."""
-    state = (value <= water_max).view(np.uint8)  # WATER is 1
+    value, state = (np.empty(rgb.shape[1:], np.uint8) for _ in range(2))
+    planar = np.ascontiguousarray(rgb).reshape(3, -1)
+    fill = brightness_and_state if profile.thin_clouds is None else grey_and_state
+    fill(planar, profile.thresholds.water_max, value.reshape(-1), state.reshape(-1))
     if valid is None:
-        return np.add(state, (value == 0).view(np.uint8), out=state)  # BLACK is one more
-    state[~valid] = PixelState.NODATA
-    return state
+        return Prepared(value, state)
+    state[state == PixelState.BLACK] = PixelState.WATER
+    without = ~valid
+    state[without] = PixelState.NODATA
+    value[without] = 0 if profile.thin_clouds is None else thinclouds.WHITE
+    return Prepared(value, state)
+
+
+def pixel_state(rgb: NDArray[np.uint8], valid: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
+    """Return PixelState codes, u8 (height, width), of a picture in which water is not told from ice."""
+    if valid is not None:
+        return np.where(valid, np.uint8(PixelState.SEEN), np.uint8(PixelState.NODATA))
+    black = thresholds.brightness(rgb) == 0
+    return np.where(black, np.uint8(PixelState.BLACK), np.uint8(PixelState.SEEN))
+
+
+def count_states(state: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return how many pixels have each PixelState, int64 (6,)."""
+    return thinclouds.histogram(state)[: len(PixelState)]
 
 
 def settle_black(state: NDArray[np.uint8]) -> bool:
@@ -118,11 +124,12 @@ def finish(
     key: NDArray[np.uint8], state: NDArray[np.uint8], table: NDArray[np.uint8], profile: LabelingProfile
 ) -> NDArray[np.uint8]:
     """Return the class codes, u8 (height, width), of a window; black is settled in `state`."""
-    labels = np.asarray(cv2.LUT(key, table), np.uint8)
-    labels *= (state == PixelState.SEEN).view(np.uint8)  # WATER is 0
-    without = ignored(state, profile)
-    if without.any():
-        labels[without] = IGNORE
+    states = np.arange(len(PixelState), dtype=np.uint8)
+    tables = np.full((len(PixelState), 256), IceClass.WATER, np.uint8)
+    tables[PixelState.SEEN] = table
+    tables[ignored(states, profile)] = IGNORE
+    labels = np.empty(key.shape, np.uint8)
+    look_up(*(np.ascontiguousarray(layer).reshape(-1) for layer in (key, state)), tables, labels.reshape(-1))
     return labels
 
 

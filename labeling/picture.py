@@ -112,7 +112,8 @@ class PictureScene:
     def _valid(self, rgb: NDArray[np.uint8], block: Block) -> NDArray[np.bool_] | None:
         if all(value is not None for value in self._nodata):
             # A pixel is no-data when every band says so: a single black band is a colour.
-            return np.asarray((rgb != np.reshape(self._nodata, (3, 1, 1))).any(axis=0), np.bool_)
+            red, green, blue = (band != value for band, value in zip(rgb, self._nodata, strict=True))
+            return np.asarray(red | green | blue, np.bool_)
         flags = self._dataset.mask_flag_enums[self._bands[0] - 1]
         if MaskFlags.per_dataset in flags:  # an alpha band or a mask of the file
             return np.asarray(self._dataset.read_masks(self._bands[0], window=block.window) > 0, np.bool_)

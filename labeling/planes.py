@@ -67,8 +67,8 @@ class MemoryPlanes:
 class FilePlanes:
     """Layers in files of a scratch folder, one a block.
 
-    A file appears whole, so a task that runs again, or twice at a time, does no harm. Reading maps the file:
-    of a neighbour's block only the rows in question are read.
+    A file appears whole, so a task that runs again, or twice at a time, does no harm. Of a neighbour's block
+    only the rows in question are read.
     """
 
     def __init__(self, folder: Path, *, height: int, width: int, rows: int, columns: int) -> None:
@@ -81,8 +81,8 @@ class FilePlanes:
 
     def put(self, layer: str, block: Block, values: NDArray[np.uint8]) -> None:
         """See Planes; `block` is one of those that the scene is cut into."""
-        with replacing(self._file(layer, block, ".npy")) as temporary:
-            np.save(temporary, values)
+        with replacing(self._file(layer, block, ".u8")) as temporary:
+            values.tofile(temporary)
 
     def get(self, layer: str, block: Block) -> NDArray[np.uint8]:
         """See Planes."""
@@ -91,10 +91,16 @@ class FilePlanes:
             first, last = block.column // self._columns, (block.column + block.width - 1) // self._columns
             for column in range(first, last + 1):
                 part = self._blocks[row, column]
-                values = np.load(self._file(layer, part, ".npy"), mmap_mode="r")
                 shared = part.meet(block)
-                found[shared.inside(block)] = values[shared.inside(part)]
+                rows, columns = shared.inside(part)
+                found[shared.inside(block)] = self._read(layer, part, rows)[:, columns]
         return found
+
+    def _read(self, layer: str, part: Block, rows: slice) -> NDArray[np.uint8]:
+        count = (rows.stop - rows.start) * part.width
+        with self._file(layer, part, ".u8").open("rb") as file:
+            values = np.fromfile(file, np.uint8, count, offset=rows.start * part.width)
+        return values.reshape(-1, part.width)
 
     def note(self, name: str, block: Block, **arrays: NDArray[Any]) -> None:
         """See Planes."""

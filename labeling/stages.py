@@ -25,6 +25,7 @@ from labeling.label import (
     class_table,
     compare,
     count_keys,
+    count_states,
     finish,
     ignored,
     prepare,
@@ -66,28 +67,38 @@ class Excluded(NamedTuple):
     """How many pixels are no-data, under cloud and on land."""
 
 
-def decode(scene: Scene, block: Block, planes: Planes, recipe: Recipe) -> None:
-    """Read a block once and keep all that later stages need of it."""
+def decode(scene: Scene, block: Block, planes: Planes, recipe: Recipe) -> NDArray[np.int64]:
+    """Read a block once and keep all that later stages need; return how many pixels have each PixelState."""
     rgb, valid = scene.read(block)
     prepared = prepare(rgb, valid, recipe.profile)
     planes.put(_VALUE, block, prepared.value)
     planes.put(STATE, block, prepared.state)
     planes.note(_PREVIEW, block, rgb=sample(rgb, block, scene.info))
+    return count_states(prepared.state)
 
 
-def exclude(info: SceneInfo, cut: Sequence[Block], planes: Planes, recipe: Recipe) -> Excluded:
-    """Decide which pixels of a decoded scene get no class; SceneError when a limit refuses the scene."""
-    state = planes.get(STATE, Block(0, 0, info.height, info.width)).copy()
-    changed = settle_black(state)
-    if recipe.land.vector is not None:
-        changed |= _exclude(state, _land(info, recipe.land), PixelState.LAND)
-    pixels = {s.name.lower(): int(np.count_nonzero(state == s)) for s in _EXCLUDING}
+def exclude(
+    info: SceneInfo, cut: Sequence[Block], counts: NDArray[np.int64], planes: Planes, recipe: Recipe
+) -> Excluded:
+    """Decide which pixels of a decoded scene get no class; SceneError when a limit refuses the scene.
+
+    `counts` is the sum of what `decode` returned.
+    """
+    changed = False
+    if counts[PixelState.BLACK] or recipe.land.vector is not None:
+        state = planes.get(STATE, Block(0, 0, info.height, info.width)).copy()
+        changed = settle_black(state)
+        if recipe.land.vector is not None:
+            changed |= _exclude(state, _land(info, recipe.land), PixelState.LAND)
+        if changed:
+            counts = count_states(state)
+            for block in cut:
+                planes.put(SETTLED, block, state[block.slices])
+    pixels = {state.name.lower(): int(counts[state]) for state in _EXCLUDING}
     check_nodata(info, pixels["nodata"], recipe.limits)
-    if ignored(state, recipe.profile).all():
+    states = np.flatnonzero(counts).astype(np.uint8)
+    if ignored(states, recipe.profile).all():
         raise SceneError(f"{info.uri} holds no data: every pixel is no-data or black. Leave the scene out.")
-    if changed:
-        for block in cut:
-            planes.put(SETTLED, block, state[block.slices])
     return Excluded(SETTLED if changed else STATE, pixels)
 
 
@@ -163,9 +174,10 @@ def label_whole(
 ) -> None:
     """All stages of one scene, one after the other."""
     info = scene.info
+    states = np.zeros(len(PixelState), np.int64)
     for block in cut:
-        decode(scene, block, planes, recipe)
-    excluded = exclude(info, cut, planes, recipe)
+        states += decode(scene, block, planes, recipe)
+    excluded = exclude(info, cut, states, planes, recipe)
     counts = np.zeros(256, np.int64)
     if recipe.profile.thin_clouds:
         for block in cut:

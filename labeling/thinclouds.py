@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from labeling.classes import IceClass
 from labeling.median import median_background
 from labeling.profile import ThinCloudSettings, ThresholdSettings
-from labeling.thresholds import brightness
 
 WHITE = 255
 _LEVELS = 256
@@ -24,25 +23,15 @@ _EXACT_COUNT = 1 << 24
 """Pixels counted at a time: OpenCV counts in float32, which is exact to here."""
 
 
-def painted_grey(rgb: NDArray[np.uint8], thresholds: ThresholdSettings) -> NDArray[np.uint8]:
-    """Return the grey picture with open water painted white, u8 (height, width).
-
-    `rgb` is band-first u8 (3, height, width) in true R, G, B order. White water neither darkens the
-    background of the ice beside it nor is taken for shadow. No-data pixels must be (0, 0, 0): they count as
-    water here.
-    """
-    grey = cv2.cvtColor(cv2.merge(list(rgb)), cv2.COLOR_RGB2GRAY)
-    _, white_water = cv2.threshold(brightness(rgb), thresholds.water_max, WHITE, cv2.THRESH_BINARY_INV)
-    return np.asarray(cv2.max(grey, white_water), np.uint8)
-
-
 def difference(
     grey: NDArray[np.uint8], settings: ThinCloudSettings, inside: tuple[slice, slice] | None = None
 ) -> NDArray[np.uint8]:
     """Return 255 - |grey - background|, u8: 255 where a pixel equals its background.
 
-    `grey` is what `painted_grey` returns, (height, width). With `inside` (rows, columns) the result is for
-    that part only, which must lie `settings.halo` from every edge that is not the scene's own border.
+    `grey` is u8 (height, width) with open water and no-data painted white, so that they neither darken the
+    background of the ice beside them nor are taken for shadow (fused.py makes it). With `inside` (rows,
+    columns) the result is for that part only, which must lie `settings.halo` from every edge that is not the
+    scene's own border.
     """
     kernel = np.ones((settings.dilate, settings.dilate), np.uint8)
     dilated = np.asarray(cv2.dilate(grey, kernel), np.uint8)
@@ -98,13 +87,36 @@ def lookup_table(
 def otsu_threshold(counts: NDArray[np.int64]) -> int:
     """Return Otsu's threshold of a histogram, int64 (256,), as OpenCV computes it from the pixels.
 
-    OpenCV itself decides, on a picture with this histogram (a byte a pixel, for a moment). Its formula in
-    our own words would differ where two cuts are equally good on paper: there the last bit of the arithmetic
-    decides, and that depends on how OpenCV was compiled.
+    Where two cuts are equally good on paper, the last bit of the arithmetic decides, and that depends on how
+    OpenCV was compiled. So a clear winner is taken at once, and in doubt OpenCV itself decides, on a picture
+    with this histogram (a byte a pixel, for a moment).
     """
+    winner = _clear_winner(counts)
+    if winner is not None:
+        return winner
     pixels = np.repeat(np.arange(_LEVELS, dtype=np.uint8), counts)
     threshold, _ = cv2.threshold(pixels[np.newaxis], 0, WHITE, cv2.THRESH_TOZERO | cv2.THRESH_OTSU)
     return int(threshold)
+
+
+def _clear_winner(counts: NDArray[np.int64]) -> int | None:
+    """Return the level that separates best, or None where rounding could make another one win."""
+    levels, total = np.arange(_LEVELS), counts.sum()
+    below = np.cumsum(counts) / total
+    above = 1 - below
+    smaller = np.minimum(below, above)
+    least = np.finfo(np.float32).eps  # OpenCV leaves out cuts with less than this on one side
+    if np.isclose(smaller, least, rtol=1e-6, atol=0).any():
+        return None
+    allowed = smaller > least
+    if not allowed.any():
+        return None
+    part = np.cumsum(levels * counts)[allowed] / total
+    mean, below, above = float(levels @ counts) / total, below[allowed], above[allowed]
+    spread = below * above * (part / below - (mean - part) / above) ** 2
+    best = int(np.argmax(spread))
+    rivals = spread > spread[best] * (1 - 1e-9)
+    return int(levels[allowed][best]) if rivals.sum() == 1 else None
 
 
 def _stretch(values: NDArray[np.uint8]) -> NDArray[np.uint8]:

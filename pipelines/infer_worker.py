@@ -20,7 +20,6 @@ from labeling.layout import is_done
 from labeling.planes import FilePlanes
 from labeling.scene import Scene, SceneInfo, open_scene
 from labeling.scene_output import SceneOutput, sample
-from labeling.thresholds import brightness
 from labeling.windows import core_of, read_window
 from pipelines.rows import Row, each_row, one_row
 from pipelines.schemas import OUTCOME, PREDICTED
@@ -90,7 +89,7 @@ def _predict_window(scene: Scene, core: Block, planes: FilePlanes, job: InferJob
     image = np.ascontiguousarray(rgb.transpose(1, 2, 0))
     probabilities = _predictor(job.model, job.model_digest).predict(image[np.newaxis])[0]
     classes = probabilities.argmax(axis=-1).astype(np.uint8)
-    state = pixel_state(brightness(rgb), valid, water_max=0)
+    state = pixel_state(rgb, valid)
     planes.put(_CLASS, core, core_of(classes, core, margin=job.margin))
     planes.put(_STATE, core, core_of(state, core, margin=job.margin))
     picture = sample(core_of(rgb, core, margin=job.margin), core, scene.info)

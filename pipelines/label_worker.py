@@ -98,11 +98,10 @@ def decode_tasks(frames: Iterator[pd.DataFrame], job: LabelJob) -> Iterator[pd.D
 
 def _decode(row: Row, job: LabelJob) -> Row:
     task, area = _Task.of(row), Block(**row["block"])
+    blocks = [block for block in task.cut.blocks(task.info) if area.holds(block)]
     with open_scene(task.info.uri, job.recipe.profile.rendering) as scene:
-        for block in task.cut.blocks(task.info):
-            if area.holds(block):
-                stages.decode(scene, block, task.planes(job), job.recipe)
-    return {}
+        counts = [stages.decode(scene, block, task.planes(job), job.recipe) for block in blocks]
+    return {"states": np.sum(counts, axis=0).tolist()}
 
 
 def compare_tasks(frames: Iterator[pd.DataFrame], job: LabelJob) -> Iterator[pd.DataFrame]:
@@ -128,7 +127,8 @@ def exclude_scene(decoded: pd.DataFrame, job: LabelJob) -> pd.DataFrame:
     def exclude(rows: list[Row]) -> Row:
         task = _Task.of(rows[0])
         cut = task.cut.blocks(task.info)
-        found = stages.exclude(task.info, cut, task.planes(job), job.recipe)
+        counts = np.sum([row["states"] for row in rows], axis=0, dtype=np.int64)
+        found = stages.exclude(task.info, cut, counts, task.planes(job), job.recipe)
         return {"excluded": json.dumps(found._asdict())}
 
     return one_row(decoded, exclude, EXCLUDED)

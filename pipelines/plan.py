@@ -26,7 +26,7 @@ SCRATCH_BYTES: Final = 4
 _SMALL: Final = 1 << 23
 """Pixels; below, cutting a scene costs more than it gains."""
 
-_LEAST, _MOST = 1 << 20, 1 << 22
+_LEAST, _MOST = 1 << 20, 6 << 20
 """Pixels of a block of a cut scene, as far as the file's own pieces allow."""
 
 _TASKS_PER_CORE: Final = 8
@@ -89,7 +89,8 @@ def make_plan(
     for row in rows:
         (large if _worth_cutting(row.info, cut) else whole).append(row)
     fitting = [row for row in large if cut == "auto" and memory_of(row.info) <= memory]
-    filling = fitting[: len(fitting) // cores * cores] if len(fitting) >= 2 * cores else []
+    # A single round of whole scenes would wait for the slowest.
+    filling = fitting[: len(fitting) // cores * cores] if cores == 1 or len(fitting) >= 2 * cores else []
     taken = {row.scene_id for row in filling}
     return Plan(
         [PlannedScene(row, cut_of(row.info, cores, block_size)) for row in filling + whole],
@@ -120,7 +121,9 @@ def cut_of(info: SceneInfo, cores: int, block_size: int | None = None) -> Cut:
     wanted = info.height * info.width // (_TASKS_PER_CORE * cores)
     area = min(max(wanted, _LEAST), _MOST)
     piece_rows, piece_columns = info.block
-    columns = min(info.width, ceil(max(area**0.5, _LEAST**0.5) / piece_columns) * piece_columns)
+    # Wide blocks have short sides up and down, where neighbours are read from whole rows.
+    across = max(1, ceil(info.width / max(area // piece_rows, piece_columns)))
+    columns = min(info.width, ceil(info.width / across / piece_columns) * piece_columns)
     rows = min(info.height, max(1, round(area / columns / piece_rows)) * piece_rows)
     return Cut(rows, columns)
 

@@ -51,14 +51,18 @@ WORK: Final = T.StructType(
 """One row a task of labelling: a block of a scene, or all of it. `info` is its SceneInfo as JSON, `cut` the
 size of its blocks, `excluded` (labeling.stages.Excluded as JSON) what an earlier stage found."""
 
-DECODED: Final = T.StructType([*WORK.fields[:3], T.StructField("error", T.StringType())])
-"""A decoded block, or why it could not be."""
+_COUNTS: Final = T.ArrayType(T.LongType(), containsNull=False)
+
+DECODED: Final = T.StructType(
+    [*WORK.fields[:3], T.StructField("states", _COUNTS), T.StructField("error", T.StringType())]
+)
+"""How many pixels of a decoded block have each state, or why it could not be decoded."""
 
 COMPARED: Final = T.StructType(
     [
         *WORK.fields[:3],
         WORK["excluded"],
-        T.StructField("histogram", T.ArrayType(T.LongType(), False)),
+        T.StructField("histogram", _COUNTS),
         T.StructField("error", T.StringType()),
     ]
 )

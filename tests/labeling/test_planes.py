@@ -40,4 +40,4 @@ def test_a_file_appears_whole(tmp_path):
     with pytest.raises(FileNotFoundError):
         planes.get("layer", Block(0, 0, 4, 4))
     planes.put("layer", Block(0, 0, 4, 4), np.ones((4, 4), np.uint8))
-    assert [file.name for file in tmp_path.iterdir()] == ["layer-0-0.npy"]
+    assert [file.name for file in tmp_path.iterdir()] == ["layer-0-0.u8"]

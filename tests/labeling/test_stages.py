@@ -46,9 +46,8 @@ def label_cut(scene, cut, folder, recipe):
 
     parts = list(blocks(**shape, size=cut[0], columns=cut[1]))
     for _ in range(2):
-        for block in parts:
-            decode(scene, block, planes(), recipe)
-        excluded = exclude(info, parts, planes(), recipe)
+        states = sum(decode(scene, block, planes(), recipe) for block in parts)
+        excluded = exclude(info, parts, states, planes(), recipe)
     for _ in range(2):
         counts = sum(compare_block(info, block, excluded.layer, planes(), recipe) for block in parts)
     write("scene", info, parts, excluded, counts, planes(), recipe, output(folder))

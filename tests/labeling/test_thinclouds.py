@@ -20,7 +20,8 @@ from labeling.label import (
 )
 from labeling.nodata import edge_regions
 from labeling.profile import ThinCloudSettings, load_profile
-from labeling.thinclouds import filter_table, histogram, otsu_threshold
+from labeling.simulate import SceneSpec, simulate
+from labeling.thinclouds import _clear_winner, filter_table, histogram, otsu_threshold
 
 PUBLISHED = load_profile("iqrah-2024")
 POLYNYA = load_profile("polynya")
@@ -40,6 +41,21 @@ def tie(height=17, width=19, apart=115):
 def test_otsu_from_the_histogram_is_opencvs(values):
     expected, _ = cv2.threshold(values, 0, 255, cv2.THRESH_TOZERO | cv2.THRESH_OTSU)
     assert otsu_threshold(histogram(values)) == expected
+
+
+@given(hnp.arrays(np.int64, 256, elements=st.integers(1, 3000)))
+def test_otsu_of_a_full_histogram_is_opencvs_and_needs_no_picture(counts):
+    pixels = np.repeat(np.arange(256, dtype=np.uint8), counts)[np.newaxis]
+    expected, _ = cv2.threshold(pixels, 0, 255, cv2.THRESH_TOZERO | cv2.THRESH_OTSU)
+    assert otsu_threshold(counts) == expected
+    winner = _clear_winner(counts)
+    assert winner is None or winner == expected
+
+
+def test_a_simulated_scene_has_a_clear_winner():
+    prepared = prepare(simulate(SceneSpec(scene_id="a", height=512, width=512, seed=3)).rgb, None, POLYNYA)
+    counts = count_keys(compare(prepared.value, POLYNYA), prepared.state, POLYNYA)
+    assert _clear_winner(counts) is not None
 
 
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 90), st.integers(1, 90))))

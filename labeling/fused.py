@@ -1,0 +1,66 @@
+"""The per-pixel steps of labelling, each in one pass over the pixels.
+
+NumPy and OpenCV need a pass, and an array, for every operation; a scene of a Sentinel-2 tile is larger than
+any cache, so passes are what costs. numba compiles these loops to vector code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+_Kernel = Callable[..., Any]
+
+
+def _compiled(function: _Kernel) -> Any:
+    """Compile on the first call; keep the machine code where a folder for it can be had."""
+    try:
+        return njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # no folder can be written
+        return njit(nogil=True)(function)
+
+
+@_compiled
+def brightness_and_state(
+    rgb: NDArray[np.uint8], water_max: int, value: NDArray[np.uint8], state: NDArray[np.uint8]
+) -> None:
+    """Fill `value` with max(R, G, B) and `state` with 0, 1 up to `water_max`, 2 for black.
+
+    `rgb` is u8 (3, n), the others u8 (n,).
+    """
+    limit = np.uint8(water_max)
+    for i in range(value.size):
+        v = max(rgb[0, i], rgb[1, i], rgb[2, i])
+        value[i] = v
+        state[i] = np.uint8(v <= limit) + np.uint8(v == 0)
+
+
+@_compiled
+def grey_and_state(
+    rgb: NDArray[np.uint8], water_max: int, value: NDArray[np.uint8], state: NDArray[np.uint8]
+) -> None:
+    """The same with `value` the grey of the pixel, 255 up to `water_max`.
+
+    Grey has OpenCV's weights and rounding: 0.299 R + 0.587 G + 0.114 B in steps of 2 ** -15.
+    """
+    limit = np.uint8(water_max)
+    for i in range(value.size):
+        r, g, b = rgb[0, i], rgb[1, i], rgb[2, i]
+        v = max(r, g, b)
+        grey = (np.int32(r) * 9798 + np.int32(g) * 19235 + np.int32(b) * 3735 + 16384) >> 15
+        water = v <= limit
+        value[i] = np.uint8(255) if water else np.uint8(grey)
+        state[i] = np.uint8(water) + np.uint8(v == 0)
+
+
+@_compiled
+def look_up(
+    key: NDArray[np.uint8], state: NDArray[np.uint8], table: NDArray[np.uint8], labels: NDArray[np.uint8]
+) -> None:
+    """Fill `labels` with table[state, key]; `table` is u8 (states, 256), the others u8 (n,)."""
+    for i in range(labels.size):
+        labels[i] = table[state[i], key[i]]
