@@ -3,16 +3,19 @@
 .PHONY: setup demo test check lint bench clean
 
 PY := .venv/bin/python
-OUT ?= demo
+PRODUCT ?=
+OUT ?= demo$(addprefix /,$(PRODUCT))
 SIZE ?=
 SCENES ?=
 
 setup:
 	@docker/setup.sh
 
-# make demo SCENES="a.png b.tif" takes your pictures; SIZE=-small is a quick one; OUT= chooses the folder.
+# make demo SCENES="a.png b.tif" takes your pictures; PRODUCT=l1c does it all on Sentinel-2 products (in
+# demo/l1c); SIZE=-small is a quick one; OUT= chooses the folder.
 demo: setup
-	@$(PY) -m jobs.demo --out $(OUT) --config jobs/conf/demo$(SIZE).yaml $(if $(SCENES),--scenes $(SCENES))
+	@$(PY) -m jobs.demo --out $(OUT) --config jobs/conf/demo$(SIZE).yaml \
+		$(if $(PRODUCT),--product $(PRODUCT)) $(if $(SCENES),--scenes $(SCENES))
 
 test: setup
 	@$(PY) -m pytest

@@ -2,6 +2,7 @@
 
     python -m jobs.demo --out demo
     python -m jobs.demo --out demo --scenes my/scene.png
+    python -m jobs.demo --out demo --product l1c     the same on Sentinel-2 products
 
 Each step is the command a user would type; it is printed before it runs. Exit code: that of the first step
 that failed, 0 when all went well.
@@ -17,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final, Literal
 
 from pydantic import Field
 from rich.console import Console
@@ -25,13 +27,18 @@ from rich.progress import track
 from labeling.chip import read_card
 from labeling.errors import ConfigError, SceneError
 from labeling.layout import Run
+from labeling.products.safe_writer import product_path
 from labeling.scene import open_scene
 from labeling.settings import Settings, load_settings
 from labeling.simulate import variety, write_scene
+from labeling.simulate_product import STEP, product_spec, write_product_scene
 from pipelines.catalog import expand
 from pipelines.outcome import ExitCode
 
 CONF = Path(__file__).with_name("conf")
+PROFILES: Final = {"l1c": "polynya-l1c"}
+"""Labelling profile of each kind of product."""
+
 _CONSOLE = Console(stderr=True, highlight=False)
 
 
@@ -40,8 +47,11 @@ class DemoConfig(Settings):
 
     out: Path = Field(description="run folder")
     scenes: list[str] = Field([], description="your pictures; empty: simulated ones")
+    product: Literal["l1c"] | None = Field(
+        None, description="l1c: scenes are Sentinel-2 L1C products, simulated or yours; null: pictures"
+    )
     count: int = Field(8, ge=1, description="simulated scenes")
-    side: int = Field(1024, ge=64, description="side of a simulated scene, pixels")
+    side: int = Field(1024, ge=64, description="side of a simulated scene, pixels; of a product, at least")
     seed: int = 7
     chip_size: int = Field(256, ge=32, description="pixels; halved while the scenes give too few chips")
     least_chips: int = Field(48, ge=1, description="chips wanted before chip_size is halved")
@@ -57,7 +67,8 @@ def steps(config: DemoConfig, scenes: list[str]) -> Iterator[list[str]]:
     tools = Path(os.path.relpath(sys.executable)).parent  # as short as a user would type it
     python, out = str(tools / "python"), str(run.root)
     size = str(choose_chip_size(config, scenes))
-    yield [python, "-m", "jobs.label", "--scenes", *scenes, "--out", out, "--chip-size", size]
+    profile = ["--profile", PROFILES[config.product]] if config.product else []
+    yield [python, "-m", "jobs.label", "--scenes", *scenes, "--out", out, "--chip-size", size, *profile]
     yield [
         *(str(tools / "horovodrun"), "-np", str(config.processes), "--cycle-time-ms", "5"),
         *(python, "-m", "jobs.train", "--chips", str(run.chips), "--out", str(run.model)),
@@ -69,14 +80,14 @@ def steps(config: DemoConfig, scenes: list[str]) -> Iterator[list[str]]:
 
 def make_scenes(config: DemoConfig) -> list[str]:
     """Write the simulated scenes that are not there yet and return their folder, as a list of one."""
-    folder = config.out / "scenes"
-    for spec in track(
-        variety(config.count, height=config.side, width=config.side, seed=config.seed),
-        "making scenes",
-        console=_CONSOLE,
-    ):
-        if not (folder / f"{spec.scene_id}.tif").exists():
-            write_scene(folder, spec)
+    folder = config.out / ("products" if config.product else "scenes")
+    # A product's side is a whole number of 60 m pixels.
+    side = -(-config.side // STEP) * STEP if config.product else config.side
+    specs = variety(config.count, height=side, width=side, seed=config.seed)
+    for spec in track(specs, "making scenes", console=_CONSOLE):
+        path = product_path(folder, product_spec(spec)) if config.product else folder / f"{spec.scene_id}.tif"
+        if not path.exists():
+            (write_product_scene if config.product else write_scene)(folder, spec)
     return [str(folder)]
 
 
@@ -127,6 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options.add_argument("--out", default="demo", metavar="RUN", help="run folder (default: demo)")
     options.add_argument("--scenes", nargs="+", metavar="PATH", help="your pictures (default: simulated)")
+    options.add_argument("--product", choices=PROFILES, help="scenes are Sentinel-2 products of this level")
     options.add_argument("--config", type=Path, default=CONF / "demo.yaml", metavar="FILE")
     given = vars(options.parse_args(arguments))
     try:

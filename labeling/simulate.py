@@ -155,8 +155,9 @@ def truth_path(scene: Path) -> Path:
 
 
 def sidecar_path(scene: Path, kind: str) -> Path:
-    """Return where a scene's companion of a kind (one of SIDECARS) lies."""
-    return scene.with_name(f"{scene.stem}{kind}{scene.suffix}")
+    """Return where a scene's companion of a kind (one of SIDECARS) lies; beside a product it is a GeoTIFF."""
+    suffix = ".tif" if scene.suffix.lower() in {".safe", ".zip"} else scene.suffix
+    return scene.with_name(f"{scene.stem}{kind}{suffix}")
 
 
 def write_scene(folder: Path, spec: SceneSpec) -> Path:
@@ -174,9 +175,9 @@ def write_scene(folder: Path, spec: SceneSpec) -> Path:
     )  # fmt: skip
     common = {"crs": crs, "transform": transform}
     # GDAL's predictor for floats: neighbours are alike, which keeps the files small.
-    _write(sidecar_path(path, ".cloud"), scene.cloud[None], **common, predictor=3)
-    _write(sidecar_path(path, ".shadow"), scene.shadow[None], **common, predictor=3)
-    _write(path, scene.rgb, **common, nodata=NODATA, photometric="rgb")
+    write_bands(sidecar_path(path, ".cloud"), scene.cloud[None], **common, predictor=3)
+    write_bands(sidecar_path(path, ".shadow"), scene.shadow[None], **common, predictor=3)
+    write_bands(path, scene.rgb, **common, nodata=NODATA, photometric="rgb")
     return path
 
 
@@ -193,7 +194,7 @@ def placement(spec: SceneSpec) -> Affine:
     return Affine(size, 0.0, round(x / size) * size, 0.0, -size, round(y / size) * size)
 
 
-def _write(target: Path, bands: NDArray[np.uint8] | Field, **profile: Any) -> None:
+def write_bands(target: Path, bands: NDArray[np.uint8] | Field, **profile: Any) -> None:
     """Write bands (count, height, width) as a deflated GeoTIFF, tiled when large enough, atomically."""
     count, height, width = bands.shape
     if min(height, width) >= TILE:

@@ -17,10 +17,10 @@ _STEP: Final = 4
 _WIDEST_COVER: Final = 0.75
 """Share of the sky that holds cloud when its amount is 1."""
 
-_CLOUD_VALUE: Final = 232.0
+CLOUD_VALUE: Final = 232.0
 """Brightness V of a cloud too thick to see through."""
 
-_BACKSCATTER: Final = 0.45
+BACKSCATTER: Final = 0.45
 """Share of the optical depth that turns light back to the sensor."""
 
 _DARKEST_SHADOW: Final = 0.46
@@ -99,9 +99,9 @@ def expose(rng: np.random.Generator, value: Field, sky: Sky) -> NDArray[np.uint8
     warmth = rng.uniform(-0.7, 1.3) + 0.25 * fractal(
         rng, height=height, width=width, slope=2.0, longest=500, step=8
     )
-    clear = np.exp(-_BACKSCATTER * sky.cloud)
+    clear = np.exp(-BACKSCATTER * sky.cloud)
     seen = value * _sunlight(rng, height, width) * (1.0 - _DARKEST_SHADOW * sky.shadow) * clear
-    seen += _CLOUD_VALUE * (1.0 - clear)
+    seen += CLOUD_VALUE * (1.0 - clear)
     seen = np.asarray(cv2.GaussianBlur(seen, (0, 0), _BLUR), np.float32)
     warmth *= clear**3
     return np.stack([_digitise(rng, seen * band) for band in _tint(seen, warmth)])

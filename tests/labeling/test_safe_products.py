@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import weakref
 import zipfile
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,22 +12,25 @@ import numpy as np
 import pytest
 import rasterio
 from conftest import DATA
+from defusedxml.ElementTree import fromstring
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.enums import Resampling
-from safe_writer import ProductSpec, mean_of_blocks, native_dn, offsets_xml, write_jp2, write_product
+from rasterio.features import rasterize
+from safe_writer import ProductSpec, mean_of_blocks, native_dn, offsets_xml, quality, write_jp2, write_product
 
 import labeling.products.safe_files as safe_files
 from labeling.bands import BANDS, BLUE, GREEN, RED, Band, to_reflectance
 from labeling.errors import SceneError
 from labeling.grid import Block, blocks
+from labeling.products import safe_writer
 from labeling.products.safe import open_product
 from labeling.products.safe_metadata import parse_metadata
 
 SIZE = 120
 WHOLE = Block(0, 0, SIZE, SIZE)
 ALL_VARIANTS = [
-    ProductSpec(product_type, baseline, zipped, long_names)
+    ProductSpec(product_type, baseline, zipped=zipped, long_names=long_names)
     for product_type, baseline, zipped, long_names in product(
         ("L1C", "L2A"), ("02.08", "05.00"), (False, True), (False, True)
     )
@@ -165,7 +169,9 @@ def test_layers_come_by_nearest_neighbour(plain, tmp_path):
     path = write_product(tmp_path, native_dn(surface(), corrected, wedge()), corrected)
     with open_product(str(path)) as opened:
         assert set(np.unique(opened.read_layer("SCL", WHOLE))) == {0, 11}
-        assert opened.read_layer("MSK_DETFOO_B02", WHOLE) is None
+        assert opened.read_layer("MSK_DETFOO_B99", WHOLE) is None
+        detector = opened.read_layer("MSK_DETFOO_B02", WHOLE)
+        np.testing.assert_array_equal(detector[0] == 0, wedge())
         assert opened.files.masks["MSK_DETFOO_B02"].endswith("MSK_DETFOO_B02.gml")
 
 
@@ -248,6 +254,148 @@ def test_offsets_follow_the_xml_and_not_the_baseline(tmp_path):
 def open_red(path):
     with open_product(str(path)) as opened:
         return opened.read(WHOLE, [RED]).values[0]
+
+
+# Writing
+
+
+def read_gml(path):
+    """Return [(feature id, mask type, numbers per point, GeoJSON polygon in x and y)] and the corners."""
+    eop, gml = "{http://www.opengis.net/eop/2.0}", "{http://www.opengis.net/gml/3.2}"
+    root = fromstring(path.read_bytes())
+    assert root.tag == f"{eop}Mask"
+    features = []
+    for feature in root.findall(f"{eop}maskMembers/{eop}MaskFeature"):
+        lists = feature.findall(f"{eop}extentOf/{gml}Polygon/*/{gml}LinearRing/{gml}posList")
+        [dimension] = {int(positions.get("srsDimension")) for positions in lists}
+        rings = [np.array(p.text.split(), float).reshape(-1, dimension)[:, :2].tolist() for p in lists]
+        assert all(ring[0] == ring[-1] for ring in rings)
+        polygon = {"type": "Polygon", "coordinates": rings}
+        features.append((feature.get(f"{gml}id"), feature.find(f"{eop}maskType").text, dimension, polygon))
+    corners = [[float(v) for v in c.text.split()[:2]] for c in root.iter() if c.tag.endswith("Corner")]
+    return features, corners
+
+
+def draw(polygons, dn, spec, metres):
+    """Return which native pixels lie in any of the polygons, bool of the shape of `dn`."""
+    grid = rasterio.transform.from_origin(spec.left, spec.top, metres, metres)
+    return rasterize(polygons, out_shape=dn.shape, transform=grid).astype(bool)
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory):
+    """A product of a baseline with masks in GML, its DN and its quality classes."""
+    spec = ProductSpec(baseline="02.08")
+    dn = native_dn(surface(), spec, wedge())
+    return write_product(tmp_path_factory.mktemp("old"), dn, spec), dn, spec
+
+
+def test_cloud_polygons_cover_exactly_the_cloudy_pixels(old):
+    path, dn, spec = old
+    features, [lower, upper] = read_gml(path / spec.mask("CLOUDS", "B00"))
+    opaque, cirrus, _ = quality(dn)
+    for kind, expected in (("OPAQUE", opaque), ("CIRRUS", cirrus)):
+        polygons = [polygon for _, name, _, polygon in features if name == kind]
+        np.testing.assert_array_equal(draw(polygons, expected, spec, 60), expected == 1)
+    assert [(name, size) for name, _, size, _ in features] == [("OPAQUE.0", 2), ("CIRRUS.0", 2)]
+    assert len(features[1][3]["coordinates"]) == 2  # a ring has a hole
+    rows, columns = np.nonzero(opaque | cirrus)
+    assert lower == [spec.left + 60 * columns.min(), spec.top - 60 * (rows.max() + 1)]
+    assert upper == [spec.left + 60 * (columns.max() + 1), spec.top - 60 * rows.min()]
+
+
+def test_footprints_of_every_band_cover_what_was_seen_and_overlap(old):
+    path, dn, spec = old
+    for band, stored in dn.items():
+        features, _ = read_gml(path / spec.mask("DETFOO", band))
+        polygons = [polygon for *_, polygon in features]
+        np.testing.assert_array_equal(draw(polygons, stored, spec, band.resolution), stored > 0)
+        numbers = [int(re.fullmatch(rf"detector_footprint-{band}-(\d\d)-\d+", f[0])[1]) for f in features]
+        assert sorted(set(numbers)) == list(range(4, 4 + len(set(numbers))))
+        assert len(set(numbers)) >= 3
+        assert {(kind, size) for _, kind, size, _ in features} == {("DETECTOR_FOOTPRINT", 3)}
+    seen = [draw([polygon], dn[RED], spec, 10) for polygon in polygons]
+    assert np.sum(seen, axis=0).max() == 2
+
+
+def test_an_empty_mask_has_no_members(tmp_path):
+    spec = ProductSpec(baseline="02.08")
+    dn = {band: np.zeros((60 * 10 // band.resolution,) * 2, np.uint16) for band in BANDS["L1C"]}
+    classes = np.zeros((3, 10, 10), np.uint8)
+    path = safe_writer.write_product(tmp_path, spec, dn.items(), classes)
+    for name in (spec.mask("CLOUDS", "B00"), spec.mask("DETFOO", RED)):
+        assert read_gml(path / name) == ([], [])
+        assert "<eop:maskMembers/>" in (path / name).read_text()
+
+
+def test_detectors_are_slanted_stripes_of_what_was_seen(plain):
+    path, dn, spec = plain
+    for band, stored in dn.items():
+        with rasterio.open(path / spec.mask("DETFOO", band)) as raster:
+            numbers = raster.read(1)
+        np.testing.assert_array_equal(numbers == 0, stored == 0)
+        found = numbers[numbers > 0]
+        assert len(np.unique(found)) >= 3
+        assert found.max() <= 12
+        # Detectors are numbered from the west, and the track of a descending pass leads there.
+        numbers = np.ma.masked_equal(numbers.astype(int), 0)
+        for axis in (0, 1):
+            assert (np.diff(numbers, axis=axis) >= 0).all()
+            assert (np.diff(numbers, axis=axis) > 0).any()
+
+
+def test_quality_classes_are_a_raster_of_three_layers(plain):
+    path, dn, spec = plain
+    with rasterio.open(path / spec.mask("CLASSI", "B00")) as raster:
+        np.testing.assert_array_equal(raster.read(), quality(dn))
+        assert raster.res == (60, 60)
+
+
+@pytest.mark.parametrize(("metres", "block"), [(10, 1024), (20, 640), (60, 192)])
+def test_images_are_lossless_and_in_the_blocks_of_real_products(tmp_path, metres, block):
+    stored = np.random.default_rng(metres).integers(0, 65536, (200, 1100)).astype(np.uint16)
+    write_jp2(tmp_path / "x.jp2", stored, ProductSpec(), metres=metres)
+    with rasterio.open(tmp_path / "x.jp2") as raster:
+        np.testing.assert_array_equal(raster.read(1), stored)
+        assert raster.block_shapes[0][1] == block
+        assert raster.crs == rasterio.crs.CRS.from_epsg(32758)
+        assert tuple(raster.transform)[:6] == (metres, 0, 399_960, 0, -metres, 1_700_040)
+    assert [file.name for file in tmp_path.iterdir()] == ["x.jp2"]
+
+
+def test_bands_are_written_as_they_come_and_not_kept(tmp_path):
+    given = []
+
+    def bands():
+        for band in Band:
+            # The last one may still be at hand.
+            assert sum(dn() is not None for dn in given) <= 1
+            dn = np.full((60 * 10 // band.resolution,) * 2, 2000, np.uint16)
+            given.append(weakref.ref(dn))
+            yield band, dn
+            del dn
+
+    path = safe_writer.write_product(tmp_path, ProductSpec(), bands())
+    with open_product(str(path)) as opened:
+        np.testing.assert_allclose(opened.read(Block(0, 0, 60, 60), list(Band)).values, 0.1, atol=1e-6)
+
+
+def test_a_product_is_whole_or_absent(tmp_path):
+    def breaks_off():
+        yield RED, np.full((60, 60), 2000, np.uint16)
+        raise OSError("the source is gone")
+
+    with pytest.raises(OSError, match="gone"):
+        safe_writer.write_product(tmp_path, ProductSpec(), breaks_off())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("sides", [(), (60, 66)])
+def test_bands_of_no_or_different_ground_are_refused(tmp_path, sides):
+    dn = [(band, np.ones((side, side), np.uint16)) for band, side in zip((RED, BLUE), sides, strict=False)]
+    with pytest.raises(ValueError, match="different grounds"):
+        safe_writer.write_product(tmp_path, ProductSpec(), dn)
+    assert not list(tmp_path.iterdir())
 
 
 # Real data
@@ -375,7 +523,7 @@ def with_xml(folder, plain, which, pattern, replacement):
     """Return a product with one RED band whose XML was changed."""
     _, dn, spec = plain
     path = write_product(folder, dn, spec, leave_out=[f"_{band}.jp2" for band in dn if band != RED])
-    name = {"product_xml": spec.product_xml, "granule_xml": f"GRANULE/{spec.granule}/MTD_TL.xml"}[which]
+    name = getattr(spec, which)
     text, count = re.subn(pattern, replacement, (path / name).read_text(), flags=re.DOTALL)
     assert count >= 1
     (path / name).write_text(text)
@@ -411,16 +559,8 @@ def test_truncated_jp2_of_many_blocks_is_never_filled_in(tmp_path):
     """GDAL with several threads returns arbitrary pixels for the blocks that are missing."""
     spec, size = ProductSpec(), 2100
     stored = np.random.default_rng(3).integers(1000, 9000, (size, size)).astype(np.uint16)
-    dn = {RED: stored}
-    path = write_product(
-        tmp_path,
-        dn | {GREEN: stored, BLUE: stored, Band.B01: stored[::6, ::6]},
-        spec,
-        leave_out=["_B0", "MSK", "TCI"],
-    )
+    path = write_product(tmp_path, {RED: stored}, spec)
     image = path / spec.image(RED, 10)
-    image.parent.mkdir(parents=True)
-    write_jp2(image, stored, spec, metres=10)
     image.write_bytes(image.read_bytes()[: int(image.stat().st_size * 0.6)])
     with open_product(str(path)) as opened:
         first = opened.read(Block(0, 0, 64, 64), [RED])  # what did arrive can be read
