@@ -34,6 +34,10 @@ def parser() -> argparse.ArgumentParser:
         "--chip-size", dest="chips.size", type=int, metavar="N", help="side of a chip, pixels"
     )
     options.add_argument(
+        "--clouds", dest="clouds.sources", type=lambda text: text.split(","), metavar="s2cloudless,product",
+        help="who finds clouds, which get no label (default: nobody)",
+    )  # fmt: skip
+    options.add_argument(
         "--land", dest="land.vector", metavar="FILE", help="polygons of land and ice shelf, any OGR format"
     )
     add_spark_options(options)

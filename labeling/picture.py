@@ -48,6 +48,8 @@ def open_picture(path: Path) -> Iterator[PictureScene]:
 class PictureScene:
     """An 8-bit RGB picture, with or without alpha, mask, no-data value and georeference."""
 
+    product = None
+
     def __init__(self, path: Path, dataset: DatasetReader) -> None:
         self._path = path
         self._dataset = dataset

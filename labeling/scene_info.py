@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from labeling.grid import Block
+from labeling.products.product import Product
 from labeling.rendering import parse_name
 
 GDAL_OPTIONS: Final = {
@@ -108,6 +109,10 @@ class Scene(Protocol):
     @property
     def info(self) -> SceneInfo:
         """The scene's description."""
+
+    @property
+    def product(self) -> Product | None:
+        """The product behind the picture, for who needs more of its bands; None for a plain picture."""
 
     def read(self, block: Block) -> Pixels:
         """Read a window; SceneError when its pixels cannot be decoded."""

@@ -46,15 +46,15 @@ def write_scene(
     cut: Iterable[Block],
     classes_of: Callable[[Block], NDArray[np.uint8]],
     preview_of: Callable[[Block], NDArray[np.uint8]],
-    extras: Callable[[dict[str, int]], list[str]] | None = None,
+    extras: Callable[[], list[str]] = list,
     threads: int = 1,
     **facts: Any,
 ) -> None:
     """Write a scene's class raster, quicklook and completion mark, in this order.
 
     `cut` covers the scene once; `classes_of` returns a block's class codes, `preview_of` its `sample` of
-    the picture, (3, rows, columns). `extras` writes more files, given the pixel counts, and returns their
-    names; `facts` go into the mark. `threads` compress the raster.
+    the picture, (3, rows, columns). `extras` writes more files and returns their names; `facts` go into the
+    mark. `threads` compress the raster.
     """
     if not has_inputs(output.folder, inputs):  # a second attempt at one task must not undo the first
         remove(output.folder / DONE)
@@ -84,11 +84,10 @@ def write_scene(
         panels = [(output.heading, classes)]
         write_quicklook(output.folder / QUICKLOOK, scene_id, picture, panels, output.palette)
     pixels = {c.name.lower(): int(totals[c]) for c in IceClass} | {"ignore": int(totals[IGNORE])}
-    files = output.files + (extras(pixels) if extras else [])
     write_done(
         output.folder,
         inputs,
-        files,
+        output.files + extras(),
         scene_id=scene_id,
         pixels=pixels,
         pixel_area_m2=info.pixel_area,

@@ -18,6 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
+from labeling.cloud_raster import write_clouds
+from labeling.cloud_stage import clouds_of, note_cells, note_clouds, noted_clouds
+from labeling.clouds import CloudSettings, cloud_mask
 from labeling.errors import SceneError
 from labeling.grid import Block
 from labeling.label import (
@@ -34,10 +37,12 @@ from labeling.label import (
 from labeling.land import LandSettings, land_mask, vector_state
 from labeling.limits import LimitSettings, check_nodata
 from labeling.planes import Planes
+from labeling.products.product import Product
 from labeling.profile import LabelingProfile
 from labeling.scene_info import Scene, SceneInfo
 from labeling.scene_output import SceneOutput, sample, write_scene
 
+CLOUDS = "clouds.tif"
 STATE, SETTLED = "state", "settled"
 _VALUE, _KEY, _PREVIEW = "value", "key", "preview"
 
@@ -48,14 +53,19 @@ class Recipe(NamedTuple):
     profile: LabelingProfile
     limits: LimitSettings = LimitSettings()
     land: LandSettings = LandSettings()
+    clouds: CloudSettings = CloudSettings()
 
     def inputs(self, info: SceneInfo) -> dict[str, Any]:
         """Return what decides a scene's labels, for its completion mark."""
         land = self.land.model_dump(mode="json")
         if self.land.vector is not None:
             land["files"] = vector_state(self.land.vector)
-        settings = {"profile": self.profile.model_dump(), "limits": self.limits.model_dump(), "land": land}
-        return info.identity() | settings
+        return info.identity() | {
+            "profile": self.profile.model_dump(),
+            "limits": self.limits.model_dump(),
+            "land": land,
+            "clouds": self.clouds.model_dump(),
+        }
 
 
 class Excluded(NamedTuple):
@@ -74,6 +84,8 @@ def decode(scene: Scene, block: Block, planes: Planes, recipe: Recipe) -> NDArra
     planes.put(_VALUE, block, prepared.value)
     planes.put(STATE, block, prepared.state)
     planes.note(_PREVIEW, block, rgb=sample(rgb, block, scene.info))
+    if recipe.clouds.sources:
+        note_cells(_product(scene), block, planes, recipe.clouds)
     return count_states(prepared.state)
 
 
@@ -85,11 +97,13 @@ def exclude(
     `counts` is the sum of what `decode` returned.
     """
     changed = False
-    if counts[PixelState.BLACK] or recipe.land.vector is not None:
+    if counts[PixelState.BLACK] or recipe.land.vector is not None or recipe.clouds.sources:
         state = planes.get(STATE, Block(0, 0, info.height, info.width)).copy()
         changed = settle_black(state)
         if recipe.land.vector is not None:
             changed |= _exclude(state, _land(info, recipe.land), PixelState.LAND)
+        if recipe.clouds.sources:
+            changed |= _exclude_clouds(state, cut, planes, recipe.clouds)
         if changed:
             counts = count_states(state)
             for block in cut:
@@ -110,6 +124,29 @@ def _land(info: SceneInfo, settings: LandSettings) -> NDArray[np.bool_]:
         )
     crs = CRS.from_wkt(info.crs)
     return land_mask(settings, crs=crs, transform=info.affine, height=info.height, width=info.width)
+
+
+def _product(scene: Scene) -> Product:
+    if scene.product is None:
+        raise SceneError(
+            f"{scene.info.uri} is a picture, and clouds are found in the bands of a product. Leave "
+            "clouds.sources empty for pictures."
+        )
+    return scene.product
+
+
+def _exclude_clouds(
+    state: NDArray[np.uint8], cut: Sequence[Block], planes: Planes, settings: CloudSettings
+) -> bool:
+    height, width = state.shape
+    grid = settings.grid(height=height, width=width)
+    clouds = clouds_of(cut, planes, grid, settings)
+    note_clouds(clouds, planes, grid)
+    changed = False
+    for block in cut:
+        mask = cloud_mask(clouds.classes, grid, block)
+        changed |= _exclude(state[block.slices], mask, PixelState.CLOUD)
+    return changed
 
 
 def _exclude(state: NDArray[np.uint8], mask: NDArray[np.bool_], why: PixelState) -> bool:
@@ -159,9 +196,21 @@ def write(
         cut,
         classes_of,
         lambda block: planes.noted(_PREVIEW, block)["rgb"],
+        extras=lambda: _extras(info, planes, recipe, output),
         threads=threads,
         excluded=excluded.pixels,
     )
+
+
+def _extras(info: SceneInfo, planes: Planes, recipe: Recipe, output: SceneOutput) -> list[str]:
+    """Write what goes with the labels; return the names of the files."""
+    if not recipe.clouds.sources:
+        return []
+    grid = recipe.clouds.grid(height=info.height, width=info.width)
+    clouds = noted_clouds(planes, grid)
+    crs = CRS.from_wkt(info.crs) if info.crs else None
+    write_clouds(output.folder / CLOUDS, *clouds, grid=grid, crs=crs, transform=info.affine)
+    return [CLOUDS]
 
 
 def label_whole(

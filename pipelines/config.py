@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import ByteSize, Field
 
+from labeling.clouds import CloudSettings
 from labeling.land import LandSettings
 from labeling.limits import LimitSettings
 from labeling.settings import Settings
@@ -51,6 +52,7 @@ class LabelConfig(Settings):
     )
     limits: LimitSettings = LimitSettings()
     land: LandSettings = LandSettings()
+    clouds: CloudSettings = CloudSettings()
     outputs: list[Output] = Field(["labels", "quicklook", "chips"], min_length=1)
     palette: Literal["polynya", "iqrah-2024"] = "polynya"
     chips: ChipSettings = ChipSettings()

@@ -53,7 +53,7 @@ def run(config: LabelConfig) -> Outcome:
     rows, refused = part_by_rendering(rows, profile.rendering, "label", f"profile {profile.name}")
     write_catalog(rows, run)
     job = LabelJob(
-        recipe=Recipe(profile, config.limits, _checked(config.land)),
+        recipe=Recipe(profile, config.limits, _checked(config.land), config.clouds),
         folder=run.root / "labels",
         scratch=run.scratch / "label",
         quicklook="quicklook" in config.outputs,

@@ -52,7 +52,8 @@ class LabelJob(NamedTuple):
     def is_done(self, scene_id: str, info: SceneInfo) -> bool:
         """Tell whether a scene's labels are finished and up to date."""
         output = self.output(scene_id)
-        return is_done(output.folder, self.inputs(info), output.files)
+        wanted = output.files + ([stages.CLOUDS] if self.recipe.clouds.sources else [])
+        return is_done(output.folder, self.inputs(info), wanted)
 
 
 class _Task(NamedTuple):

@@ -9,6 +9,8 @@ from labeling.scene_info import Pixels, SceneInfo
 class ArrayScene:
     """Holds (3, height, width) u8 and what is valid of it, and counts how often each pixel was read."""
 
+    product = None
+
     def __init__(self, rgb, valid=None, **facts):
         self._rgb, self._valid = rgb, valid
         self.reads = np.zeros(rgb.shape[1:], int)

@@ -46,8 +46,8 @@ class ProductScene:
 
     def __init__(self, uri: str, product: Product, state: FileState, rendering: str | None) -> None:
         self._uri = uri
-        self.product = product
-        """The open product, for whoever needs other bands than the picture's."""
+        self._product = product
+        self.product: Product | None = product
         self._state = state
         self._renderings = renderings_of(product.facts.product_type)
         self._rendering = rendering or self._renderings[0]
@@ -55,8 +55,8 @@ class ProductScene:
     @cached_property
     def info(self) -> SceneInfo:
         """The product's description; its group is the acquisition, which neighbouring granules share."""
-        facts = self.product.facts
-        layout = self.product.layout(RED)
+        facts = self._product.facts
+        layout = self._product.layout(RED)
         step = layout.resolution // GRID
         time = facts.sensing_time
         return SceneInfo(
@@ -84,15 +84,15 @@ class ProductScene:
 
     def read(self, block: Block) -> Pixels:
         """Read and render a window; pixels without data are (0, 0, 0) and not valid."""
-        found = self.product.read(block, TRUE_COLOUR)
+        found = self._product.read(block, TRUE_COLOUR)
         rendering = find_rendering(self._rendering)
         return Pixels(
-            render(found.values, found.valid, rendering, self.product.facts.sun_zenith), found.valid
+            render(found.values, found.valid, rendering, self._product.facts.sun_zenith), found.valid
         )
 
     def preview(self, *, height: int, width: int) -> NDArray[np.uint8]:
         """Return the scene reduced to (height, width, 3), u8; reads all of it."""
-        facts = self.product.facts
+        facts = self._product.facts
         rgb, _ = self.read(Block(0, 0, facts.height, facts.width))
         picture = cv2.resize(rgb.transpose(1, 2, 0), (width, height), interpolation=cv2.INTER_AREA)
         return np.asarray(picture, np.uint8)

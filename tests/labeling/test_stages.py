@@ -4,54 +4,26 @@ import json
 
 import numpy as np
 import pytest
-import rasterio
 from array_scene import ArrayScene
 from conftest import patchwork, planar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
+from stage_runs import label_cut, labels_of, output, whole
 
 from labeling.errors import SceneError
 from labeling.grid import blocks
 from labeling.label import PixelState, compare, count_keys, label_scene, prepare
 from labeling.land import LandSettings
 from labeling.limits import LimitSettings, check_sun
-from labeling.planes import FilePlanes, MemoryPlanes
+from labeling.planes import MemoryPlanes
 from labeling.profile import ThinCloudSettings, load_profile
-from labeling.scene_output import SceneOutput
-from labeling.stages import Recipe, compare_block, decode, exclude, label_whole, write
+from labeling.stages import Recipe, label_whole
 
 POLYNYA = load_profile("polynya")
 SMALL_KERNELS = POLYNYA.model_copy(update={"thin_clouds": ThinCloudSettings(dilate=3, median=41)})
 PROFILES = [POLYNYA, SMALL_KERNELS, load_profile("iqrah-2024"), load_profile("iqrah-2024-raw")]
-
-
-def output(folder, quicklook=False):
-    return SceneOutput(folder / "labels", "labels.tif", "labels", "polynya", quicklook)
-
-
-def labels_of(folder):
-    with rasterio.open(folder / "labels/labels.tif") as raster:
-        return raster.read(1)
-
-
-def label_cut(scene, cut, folder, recipe):
-    """Label as tasks do that share a scratch folder; each stage runs twice, as a retry would."""
-    info = scene.info
-    shape = {"height": info.height, "width": info.width}
-
-    def planes():
-        return FilePlanes(folder / "scratch", **shape, rows=cut[0], columns=cut[1])
-
-    parts = list(blocks(**shape, size=cut[0], columns=cut[1]))
-    for _ in range(2):
-        states = sum(decode(scene, block, planes(), recipe) for block in parts)
-        excluded = exclude(info, parts, states, planes(), recipe)
-    for _ in range(2):
-        counts = sum(compare_block(info, block, excluded.layer, planes(), recipe) for block in parts)
-    write("scene", info, parts, excluded, counts, planes(), recipe, output(folder))
-    return labels_of(folder)
 
 
 @st.composite
@@ -104,13 +76,6 @@ def test_each_pixel_is_read_once(tmp_path):
     done = json.loads((tmp_path / "labels/done.json").read_text())
     assert sum(done["pixels"].values()) == 300 * 300
     assert done["excluded"] == {"nodata": 0, "cloud": 0, "land": 0}
-
-
-def whole(folder, scene, recipe):
-    shape = {"height": scene.info.height, "width": scene.info.width}
-    cut = list(blocks(**shape, size=64))
-    label_whole("scene", scene, cut, MemoryPlanes(**shape), recipe, output(folder))
-    return labels_of(folder)
 
 
 def test_a_scene_with_too_much_nodata_is_refused_with_its_share(tmp_path):

@@ -1,0 +1,42 @@
+"""Runs of a scene's stages without Spark: whole in memory, and cut as tasks would share it."""
+
+import rasterio
+
+from labeling.grid import blocks
+from labeling.planes import FilePlanes, MemoryPlanes
+from labeling.scene_output import SceneOutput
+from labeling.stages import compare_block, decode, exclude, label_whole, write
+
+
+def output(folder, quicklook=False):
+    return SceneOutput(folder / "labels", "labels.tif", "labels", "polynya", quicklook)
+
+
+def labels_of(folder):
+    with rasterio.open(folder / "labels/labels.tif") as raster:
+        return raster.read(1)
+
+
+def label_cut(scene, cut, folder, recipe):
+    """Label as tasks do that share a scratch folder; each stage runs twice, as a retry would."""
+    info = scene.info
+    shape = {"height": info.height, "width": info.width}
+
+    def planes():
+        return FilePlanes(folder / "scratch", **shape, rows=cut[0], columns=cut[1])
+
+    parts = list(blocks(**shape, size=cut[0], columns=cut[1]))
+    for _ in range(2):
+        states = sum(decode(scene, block, planes(), recipe) for block in parts)
+        excluded = exclude(info, parts, states, planes(), recipe)
+    for _ in range(2):
+        counts = sum(compare_block(info, block, excluded.layer, planes(), recipe) for block in parts)
+    write("scene", info, parts, excluded, counts, planes(), recipe, output(folder))
+    return labels_of(folder)
+
+
+def whole(folder, scene, recipe):
+    shape = {"height": scene.info.height, "width": scene.info.width}
+    cut = list(blocks(**shape, size=64))
+    label_whole("scene", scene, cut, MemoryPlanes(**shape), recipe, output(folder))
+    return labels_of(folder)
