@@ -14,7 +14,13 @@ from rasterio.crs import CRS
 from labeling.cells import CellGrid
 from labeling.classes import IGNORE, Rgb
 from labeling.cloud_products import CloudClass
+from labeling.clouds import CloudSettings
+from labeling.layout import read_done
 from labeling.raster import TILE, quiet_georeference, replacing
+from labeling.scene_info import SceneInfo
+
+CLOUDS: Final = "clouds.tif"
+"""Name of a labelled scene's cloud raster."""
 
 COLOURS: Final[dict[CloudClass, Rgb]] = {
     CloudClass.CLEAR: (247, 247, 247),
@@ -69,3 +75,16 @@ def _percent(probability: NDArray[np.float32] | None, shape: tuple[int, ...]) ->
         return np.full(shape, IGNORE, np.uint8)
     percent = np.rint(np.clip(probability, 0, 1) * 100)
     return np.where(np.isnan(percent), IGNORE, percent).astype(np.uint8)
+
+
+def read_cloud_mask(folder: Path, info: SceneInfo) -> tuple[NDArray[np.uint8], CellGrid] | None:
+    """Return the CloudClass of a labelled scene's cells and their grid; None where no cloud was looked for.
+
+    `folder` is that of the scene's finished labels.
+    """
+    done = read_done(folder)
+    if done is None or CLOUDS not in done["files"]:
+        return None
+    grid = CloudSettings(**done["inputs"]["clouds"]).grid(height=info.height, width=info.width)
+    with quiet_georeference(), rasterio.open(folder / CLOUDS) as raster:
+        return np.asarray(raster.read(2), np.uint8), grid

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
-from labeling.cloud_raster import write_clouds
+from labeling.cloud_raster import CLOUDS, write_clouds
 from labeling.cloud_stage import clouds_of, note_cells, note_clouds, noted_clouds
 from labeling.clouds import CloudSettings, cloud_mask
 from labeling.errors import SceneError
@@ -42,7 +42,6 @@ from labeling.profile import LabelingProfile
 from labeling.scene_info import Scene, SceneInfo
 from labeling.scene_output import SceneOutput, sample, write_scene
 
-CLOUDS = "clouds.tif"
 STATE, SETTLED = "state", "settled"
 _VALUE, _KEY, _PREVIEW = "value", "key", "preview"
 

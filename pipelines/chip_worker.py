@@ -16,8 +16,11 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyspark.sql import types as T
 
+from labeling.cells import CellGrid
 from labeling.chip import CHIP_SCHEMA, SPLITS
 from labeling.classes import CLASS_COUNT, IGNORE
+from labeling.cloud_raster import read_cloud_mask
+from labeling.clouds import cloud_mask
 from labeling.errors import describe
 from labeling.grid import Block, blocks
 from labeling.label import class_fractions
@@ -58,6 +61,8 @@ class _Chip(NamedTuple):
     """(size, size, 3) R, G, B."""
     label: NDArray[np.uint8]
     """(size, size)."""
+    cloud_fraction: float | None
+    """Share of the chip under cloud or its shadow; None where nobody looked for cloud."""
 
 
 def cut_scenes(frames: Iterator[pd.DataFrame], job: ChipJob) -> Iterator[pd.DataFrame]:
@@ -116,17 +121,24 @@ def _write_split(
         open_scene(info.uri, job.rendering) as scene,
         rasterio.open(job.labels / scene_id / LABELS) as labels,
     ):
+        clouds = read_cloud_mask(job.labels / scene_id, info)
         for place in places:
-            chip = _read_chip(scene, labels.read(1, window=place.window), place)
+            chip = _read_chip(scene, labels.read(1, window=place.window), place, clouds)
             writer.write_table(pa.Table.from_pylist([_record(scene_id, info, chip)], schema=CHIP_SCHEMA))
             pixels += np.bincount(chip.label.ravel(), minlength=256)[:CLASS_COUNT]
             digest.update(chip.image.tobytes() + chip.label.tobytes())
     return {"chips": len(places), "pixels": pixels.tolist(), "digest": digest.hexdigest()}
 
 
-def _read_chip(scene: Scene, label: NDArray[np.uint8], place: Block) -> _Chip:
+def _read_chip(
+    scene: Scene,
+    label: NDArray[np.uint8],
+    place: Block,
+    clouds: tuple[NDArray[np.uint8], CellGrid] | None,
+) -> _Chip:
     rgb, _ = scene.read(place)
-    return _Chip(place, np.ascontiguousarray(rgb.transpose(1, 2, 0)), label)
+    fraction = None if clouds is None else float(cloud_mask(*clouds, place).mean())
+    return _Chip(place, np.ascontiguousarray(rgb.transpose(1, 2, 0)), label, fraction)
 
 
 def _record(scene_id: str, info: SceneInfo, chip: _Chip) -> dict[str, Any]:
@@ -145,5 +157,5 @@ def _record(scene_id: str, info: SceneInfo, chip: _Chip) -> dict[str, Any]:
         "label": chip.label.tobytes(),
         "class_fractions": class_fractions(chip.label).tolist(),
         "ignore_fraction": float(np.mean(chip.label == IGNORE)),
-        "cloud_fraction": None,
+        "cloud_fraction": chip.cloud_fraction,
     }

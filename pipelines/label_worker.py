@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from labeling import stages
+from labeling.cloud_raster import CLOUDS
 from labeling.grid import Block
 from labeling.layout import is_done
 from labeling.planes import FilePlanes, MemoryPlanes
@@ -52,7 +53,7 @@ class LabelJob(NamedTuple):
     def is_done(self, scene_id: str, info: SceneInfo) -> bool:
         """Tell whether a scene's labels are finished and up to date."""
         output = self.output(scene_id)
-        wanted = output.files + ([stages.CLOUDS] if self.recipe.clouds.sources else [])
+        wanted = output.files + ([CLOUDS] if self.recipe.clouds.sources else [])
         return is_done(output.folder, self.inputs(info), wanted)
 
 

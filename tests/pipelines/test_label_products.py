@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import oracle
+import pyarrow.parquet as pq
 import pytest
 import rasterio
 from conftest import patchwork
@@ -17,6 +18,8 @@ from labeling.bands import BLUE, GREEN, RED, Band
 from labeling.errors import SceneError
 from labeling.grid import Block
 from labeling.scene import open_scene
+from labeling.simulate import SceneSpec
+from labeling.simulate_product import write_product_scene
 from pipelines.catalog import expand
 from pipelines.config import LabelConfig
 
@@ -49,12 +52,12 @@ def products(tmp_path_factory):
     return safe, zipped, picture, rgb, valid
 
 
-def run(scenes, out, profile, block_size=100):
-    config = LabelConfig(
-        scenes=[str(scene) for scene in scenes], out=out, profile=profile, block_size=block_size,
-        outputs=["labels", "quicklook"], spark={"master": "local[2]"},
-    )  # fmt: skip
-    return label_job.run(config)
+def run(scenes, out, profile, **options):
+    options = {"block_size": 100, "cut": "always", "outputs": ["labels", "quicklook"]} | options
+    scenes = [str(scene) for scene in scenes]
+    return label_job.run(
+        LabelConfig(scenes=scenes, out=out, profile=profile, spark={"master": "local[2]"}, **options)
+    )
 
 
 @pytest.mark.slow
@@ -86,6 +89,41 @@ def test_labels_lie_on_the_products_grid_and_name_it(tmp_path, products):
     done = json.loads((folder / "done.json").read_text())
     assert done["pixel_area_m2"] == 100
     assert done["inputs"]["profile"]["rendering"] == "tci-l1c"
+
+
+@pytest.mark.slow
+def test_clouds_land_and_limits_through_the_job(tmp_path):
+    folder = tmp_path / "products"
+    scene = write_product_scene(folder, SceneSpec(scene_id="c", height=240, width=240, seed=4, cloud=1.0))
+    spec = ProductSpec("L2A")
+    write_product(folder, native_dn(np.full((13, 60, 60), 0.15), spec), spec)
+    low = replace(SPEC, sun_zenith=83.5, tile="57CDU")
+    write_product(folder, native_dn(np.full((13, 60, 60), 0.15), low), low)
+    options = {"clouds": {"sources": ["s2cloudless", "product"]}, "limits": {"sun_zenith": 82}}
+    # Its rendering fits both levels, so that the L2A product comes as far as the cloud detector.
+    profile = tmp_path / "any.yaml"
+    profile.write_text("name: any\nversion: 1\nrendering: linear-0.3\n")
+    rasters = []
+    for cut, chips in (("always", []), ("never", ["chips"])):
+        out = tmp_path / cut
+        outcome = run(
+            [folder], out, str(profile), cut=cut, outputs=["labels", *chips], chips={"size": 48}, **options
+        )
+        assert outcome.done == 1
+        reasons = sorted(failure.reason for failure in outcome.failures)
+        assert len(reasons) == 2
+        assert any("is L2A, and s2cloudless is made for L1C" in reason for reason in reasons)
+        assert any("83.5 degrees from the zenith" in reason for reason in reasons)
+        labels = out / "labels" / scene.stem
+        with rasterio.open(labels / "labels.tif") as one, rasterio.open(labels / "clouds.tif") as two:
+            rasters.append((one.read(1), two.read()))
+            assert two.transform.a == 160
+    for one, other in zip(*rasters, strict=True):
+        np.testing.assert_array_equal(one, other)
+    chips = [row for file in out.glob("chips/*/*.parquet") for row in pq.read_table(file).to_pylist()]
+    shares = [chip["cloud_fraction"] for chip in chips]
+    assert min(shares) < max(shares)
+    assert all(chip["ignore_fraction"] >= chip["cloud_fraction"] for chip in chips)
 
 
 @pytest.mark.slow
