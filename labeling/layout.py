@@ -2,10 +2,10 @@
 
 RUN/
   catalog.parquet                 one row a scene
-  labels/<scene_id>/labels.tif    classes (also quicklook.png, done.json)
+  labels/<scene_id>/labels.tif    classes (also clouds.tif, quicklook.png, item.json, done.json)
   chips/                          see chip.py
   model/                          see training/card.py
-  maps/<scene_id>/classes.tif     classes from the model (also quicklook.png, done.json)
+  maps/<scene_id>/classes.tif     classes from the model (also quicklook.png, item.json, done.json)
   failures.jsonl                  scene, step, reason of whatever could not be done
   jobs/<job>.json                 what ran: configuration, versions, seconds
   evaluation.json                 agreement and accuracy

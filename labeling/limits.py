@@ -25,7 +25,7 @@ def check_sun(info: SceneInfo, limits: LimitSettings) -> None:
     if limits.sun_zenith is None or info.sun_zenith is None or info.sun_zenith <= limits.sun_zenith:
         return
     raise SceneError(
-        f"{info.uri} was taken with the sun {info.sun_zenith:.1f} degrees from the zenith, more than "
+        f"{info.where} was taken with the sun {info.sun_zenith:.1f} degrees from the zenith, more than "
         f"limits.sun_zenith allows ({limits.sun_zenith:g}). Thresholds made under a higher sun mislead "
         "there. Raise the limit if you know better."
     )
@@ -37,6 +37,6 @@ def check_nodata(info: SceneInfo, pixels: int, limits: LimitSettings) -> None:
     if limits.nodata is None or share <= limits.nodata:
         return
     raise SceneError(
-        f"{info.uri} is no-data over {share:.1%} of its area, more than limits.nodata allows "
+        f"{info.where} is no-data over {share:.1%} of its area, more than limits.nodata allows "
         f"({limits.nodata:.1%}). Leave the scene out, or raise the limit."
     )

@@ -14,24 +14,36 @@ from labeling.errors import SceneError
 from labeling.picture import SUFFIXES, open_picture
 from labeling.products.safe import open_product
 from labeling.products.scene import ProductScene, is_safe, state_of
+from labeling.products.stac import has_items, is_stac, open_stac
+from labeling.products.stac_item import list_items
+from labeling.products.stack import is_stack, open_stack
 from labeling.scene_info import Pixels, Scene, SceneInfo
+from labeling.uri import is_url
 
-__all__ = ["Pixels", "Scene", "SceneInfo", "is_scene", "open_scene", "searched_for"]
+__all__ = ["Pixels", "Scene", "SceneInfo", "is_scene", "list_scenes", "open_scene", "searched_for"]
 
 
 def is_scene(path: Path) -> bool:
-    """Tell from its name whether a file or folder is a scene."""
-    return path.suffix.lower() in SUFFIXES or is_safe(path)
+    """Tell whether a file or folder is a scene, from its name; JSON has to hold STAC items too."""
+    return path.suffix.lower() in SUFFIXES or is_safe(path) or has_items(path)
 
 
 def searched_for() -> str:
     """Return what a folder is searched for, for messages."""
-    return f"{', '.join(sorted(SUFFIXES))}, S2*.SAFE and S2*.zip"
+    return f"{', '.join(sorted(SUFFIXES))}, S2*.SAFE, S2*.zip and STAC items (.json, .geojson)"
+
+
+def list_scenes(uri: str) -> list[str]:
+    """Return the URIs of the scenes that a path or URL stands for: the items of a STAC list, or else its own.
+
+    SceneError when a list cannot be read.
+    """
+    return list_items(uri) if is_stac(uri) else [uri]
 
 
 @contextmanager
 def open_scene(uri: str, rendering: str | None = None) -> Iterator[Scene]:
-    """Open a scene for reading in a rendering (None: its own).
+    """Open a scene, a path or URL, for reading in a rendering (None: its own).
 
     SceneError says why it cannot be used and what to do.
     """
@@ -45,18 +57,26 @@ def refusal(info: SceneInfo, rendering: str, needed_by: str = "what is asked for
     """Return why a scene is refused that cannot be read in the rendering that something needs."""
     if info.can_be(rendering.partition("-sun")[0]):
         return (
-            f"{info.uri} does not say how high the sun stood, and {needed_by} needs {rendering}. Use one "
-            "without a sun in its name."
+            f"{info.where} does not say how high the sun stood, and {needed_by} needs {rendering}. Use "
+            "one without a sun in its name."
         )
     return (
-        f"{info.uri} can be read as {' or '.join(info.renderings)}, but {needed_by} needs {rendering}. "
-        "Brightness means something else in each rendering: use a profile or model that fits."
+        f"{info.where} can be read as {' or '.join(info.renderings)}, but {needed_by} needs "
+        f"{rendering}. Brightness means something else in each rendering: use a profile or model that fits."
     )
 
 
 @contextmanager
 def _open(uri: str, rendering: str | None) -> Iterator[Scene]:
     path = Path(uri)
+    if is_stac(uri):
+        with open_stac(uri) as (item, state):
+            yield ProductScene(uri, item, state, rendering)
+        return
+    if is_url(uri) or is_stack(path):
+        with open_stack(uri) as (stack, state):
+            yield ProductScene(uri, stack, state, rendering)
+        return
     _check_file(path)
     if is_safe(path):
         with open_product(uri) as product:

@@ -13,6 +13,7 @@ from rasterio.crs import CRS
 from labeling.grid import Block
 from labeling.products.product import Product
 from labeling.rendering import parse_name
+from labeling.uri import shown
 
 GDAL_OPTIONS: Final = {
     # A damaged JPEG is an error, not grey pixels.
@@ -74,6 +75,11 @@ class SceneInfo(NamedTuple):
         """Tell whether the scene can be read in a rendering; one for a stated sun needs the scene's sun."""
         base, sun = parse_name(rendering)
         return base in self.renderings and (sun is None or self.sun_zenith is not None)
+
+    @property
+    def where(self) -> str:
+        """The URI for messages and published files: without what signs a link."""
+        return shown(self.uri)
 
     @property
     def windowed(self) -> bool:

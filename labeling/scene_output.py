@@ -1,8 +1,8 @@
-"""What a finished scene is on disk: class raster, quicklook and completion mark, written block by block."""
+"""What a finished scene is on disk: class raster, quicklook, STAC Item and completion mark."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from labeling.layout import DONE, has_inputs, write_done
 from labeling.quicklook import preview_shape, preview_step, write_quicklook
 from labeling.raster import remove, write_class_raster
 from labeling.scene_info import SceneInfo
+from labeling.stac_items import ITEM, ItemAsset, write_item
 from labeling.thinclouds import histogram
 
 QUICKLOOK = "quicklook.png"
@@ -46,15 +47,16 @@ def write_scene(
     cut: Iterable[Block],
     classes_of: Callable[[Block], NDArray[np.uint8]],
     preview_of: Callable[[Block], NDArray[np.uint8]],
-    extras: Callable[[], list[str]] = list,
+    extras: Callable[[], list[ItemAsset]] = list,
+    about: Mapping[str, str | int] | None = None,
     threads: int = 1,
     **facts: Any,
 ) -> None:
-    """Write a scene's class raster, quicklook and completion mark, in this order.
+    """Write a scene's class raster, quicklook, Item and completion mark, in this order.
 
     `cut` covers the scene once; `classes_of` returns a block's class codes, `preview_of` its `sample` of
-    the picture, (3, rows, columns). `extras` writes more files and returns their names; `facts` go into the
-    mark. `threads` compress the raster.
+    the picture, (3, rows, columns). `extras` writes more files and returns them; `about`, such as the
+    profile's name, goes into the STAC Item, and `facts` go into the mark. `threads` compress the raster.
     """
     if not has_inputs(output.folder, inputs):  # a second attempt at one task must not undo the first
         remove(output.folder / DONE)
@@ -84,10 +86,22 @@ def write_scene(
         panels = [(output.heading, classes)]
         write_quicklook(output.folder / QUICKLOOK, scene_id, picture, panels, output.palette)
     pixels = {c.name.lower(): int(totals[c]) for c in IceClass} | {"ignore": int(totals[IGNORE])}
+    others = extras() + [ItemAsset(QUICKLOOK, "Scene beside its classes", ("overview",))] * output.quicklook
+    files = [output.raster, *(asset.file for asset in others)]
+    has_item = write_item(
+        output.folder / ITEM,
+        info,
+        item_id=f"{scene_id}-{output.heading}",
+        classes=ItemAsset(output.raster, f"Ice classes ({output.heading})"),
+        pixels=pixels,
+        palette=output.palette,
+        others=others,
+        facts=about,
+    )
     write_done(
         output.folder,
         inputs,
-        output.files + extras(),
+        files + [ITEM] * has_item,
         scene_id=scene_id,
         pixels=pixels,
         pixel_area_m2=info.pixel_area,

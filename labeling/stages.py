@@ -41,6 +41,7 @@ from labeling.products.product import Product
 from labeling.profile import LabelingProfile
 from labeling.scene_info import Scene, SceneInfo
 from labeling.scene_output import SceneOutput, sample, write_scene
+from labeling.stac_items import ItemAsset
 
 STATE, SETTLED = "state", "settled"
 _VALUE, _KEY, _PREVIEW = "value", "key", "preview"
@@ -111,15 +112,15 @@ def exclude(
     check_nodata(info, pixels["nodata"], recipe.limits)
     states = np.flatnonzero(counts).astype(np.uint8)
     if ignored(states, recipe.profile).all():
-        raise SceneError(f"{info.uri} holds no data: every pixel is no-data or black. Leave the scene out.")
+        raise SceneError(f"{info.where} holds no data: every pixel is no-data or black. Leave the scene out.")
     return Excluded(SETTLED if changed else STATE, pixels)
 
 
 def _land(info: SceneInfo, settings: LandSettings) -> NDArray[np.bool_]:
     if info.crs is None or info.affine is None:
         raise SceneError(
-            f"{info.uri} does not say where it lies, so land cannot be found in it. Give it a georeference, "
-            "or label it without land.vector."
+            f"{info.where} does not say where it lies, so land cannot be found in it. Give it a "
+            "georeference, or label it without land.vector."
         )
     crs = CRS.from_wkt(info.crs)
     return land_mask(settings, crs=crs, transform=info.affine, height=info.height, width=info.width)
@@ -128,7 +129,7 @@ def _land(info: SceneInfo, settings: LandSettings) -> NDArray[np.bool_]:
 def _product(scene: Scene) -> Product:
     if scene.product is None:
         raise SceneError(
-            f"{scene.info.uri} is a picture, and clouds are found in the bands of a product. Leave "
+            f"{scene.info.where} is a picture, and clouds are found in the bands of a product. Leave "
             "clouds.sources empty for pictures."
         )
     return scene.product
@@ -196,20 +197,21 @@ def write(
         classes_of,
         lambda block: planes.noted(_PREVIEW, block)["rgb"],
         extras=lambda: _extras(info, planes, recipe, output),
+        about={"profile": recipe.profile.name, "profile_version": recipe.profile.version},
         threads=threads,
         excluded=excluded.pixels,
     )
 
 
-def _extras(info: SceneInfo, planes: Planes, recipe: Recipe, output: SceneOutput) -> list[str]:
-    """Write what goes with the labels; return the names of the files."""
+def _extras(info: SceneInfo, planes: Planes, recipe: Recipe, output: SceneOutput) -> list[ItemAsset]:
+    """Write and return what goes with the labels."""
     if not recipe.clouds.sources:
         return []
     grid = recipe.clouds.grid(height=info.height, width=info.width)
     clouds = noted_clouds(planes, grid)
     crs = CRS.from_wkt(info.crs) if info.crs else None
     write_clouds(output.folder / CLOUDS, *clouds, grid=grid, crs=crs, transform=info.affine)
-    return [CLOUDS]
+    return [ItemAsset(CLOUDS, "Cloud probability and class", ("data", "cloud"))]
 
 
 def label_whole(

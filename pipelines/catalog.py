@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 from labeling.errors import ConfigError, SceneError
 from labeling.layout import Run
 from labeling.raster import replacing
-from labeling.scene import SceneInfo, is_scene, open_scene, refusal, searched_for
+from labeling.scene import SceneInfo, is_scene, list_scenes, open_scene, refusal, searched_for
 from labeling.simulate import SIDECARS
+from labeling.uri import absolute, is_url, parse, shown, stem
 from pipelines.schemas import CATALOG
 
 
@@ -86,17 +87,18 @@ def read_catalog(run: Run) -> list[CatalogRow]:
 
 
 def expand(scenes: Iterable[str]) -> list[str]:
-    """Return absolute paths of all pictures named by files, folders and globs, without doubles, in order.
+    """Return the URIs of all scenes named by files, folders, globs and URLs, without doubles, in order.
 
-    A path that names no existing file is kept when others do: it fails alone. ConfigError when none exists.
+    Paths become absolute, and a list of STAC items becomes its items. A path that names no existing file is
+    kept when others do: it fails alone. ConfigError when none exists.
     """
-    paths = dict.fromkeys(path.absolute() for given in scenes for path in _expand_one(given))
-    if not any(path.exists() for path in paths):
+    named = dict.fromkeys(absolute(uri) for given in scenes for uri in _expand_one(given))
+    if not any(is_url(uri) or Path(parse(uri).location).exists() for uri in named):
         raise ConfigError(
-            f"no scenes in {', '.join(scenes)}: looked for existing files, and in folders for "
+            f"no scenes in {', '.join(map(shown, scenes))}: looked for existing files, and in folders for "
             f"{searched_for()}. `python -m jobs.demo --out DIR` works on scenes it makes itself."
         )
-    return [str(path) for path in paths]
+    return list(dict.fromkeys(scene for uri in named for scene in _list(uri)))
 
 
 def assign_ids(uris: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
@@ -107,20 +109,27 @@ def assign_ids(uris: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
     ids = {uri: known[uri] for uri in uris if uri in known}
     new = {uri: _stem(uri) for uri in uris if uri not in known}
     uses = Counter(new.values()) + Counter(set(ids.values()) | set(known.values()))
-    for uri, stem in new.items():
-        ids[uri] = stem if uses[stem] == 1 else f"{stem}-{sha256(uri.encode()).hexdigest()[:8]}"
+    for uri, name in new.items():
+        ids[uri] = name if uses[name] == 1 else f"{name}-{sha256(uri.encode()).hexdigest()[:8]}"
     return ids
 
 
-def _expand_one(given: str) -> list[Path]:
+def _expand_one(given: str) -> list[str]:
     path = Path(given)
-    if path.is_dir() and not is_scene(path):
-        return sorted(item for item in path.iterdir() if is_scene(item) and not _is_hidden(item))
-    if path.exists() or not glob.has_magic(given):
-        return [path]
+    if not is_url(given) and path.is_dir() and not is_scene(path):
+        return sorted(str(item) for item in path.iterdir() if is_scene(item) and not _is_hidden(item))
+    if is_url(given) or path.exists() or not glob.has_magic(given):
+        return [given]
     matches = glob.glob(given, recursive=True)  # noqa: PTH207 - Path.glob refuses absolute patterns
     found = [Path(match) for match in matches if not _is_hidden(Path(match))]
-    return sorted(path for path in found if path.is_file() or is_scene(path))
+    return sorted(str(path) for path in found if path.is_file() or is_scene(path))
+
+
+def _list(uri: str) -> list[str]:
+    try:
+        return list_scenes(uri)
+    except SceneError:
+        return [uri]  # opening it fails for the same reason, which is then told
 
 
 def _is_hidden(path: Path) -> bool:
@@ -133,11 +142,11 @@ def _describe(uri: str) -> SceneInfo | Failure:
         with open_scene(uri) as scene:
             return scene.info
     except (SceneError, OSError) as error:
-        return Failure(uri, "open", str(error))
+        return Failure(shown(uri), "open", str(error))
 
 
 def _stem(uri: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", Path(uri).stem)
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", stem(uri))
 
 
 def _known_ids(run: Run) -> dict[str, str]:

@@ -21,6 +21,7 @@ from labeling.raster import quiet_georeference
 from labeling.scene import Scene, open_scene
 from labeling.simulate import sidecar_path, truth_path
 from labeling.thresholds import label
+from labeling.uri import is_url, shown
 from pipelines.evaluation import Tally, count_footprint
 from pipelines.infer_worker import CLASSES
 from pipelines.label_worker import LABELS
@@ -59,12 +60,13 @@ def _finished_inputs(run: Run, scene_id: str) -> dict[str, Any]:
             f"python -m jobs.label --scenes … --out {run.root}"
         )
     inputs: dict[str, Any] = labels["inputs"]
-    way_out = f"python -m jobs.infer --model … --scenes {inputs['uri']} --out {run.root}"
+    way_out = f"python -m jobs.infer --model … --scenes {shown(inputs['uri'])} --out {run.root}"
     if maps is None:
         raise SceneError(f"no finished map in {run.maps(scene_id)}. Map the scene: {way_out}")
     if any(inputs.get(key) != maps["inputs"].get(key) for key in ("bytes", "modified_ns", "etag")):
         raise SceneError(
-            f"{inputs['uri']} has changed between labelling and mapping. Label it again, then: {way_out}"
+            f"{shown(inputs['uri'])} has changed between labelling and mapping. Label it again, then: "
+            f"{way_out}"
         )
     return inputs
 
@@ -72,7 +74,7 @@ def _finished_inputs(run: Run, scene_id: str) -> dict[str, Any]:
 def _open_truth(stack: ExitStack, labels: DatasetReader, inputs: dict[str, Any]) -> _Truth | None:
     """Open truth, scene and sky; None where no truth lies beside the scene. `inputs` are the labels'."""
     uri = Path(inputs["uri"])
-    if not truth_path(uri).is_file():
+    if is_url(inputs["uri"]) or not truth_path(uri).is_file():
         return None
     beside = [sidecar_path(uri, kind) for kind in (".cloud", ".shadow")]
     profile = LabelingProfile.model_validate(inputs["profile"])

@@ -114,7 +114,7 @@ def _write_map(scene_id: str, info: SceneInfo, job: InferJob) -> None:
     settle_black(state)
     nodata = state == PixelState.NODATA
     if nodata.all():
-        raise SceneError(f"{info.uri} holds no data: every pixel is no-data or black. Leave the scene out.")
+        raise SceneError(f"{info.where} holds no data: every pixel is no-data or black. Leave the scene out.")
     side = job.window - 2 * job.margin
     scene_output.write_scene(
         job.output(scene_id),
@@ -124,6 +124,7 @@ def _write_map(scene_id: str, info: SceneInfo, job: InferJob) -> None:
         blocks(height=info.height, width=info.width, size=side),
         lambda core: np.where(nodata[core.slices], IGNORE, planes.get(_CLASS, core)).astype(np.uint8),
         lambda core: planes.noted(_PREVIEW, core)["rgb"],
+        about={"model": job.model_digest},
     )
 
 

@@ -20,6 +20,7 @@ from labeling.quicklook import paint
 from labeling.raster import quiet_georeference
 from labeling.scene import open_scene
 from labeling.simulate import truth_path
+from labeling.uri import is_url
 from pipelines.infer_worker import CLASSES
 from pipelines.label_worker import LABELS
 
@@ -39,17 +40,15 @@ class Picture(NamedTuple):
     alt: str
 
 
-def scene_pictures(run: Run, scene_id: str, uri: Path, palette: str) -> list[Picture]:
+def scene_pictures(run: Run, scene_id: str, uri: str, palette: str) -> list[Picture]:
     """Return the scene, its labels, its map and its truth as far as they are there, and where they differ."""
     pictures = []
     rgb = read_rgb(uri)
     if rgb is not None:
         pictures.append(Picture("scene", data_uri(rgb, ".jpg"), f"the picture of {scene_id}"))
-    files = {
-        "automatic labels": run.labels(scene_id) / LABELS,
-        "map": run.maps(scene_id) / CLASSES,
-        "truth": truth_path(uri),
-    }
+    files = {"automatic labels": run.labels(scene_id) / LABELS, "map": run.maps(scene_id) / CLASSES}
+    if not is_url(uri):
+        files["truth"] = truth_path(Path(uri))
     classes = {title: codes for title, file in files.items() if (codes := read_classes(file)) is not None}
     for title, codes in classes.items():
         alt = f"{title} of {scene_id} in the colours of the legend"
@@ -64,10 +63,10 @@ def scene_pictures(run: Run, scene_id: str, uri: Path, palette: str) -> list[Pic
     return pictures
 
 
-def read_rgb(file: Path) -> NDArray[np.uint8] | None:
+def read_rgb(uri: str) -> NDArray[np.uint8] | None:
     """Return the reduced scene, u8 (height, width, 3); None where it cannot be read."""
     try:
-        with open_scene(str(file)) as scene:
+        with open_scene(uri) as scene:
             height, width = reduced_shape(height=scene.info.height, width=scene.info.width)
             return scene.preview(height=height, width=width)
     except (SceneError, OSError):

@@ -22,7 +22,7 @@ class ReportScene(NamedTuple):
     """A scene that has labels, a map, or at least a line in the catalogue."""
 
     scene_id: str
-    uri: Path
+    uri: str
     splits: tuple[str, ...]
     """Splits that the scene gives chips to."""
     labels: dict[str, Any] | None
@@ -72,7 +72,7 @@ def read_scenes(run: Run) -> list[ReportScene]:
     scenes = [
         ReportScene(
             scene_id,
-            Path(uri),
+            uri,
             tuple(split for split, members in card.scenes.items() if scene_id in members) if card else (),
             read_done(run.labels(scene_id)),
             read_done(run.maps(scene_id)),

@@ -18,6 +18,12 @@ from labeling.rendering import find_rendering, render, renderings_of
 from labeling.scene_info import Pixels, SceneInfo
 
 TRUE_COLOUR: Final = (RED, GREEN, BLUE)
+COARSEST: Final = 60
+"""Side in metres of the pixels of which a small preview is made."""
+
+_STRIP_ROWS: Final = 1020
+"""Rows of 10 m that a preview holds at a time; whole pixels of 60 m."""
+
 _NAME: Final = re.compile(r"S2[A-D]_.*\.(SAFE|SAFE\.zip|zip)", re.IGNORECASE)
 
 
@@ -85,14 +91,22 @@ class ProductScene:
     def read(self, block: Block) -> Pixels:
         """Read and render a window; pixels without data are (0, 0, 0) and not valid."""
         found = self._product.read(block, TRUE_COLOUR)
-        rendering = find_rendering(self._rendering)
-        return Pixels(
-            render(found.values, found.valid, rendering, self._product.facts.sun_zenith), found.valid
-        )
+        return Pixels(self._render(found.values, found.valid), found.valid)
 
     def preview(self, *, height: int, width: int) -> NDArray[np.uint8]:
-        """Return the scene reduced to (height, width, 3), u8; reads all of it."""
+        """Return the scene reduced to (height, width, 3), u8; reads all of it, strip by strip."""
         facts = self._product.facts
-        rgb, _ = self.read(Block(0, 0, facts.height, facts.width))
-        picture = cv2.resize(rgb.transpose(1, 2, 0), (width, height), interpolation=cv2.INTER_AREA)
+        # Averaged to coarse pixels where they are still finer than the preview's.
+        coarse = COARSEST if min(facts.height // height, facts.width // width) >= COARSEST // GRID else GRID
+        rows, columns = facts.height * GRID // coarse, facts.width * GRID // coarse
+        strips = []
+        for row in range(0, rows, _STRIP_ROWS * GRID // coarse):
+            block = Block(row, 0, min(_STRIP_ROWS * GRID // coarse, rows - row), columns)
+            values, valid, _ = self._product.read(block, TRUE_COLOUR, resolution=coarse)
+            strips.append(self._render(values, valid))
+        rgb = np.concatenate(strips, axis=1).transpose(1, 2, 0)
+        picture = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
         return np.asarray(picture, np.uint8)
+
+    def _render(self, values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        return render(values, valid, find_rendering(self._rendering), self._product.facts.sun_zenith)

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 
 import numpy as np
+import pystac
 import pytest
 import rasterio
 from array_scene import ArrayScene
@@ -61,7 +62,10 @@ def test_any_cut_finds_the_same_clouds_and_labels_leave_them_out(tmp_path, cloud
     assert transform.a == clouds.resolution
     done = json.loads((tmp_path / "whole/labels/done.json").read_text())
     assert done["excluded"]["cloud"] == at_pixels.sum()
-    assert "clouds.tif" in done["files"]
+    assert {"clouds.tif", "item.json"} <= set(done["files"])
+    item = pystac.Item.from_file(str(tmp_path / "whole/labels/item.json"))
+    assert set(item.assets) == {"labels", "clouds"}
+    assert item.properties["polynya:profile"] == "polynya-l1c"
     for cut in ((70, 110), (128, 300)):
         folder = tmp_path / f"{cut}"
         np.testing.assert_array_equal(label(cloudy, folder, clouds, cut), labels)
