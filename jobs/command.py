@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from labeling.errors import ConfigError, ModelError, PolynyaError
+from labeling.redact import without_secrets
+from pipelines import logs
 from pipelines.outcome import ExitCode, Outcome
 
 
@@ -18,13 +22,26 @@ def add_spark_options(options: argparse.ArgumentParser) -> None:
         "--master", dest="spark.master", help="Spark master (default: spark-submit's, else local[*])"
     )
     options.add_argument("--config", type=Path, metavar="FILE", help="YAML file; flags override it")
+    add_log_option(options)
+
+
+def add_log_option(options: argparse.ArgumentParser) -> None:
+    """Add the option that tells each step."""
+    options.add_argument(
+        "--log", choices=["text", "json"], help="tell each step on standard error, as text or as JSON lines"
+    )
+
+
+def configure_logs(given: argparse.Namespace) -> None:
+    """Set the logs up as the flags say: warnings without --log, every step with it."""
+    logs.configure(given.log or "text", logging.INFO if given.log else logging.WARNING)
 
 
 def overrides(given: argparse.Namespace) -> dict[str, Any]:
     """Return the flags as nested configuration values: `spark.master` becomes {"spark": {"master": …}}."""
     nested: dict[str, Any] = {}
     for key, value in vars(given).items():
-        if value is None or key == "config":
+        if value is None or key in ("config", "log"):
             continue
         section, _, name = key.rpartition(".")
         (nested.setdefault(section, {}) if section else nested)[name] = value
@@ -33,15 +50,25 @@ def overrides(given: argparse.Namespace) -> dict[str, Any]:
 
 def main_of(job: Callable[[], Outcome], name: str) -> int:
     """Run a job's main and return its exit code, with one line a failure on standard error."""
+    # As an exception, so that a batch system's SIGTERM leaves no lock and no scratch files behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         outcome = job()
     except (ConfigError, ModelError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        _tell(name, str(error))
         return ExitCode.USAGE
     except PolynyaError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        _tell(name, str(error))
         return ExitCode.ERROR
     for failure in outcome.failures:
-        print(f"{name}: {failure.step} failed: {failure.reason}", file=sys.stderr)
-    print(f"{name}: {outcome.done} scene(s) done, {len(outcome.failures)} failed", file=sys.stderr)
+        _tell(name, f"{failure.step} failed: {failure.reason}", scene=failure.scene, step=failure.step)
+    done, failed = outcome.done, len(outcome.failures)
+    _tell(name, f"{done} scene(s) done, {failed} failed", logging.INFO, done=done, failed=failed)
     return outcome.exit_code
+
+
+def _tell(name: str, text: str, level: int = logging.ERROR, **fields: Any) -> None:
+    if logs.is_json():
+        logging.getLogger(f"{logs.NAMESPACE}.{name}").log(level, text, extra=fields)
+    else:
+        print(f"{name}: {without_secrets(text)}", file=sys.stderr)

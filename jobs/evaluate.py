@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from jobs.command import main_of, overrides
+from jobs.command import add_log_option, configure_logs, main_of, overrides
 from labeling.layout import Run
 from labeling.settings import load_settings
 from pipelines.evaluate import EvaluateConfig, run
@@ -28,12 +28,14 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--palette", choices=["polynya", "iqrah-2024"])
     options.add_argument("--pictures", type=int, metavar="N", help="scenes shown as pictures, at most")
     options.add_argument("--config", type=Path, metavar="FILE", help="YAML file; flags override it")
+    add_log_option(options)
     return options
 
 
 def main(arguments: list[str] | None = None) -> Outcome:
     """Run the job for these command-line arguments."""
     given = parser().parse_args(arguments)
+    configure_logs(given)
     config = load_settings(EvaluateConfig, given.config, overrides(given))
     folder = Run(config.run.absolute())
     try:

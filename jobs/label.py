@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from jobs.command import add_spark_options, main_of, overrides
+from jobs.command import add_spark_options, configure_logs, main_of, overrides
 from labeling.profile import profile_names
 from labeling.settings import load_settings
 from pipelines.config import LabelConfig
@@ -47,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> Outcome:
     """Run the job for these command-line arguments."""
     given = parser().parse_args(arguments)
+    configure_logs(given)
     return run(load_settings(LabelConfig, given.config, overrides(given)))
 
 

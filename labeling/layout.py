@@ -27,6 +27,7 @@ from uuid import uuid4
 import labeling
 from labeling.errors import ConfigError
 from labeling.raster import replacing, write_json
+from labeling.redact import without_secrets
 
 DONE: Final = "done.json"
 """Name of the mark in a finished folder."""
@@ -133,7 +134,8 @@ def write_done(folder: Path, inputs: dict[str, Any], files: list[str], **facts: 
 def record_failures(run: Run, job: str, failures: list[dict[str, str]]) -> None:
     """Replace this job's lines in failures.jsonl; the file is absent when nothing failed."""
     kept = [line for line in read_failures(run) if line["job"] != job]
-    lines = kept + [{"job": job, **failure} for failure in failures]
+    told = [{name: without_secrets(value) for name, value in failure.items()} for failure in failures]
+    lines = kept + [{"job": job, **failure} for failure in told]
     if not lines:
         run.failures.unlink(missing_ok=True)
         return

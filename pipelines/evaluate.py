@@ -20,6 +20,7 @@ from labeling.chip import ChipCard, read_card, split_files
 from labeling.errors import ConfigError, describe
 from labeling.grid import Block
 from labeling.layout import Run, read_done
+from labeling.lock import run_lock
 from labeling.raster import write_json
 from labeling.settings import Settings
 from pipelines.catalog import CatalogRow, Failure, read_catalog
@@ -51,6 +52,11 @@ def run(config: EvaluateConfig) -> Outcome:
     started = time.time()
     run = Run(config.run.absolute())
     rows = read_catalog(run)
+    with run_lock(run, "evaluate"):
+        return _evaluate(config, run, rows, started)
+
+
+def _evaluate(config: EvaluateConfig, run: Run, rows: list[CatalogRow], started: float) -> Outcome:
     # Figures of an earlier state must not stand beside new maps if this fails half way.
     run.evaluation.unlink(missing_ok=True)
     evaluation, failures = evaluate(run)

@@ -13,13 +13,15 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from labeling.errors import ConfigError, ModelError
-from labeling.layout import make_run
+from labeling.layout import Run, make_run
+from labeling.lock import run_lock
 from labeling.raster import remove
 from labeling.windows import cores
 from pipelines.catalog import CatalogRow, Failure, build_catalog, part_by_rendering
 from pipelines.config import InferConfig
 from pipelines.infer_worker import InferJob, predict_tasks, write_scene
 from pipelines.outcome import Outcome, close_job
+from pipelines.progress import progress
 from pipelines.schemas import OUTCOME, PREDICTED, WINDOWS
 from pipelines.session import lazy_session, one_task_each
 from training.card import MODEL_FILE, ModelCard, read_model_card
@@ -31,6 +33,11 @@ def run(config: InferConfig) -> Outcome:
     card = read_model_card(config.model)
     _check_window(config, card)
     run = make_run(config.out)
+    with run_lock(run, "infer"):
+        return _infer(config, card, run, started)
+
+
+def _infer(config: InferConfig, card: ModelCard, run: Run, started: float) -> Outcome:
     rows, failures = build_catalog(config.scenes, run)
     rows, refused = part_by_rendering(rows, card.rendering, "infer", f"the model in {config.model}")
     if refused and not rows:  # then the model is the wrong one, not the scenes
@@ -58,9 +65,16 @@ def map_scenes(spark: SparkSession, rows: list[CatalogRow], job: InferJob) -> li
     work = plan_work(rows, job, spark.sparkContext.defaultParallelism)
     tasks = one_task_each(spark.createDataFrame(work, WINDOWS), len(work))
     predicted = tasks.mapInPandas(partial(predict_tasks, job=job), PREDICTED)
-    scenes = predicted.repartition(len(rows), "scene_id").groupBy("scene_id")
-    outcomes = scenes.applyInPandas(partial(write_scene, job=job), OUTCOME).collect()
-    remove(job.scratch)
+    scenes = predicted.repartition(3 * len(rows), "scene_id").groupBy("scene_id")
+    pixels = sum(row.info.height * row.info.width for row in rows)
+    try:
+        with (
+            progress("infer", scenes=len(rows), pixels=pixels) as shown,
+            shown.wave(spark, scenes=len(rows), pixels=pixels, steps=(("predict", "write"),)),
+        ):
+            outcomes = scenes.applyInPandas(partial(write_scene, job=job), OUTCOME).collect()
+    finally:
+        remove(job.scratch)
     return [Failure(row.scene_id, "infer", row.error) for row in outcomes if row.error is not None]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -19,9 +19,10 @@ from pyspark.sql.types import StructType
 from labeling.errors import SceneError
 from labeling.grid import Block
 from labeling.land import LandSettings, open_layer
-from labeling.layout import make_run
+from labeling.layout import Run, make_run
 from labeling.limits import check_sun
-from labeling.profile import load_profile
+from labeling.lock import run_lock
+from labeling.profile import LabelingProfile, load_profile
 from labeling.raster import remove
 from labeling.scene import SceneInfo
 from labeling.stages import Recipe
@@ -38,8 +39,12 @@ from pipelines.label_worker import (
 )
 from pipelines.outcome import Outcome, close_job
 from pipelines.plan import Plan, PlannedScene, make_plan
+from pipelines.progress import progress
 from pipelines.schemas import COMPARED, DECODED, EXCLUDED, OUTCOME, WORK
 from pipelines.session import lazy_session, one_task_each
+
+_Work = Callable[[SparkSession, list[PlannedScene], LabelJob], list[Failure]]
+Steps = tuple[tuple[str, ...], ...]
 
 _LOG = logging.getLogger("polynya.label")
 
@@ -49,6 +54,11 @@ def run(config: LabelConfig) -> Outcome:
     started = time.time()
     profile = load_profile(config.profile)
     run = make_run(config.out)
+    with run_lock(run, "label"):
+        return _label(config, profile, run, started)
+
+
+def _label(config: LabelConfig, profile: LabelingProfile, run: Run, started: float) -> Outcome:
     rows, failures = build_catalog(config.scenes, run)
     rows, refused = part_by_rendering(rows, profile.rendering, "label", f"profile {profile.name}")
     write_catalog(rows, run)
@@ -92,16 +102,31 @@ def label_scenes(
     if not todo:
         return failures
     plan = plan_scenes(todo, spark().sparkContext.defaultParallelism, config)
-    _LOG.info("plan: %s", plan)
+    _LOG.info("plan: %s", plan, extra={"scenes": len(todo)})
     try:
-        if plan.whole:
-            failures += label_whole(spark(), plan.whole, job)
-        for wave in plan.waves:
-            failures += label_wave(spark(), wave, job)
-            remove(job.scratch)
+        with progress("label", scenes=len(todo), pixels=sum(map(_pixels, todo))) as shown:
+            for scenes, label, steps in _works(plan):
+                pixels = sum(_pixels(scene.row) for scene in scenes)
+                with shown.wave(spark(), scenes=len(scenes), pixels=pixels, steps=steps):
+                    failed = label(spark(), scenes, job)
+                shown.failed(len(failed))
+                failures += failed
+                remove(job.scratch)
     finally:
         remove(job.scratch)
     return failures
+
+
+def _works(plan: Plan) -> Iterator[tuple[list[PlannedScene], _Work, Steps]]:
+    """Yield what is done at one time, how, and its steps by Spark job, for the display."""
+    if plan.whole:
+        yield plan.whole, label_whole, (("label",),)
+    for wave in plan.waves:
+        yield wave, label_wave, (("decode", "exclude"), ("compare", "write"))
+
+
+def _pixels(row: CatalogRow) -> int:
+    return row.info.height * row.info.width
 
 
 def plan_scenes(rows: list[CatalogRow], cores: int, config: LabelConfig) -> Plan:

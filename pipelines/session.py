@@ -29,7 +29,9 @@ def spark_session(app: str, settings: SparkSettings) -> Iterator[SparkSession]:
     options = {
         "spark.sql.session.timeZone": "UTC",
         "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": str(sys.stderr.isatty()).lower(),
+        # pipelines/progress.py shows more, and two displays would clash. It asks Spark how far tasks are.
+        "spark.ui.showConsoleProgress": "false",
+        "spark.ui.liveUpdate.period": "0",
         # Few, costly rows: merging partitions would run them one after the other.
         "spark.sql.adaptive.enabled": "false",
         # A row stands for up to minutes of work; hand them out one by one.

@@ -17,7 +17,7 @@ from labeling.products.band_facts import RESOLUTIONS, Grid, RasterFacts, grid_of
 from labeling.products.band_files import RasterFiles
 from labeling.products.band_measured import DTYPES, Calibration, measure
 from labeling.products.product import GRID, BandLayout, Reflectance
-from labeling.products.resample import Measured, coarser, cover, finer, nearest, stack
+from labeling.products.resample import Measured, cover, nearest, on_grid, stack
 from labeling.uri import shown
 
 _METHODS: Final = (Resampling.bilinear, Resampling.nearest)
@@ -127,15 +127,16 @@ class BandRasters:
         return nearest(codes.reshape(-1, source.height, source.width), block, source, factor)
 
     def _read_band(self, band: Band, block: Block, resolution: int, resampling: Resampling) -> Measured:
-        image, native = self._image(band), self._resolution(band)
-        if native == resolution:
-            return self._measure(band, block)
-        if native < resolution:
-            factor = resolution // native
-            return coarser(self._measure(band, Block(*(factor * n for n in block))), factor)
-        factor = native // resolution
-        source = cover(block, factor).grow(1, height=image.height, width=image.width)
-        return finer(self._measure(band, source), block, source, factor, resampling)
+        image = self._image(band)
+        return on_grid(
+            lambda source: self._measure(band, source),
+            block,
+            resolution,
+            resampling,
+            metres=self._resolution(band),
+            height=image.height,
+            width=image.width,
+        )
 
     def _measure(self, band: Band, block: Block) -> Measured:
         raster, image = self._bands[band], self._image(band)

@@ -88,8 +88,8 @@ class Reflectance(NamedTuple):
     """Bands of a block. A pixel counts as valid by its stored DN, whatever its reflectance."""
 
     values: NDArray[np.float32]
-    """(bands, height, width), about 0..1.5 and slightly negative over dark water; NaN where that band's DN
-    is 0. 0.0 is a measurement."""
+    """(bands, height, width), about 0..1.5 and slightly negative over dark water; NaN where that band is
+    not valid. 0.0 is a measurement."""
     valid: NDArray[np.bool_]
     """(height, width), False where any of the bands has DN 0, or no detector saw the pixel: no-data."""
     saturated: NDArray[np.bool_]
@@ -120,8 +120,9 @@ class Product(Protocol):
     ) -> Reflectance:
         """Read bands on the grid of a resolution (10, 20 or 60 m); `block` is in pixels of that grid.
 
-        Bands of that resolution are read as they are, finer ones averaged, coarser ones brought to it by
-        `resampling`: bilinear or nearest. The result does not depend on how blocks are cut.
+        Bands of that resolution are read as they are. Finer ones are averaged over their valid, unsaturated
+        pixels: valid when at least half are, saturated when any is. Coarser ones are brought to it by
+        `resampling`, bilinear or nearest. The result does not depend on how blocks are cut.
         """
 
     def read_native(self, band: Band, block: Block | None = None) -> Reflectance:
@@ -131,5 +132,6 @@ class Product(Protocol):
         """Read codes on the 10 m grid, (layers, height, width), by nearest neighbour; None where missing.
 
         `layer` is "SCL" (scene classification of L2A), "MSK_CLASSI_B00" (opaque cloud, cirrus, snow: 0 or
-        1 each) or "MSK_DETFOO_B02", … (number of the detector, 0 for none).
+        1 each; no snow before baseline 04.00), "MSK_DETFOO_B02", … (number of the detector, 0 for none) or
+        "TCI" (the product's own picture).
         """

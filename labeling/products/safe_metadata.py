@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite, nan
 from typing import Final
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 
 from affine import Affine
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
 from labeling.bands import BANDS, NODATA_DN, SATURATED_DN, Band, ProductType, Radiometry
 from labeling.errors import SceneError
+from labeling.products.safe_xml import local, parse, unusable
 
 _OFFSET_BASELINES: Final = range(400, 9900)
 """Baselines (x 100) whose XML must state offsets; 99.99 is the mark of products a user made with Sen2Cor."""
@@ -96,7 +95,7 @@ def parse_metadata(product_xml: bytes, granule_xml: bytes, *, where: str) -> Saf
         height=int(granule.number("NROWS", inside=granule.one("Size", resolution="10"))),
         width=int(granule.number("NCOLS", inside=granule.one("Size", resolution="10"))),
         radiometry=_radiometry(product, product_type, baseline),
-        image_files=tuple(e.text or "" for e in product.all() if _local(e) in _IMAGE_ELEMENTS),
+        image_files=tuple(e.text or "" for e in product.all() if local(e.tag) in _IMAGE_ELEMENTS),
     )
 
 
@@ -150,23 +149,15 @@ class _Document:
 
     def __init__(self, content: bytes, name: str) -> None:
         self._name = name
-        try:
-            self._root: Element = fromstring(content, forbid_dtd=True)
-        except DefusedXmlException as error:
-            raise SceneError(
-                f"{name} carries a document type or entities ({type(error).__name__}), which no Sentinel-2 "
-                "product does. Do not use this copy: fetch the product from its source."
-            ) from None
-        except (ParseError, ValueError, LookupError) as error:
-            raise self.error(f"it is not well-formed XML ({error})") from None
+        self._root = parse(content, name)
 
     def error(self, problem: str) -> SceneError:
-        return SceneError(f"{self._name} cannot be used: {problem}. Fetch the product again.")
+        return unusable(self._name, problem)
 
     def all(self, name: str | None = None, inside: Element | None = None) -> Iterator[Element]:
         """Yield the elements of that local name, in the order of the file; all of them without a name."""
         root = self._root if inside is None else inside
-        return (element for element in root.iter() if name is None or _local(element) == name)
+        return (element for element in root.iter() if name is None or local(element.tag) == name)
 
     def one(self, *names: str, inside: Element | None = None, **attributes: str) -> Element:
         """Return the first element that has the first of `names` and all of `attributes`."""
@@ -181,7 +172,7 @@ class _Document:
         element = self.one(*names, inside=inside)
         text = (element.text or "").strip()
         if not text:
-            raise self.error(f"the element {_local(element)} is empty")
+            raise self.error(f"the element {local(element.tag)} is empty")
         return text
 
     def attribute(self, name: str, key: str) -> str:
@@ -196,7 +187,7 @@ class _Document:
         except ValueError:
             number = nan
         if not isfinite(number):
-            raise self.error(f"{_local(element)} is '{element.text}', not a number")
+            raise self.error(f"{local(element.tag)} is '{element.text}', not a number")
         return number
 
     def number(self, *names: str, inside: Element | None = None) -> float:
@@ -222,8 +213,3 @@ class _Document:
         if text not in values:
             raise self.error(f"{name} is '{text}', not one of {', '.join(values)}")
         return values[text]
-
-
-def _local(element: Element) -> str:
-    """Return the element's name without its namespace; comments and instructions have none."""
-    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
