@@ -34,12 +34,13 @@ from labeling.label import (
     prepare,
     settle_black,
 )
-from labeling.land import LandSettings, land_mask, vector_state
+from labeling.land import LandSettings
 from labeling.limits import LimitSettings, check_nodata
 from labeling.planes import Planes
 from labeling.products.product import Product
 from labeling.profile import LabelingProfile
 from labeling.scene_info import Scene, SceneInfo
+from labeling.scene_land import find_land, land_inputs
 from labeling.scene_output import SceneOutput, sample, write_scene
 from labeling.stac_items import ItemAsset
 
@@ -57,13 +58,10 @@ class Recipe(NamedTuple):
 
     def inputs(self, info: SceneInfo) -> dict[str, Any]:
         """Return what decides a scene's labels, for its completion mark."""
-        land = self.land.model_dump(mode="json")
-        if self.land.vector is not None:
-            land["files"] = vector_state(self.land.vector)
         return info.identity() | {
             "profile": self.profile.model_dump(),
             "limits": self.limits.model_dump(),
-            "land": land,
+            "land": land_inputs(self.land),
             "clouds": self.clouds.model_dump(),
         }
 
@@ -97,11 +95,12 @@ def exclude(
     `counts` is the sum of what `decode` returned.
     """
     changed = False
-    if counts[PixelState.BLACK] or recipe.land.vector is not None or recipe.clouds.sources:
+    land = find_land(info, recipe.land)
+    if counts[PixelState.BLACK] or land is not None or recipe.clouds.sources:
         state = planes.get(STATE, Block(0, 0, info.height, info.width)).copy()
         changed = settle_black(state)
-        if recipe.land.vector is not None:
-            changed |= _exclude(state, _land(info, recipe.land), PixelState.LAND)
+        if land is not None:
+            changed |= _exclude(state, land, PixelState.LAND)
         if recipe.clouds.sources:
             changed |= _exclude_clouds(state, cut, planes, recipe.clouds)
         if changed:
@@ -114,16 +113,6 @@ def exclude(
     if ignored(states, recipe.profile).all():
         raise SceneError(f"{info.where} holds no data: every pixel is no-data or black. Leave the scene out.")
     return Excluded(SETTLED if changed else STATE, pixels)
-
-
-def _land(info: SceneInfo, settings: LandSettings) -> NDArray[np.bool_]:
-    if info.crs is None or info.affine is None:
-        raise SceneError(
-            f"{info.where} does not say where it lies, so land cannot be found in it. Give it a "
-            "georeference, or label it without land.vector."
-        )
-    crs = CRS.from_wkt(info.crs)
-    return land_mask(settings, crs=crs, transform=info.affine, height=info.height, width=info.width)
 
 
 def _product(scene: Scene) -> Product:

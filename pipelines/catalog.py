@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from labeling.errors import ConfigError, SceneError
 from labeling.layout import Run
+from labeling.limits import LimitSettings, check_sun
 from labeling.raster import replacing
 from labeling.scene import SceneInfo, is_scene, list_scenes, open_scene, refusal, searched_for
 from labeling.simulate import SIDECARS
@@ -60,6 +61,20 @@ def part_by_rendering(
         for row in rows
         if not row.info.can_be(rendering)
     ]
+    return good, bad
+
+
+def part_by_sun(
+    rows: list[CatalogRow], limits: LimitSettings, step: str
+) -> tuple[list[CatalogRow], list[Failure]]:
+    """Part the scenes into those under a sun high enough, and refusals."""
+    good, bad = [], []
+    for row in rows:
+        try:
+            check_sun(row.info, limits)
+            good.append(row)
+        except SceneError as error:
+            bad.append(Failure(row.scene_id, step, str(error)))
     return good, bad
 
 

@@ -66,6 +66,8 @@ class InferConfig(Settings):
     scenes: list[str] = Field(min_length=1, description="files, folders and globs")
     out: Path = Field(description="run folder")
     window: int = Field(512, ge=32, description="side of the window given to the network, pixels")
+    limits: LimitSettings = LimitSettings()
+    land: LandSettings = LandSettings()
     margin: int = Field(96, ge=0, description="pixels at a window's edge that are predicted but not used")
     palette: Literal["polynya", "iqrah-2024"] = "polynya"
     spark: SparkSettings = SparkSettings()

@@ -16,8 +16,9 @@ from labeling.errors import ConfigError, ModelError
 from labeling.layout import Run, make_run
 from labeling.lock import run_lock
 from labeling.raster import remove
+from labeling.scene_land import checked
 from labeling.windows import cores
-from pipelines.catalog import CatalogRow, Failure, build_catalog, part_by_rendering
+from pipelines.catalog import CatalogRow, Failure, build_catalog, part_by_rendering, part_by_sun
 from pipelines.config import InferConfig
 from pipelines.infer_worker import InferJob, predict_tasks, write_scene
 from pipelines.outcome import Outcome, close_job
@@ -53,7 +54,11 @@ def _infer(config: InferConfig, card: ModelCard, run: Run, started: float) -> Ou
         folder=run.root / "maps",
         scratch=run.scratch / "infer",
         palette=config.palette,
+        land=checked(config.land),
+        limits=config.limits,
     )
+    rows, low = part_by_sun(rows, config.limits, "infer")
+    refused += low
     todo = [row for row in rows if not job.is_done(row.scene_id, row.info)]
     with lazy_session("polynya infer", config.spark) as spark:
         failures += refused + (map_scenes(spark(), todo, job) if todo else [])

@@ -16,9 +16,12 @@ from labeling.classes import IGNORE
 from labeling.errors import SceneError
 from labeling.grid import Block, blocks
 from labeling.label import PixelState, pixel_state, settle_black
+from labeling.land import LandSettings
 from labeling.layout import is_done
+from labeling.limits import LimitSettings, check_nodata
 from labeling.planes import FilePlanes
 from labeling.scene import Scene, SceneInfo, open_scene
+from labeling.scene_land import find_land, land_inputs
 from labeling.scene_output import SceneOutput, sample
 from labeling.windows import core_of, read_window
 from pipelines.rows import Row, each_row, one_row
@@ -44,6 +47,8 @@ class InferJob(NamedTuple):
     """Where each scene gets a folder with its map."""
     scratch: Path
     palette: str
+    land: LandSettings = LandSettings()
+    limits: LimitSettings = LimitSettings()
 
     def output(self, scene_id: str) -> SceneOutput:
         """Return where a scene's map goes."""
@@ -56,6 +61,8 @@ class InferJob(NamedTuple):
             "window": self.window,
             "margin": self.margin,
             "palette": self.palette,
+            "land": land_inputs(self.land),
+            "limits": self.limits.model_dump(),
         }
 
     def is_done(self, scene_id: str, info: SceneInfo) -> bool:
@@ -112,9 +119,13 @@ def _write_map(scene_id: str, info: SceneInfo, job: InferJob) -> None:
     planes = job.planes(scene_id, info)
     state = planes.get(_STATE, Block(0, 0, info.height, info.width)).copy()
     settle_black(state)
-    nodata = state == PixelState.NODATA
-    if nodata.all():
+    ignored = state == PixelState.NODATA
+    check_nodata(info, int(np.count_nonzero(ignored)), job.limits)
+    if ignored.all():
         raise SceneError(f"{info.where} holds no data: every pixel is no-data or black. Leave the scene out.")
+    land = find_land(info, job.land)
+    if land is not None:
+        ignored |= land
     side = job.window - 2 * job.margin
     scene_output.write_scene(
         job.output(scene_id),
@@ -122,7 +133,7 @@ def _write_map(scene_id: str, info: SceneInfo, job: InferJob) -> None:
         info,
         job.inputs(info),
         blocks(height=info.height, width=info.width, size=side),
-        lambda core: np.where(nodata[core.slices], IGNORE, planes.get(_CLASS, core)).astype(np.uint8),
+        lambda core: np.where(ignored[core.slices], IGNORE, planes.get(_CLASS, core)).astype(np.uint8),
         lambda core: planes.noted(_PREVIEW, core)["rgb"],
         about={"model": job.model_digest},
     )

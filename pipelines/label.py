@@ -16,17 +16,22 @@ from typing import Any
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.types import StructType
 
-from labeling.errors import SceneError
 from labeling.grid import Block
-from labeling.land import LandSettings, open_layer
 from labeling.layout import Run, make_run
-from labeling.limits import check_sun
 from labeling.lock import run_lock
 from labeling.profile import LabelingProfile, load_profile
 from labeling.raster import remove
 from labeling.scene import SceneInfo
+from labeling.scene_land import checked
 from labeling.stages import Recipe
-from pipelines.catalog import CatalogRow, Failure, build_catalog, part_by_rendering, write_catalog
+from pipelines.catalog import (
+    CatalogRow,
+    Failure,
+    build_catalog,
+    part_by_rendering,
+    part_by_sun,
+    write_catalog,
+)
 from pipelines.chips import make_chips
 from pipelines.config import LabelConfig
 from pipelines.label_worker import (
@@ -63,7 +68,7 @@ def _label(config: LabelConfig, profile: LabelingProfile, run: Run, started: flo
     rows, refused = part_by_rendering(rows, profile.rendering, "label", f"profile {profile.name}")
     write_catalog(rows, run)
     job = LabelJob(
-        recipe=Recipe(profile, config.limits, _checked(config.land), config.clouds),
+        recipe=Recipe(profile, config.limits, checked(config.land), config.clouds),
         folder=run.root / "labels",
         scratch=run.scratch / "label",
         quicklook="quicklook" in config.outputs,
@@ -78,27 +83,12 @@ def _label(config: LabelConfig, profile: LabelingProfile, run: Run, started: flo
     return close_job(run, "label", started, config, rows, failures)
 
 
-def _checked(land: LandSettings) -> LandSettings:
-    """Return the settings with a path that workers find from any folder, once its file can be read."""
-    if land.vector is None:
-        return land
-    open_layer(land.vector, land.layer)
-    return land.model_copy(update={"vector": land.vector.absolute()})
-
-
 def label_scenes(
     spark: Callable[[], SparkSession], rows: list[CatalogRow], job: LabelJob, config: LabelConfig
 ) -> list[Failure]:
     """Label the scenes that are not finished yet; return those that could not be."""
-    todo, failures = [], []
-    for row in rows:
-        try:
-            check_sun(row.info, job.recipe.limits)
-        except SceneError as error:
-            failures.append(Failure(row.scene_id, "label", str(error)))
-            continue
-        if not job.is_done(row.scene_id, row.info):
-            todo.append(row)
+    rows, failures = part_by_sun(rows, job.recipe.limits, "label")
+    todo = [row for row in rows if not job.is_done(row.scene_id, row.info)]
     if not todo:
         return failures
     plan = plan_scenes(todo, spark().sparkContext.defaultParallelism, config)

@@ -7,6 +7,7 @@ import pytest
 import rasterio
 from conftest import patchwork, planar
 from pictures import ROSS_SEA, write_png, write_tif
+from rasterio.crs import CRS
 
 import pipelines.infer as infer_job
 from labeling.errors import PolynyaError
@@ -109,6 +110,37 @@ def test_map_carries_grid_nodata_and_quicklook(tmp_path, model):
     first = (tmp_path / "run/maps/scene/done.json").stat().st_mtime_ns
     run_infer(model, [scene], tmp_path / "run")
     assert (tmp_path / "run/maps/scene/done.json").stat().st_mtime_ns == first
+
+
+def test_land_has_no_class_in_a_map_and_limits_refuse(tmp_path, model):
+    scene = write_tif(tmp_path / "scene.tif", planar(SCENE))
+    with rasterio.open(scene) as raster:
+        left, bottom, _, top = raster.bounds
+        x = left + 100 * raster.transform.a
+    ring = [
+        [left - 9, bottom - 9],
+        [x, bottom - 9],
+        [x, top + 9],
+        [left - 9, top + 9],
+        [left - 9, bottom - 9],
+    ]
+    crs = {
+        "type": "name",
+        "properties": {"name": f"urn:ogc:def:crs:EPSG::{CRS.from_user_input(ROSS_SEA['crs']).to_epsg()}"},
+    }
+    feature = {"type": "Feature", "properties": {}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
+    (tmp_path / "land.geojson").write_text(
+        json.dumps({"type": "FeatureCollection", "crs": crs, "features": [feature]})
+    )
+    assert run_infer(model, [scene], tmp_path / "run", land={"vector": tmp_path / "land.geojson"}) == (1, ())
+    classes = read_map(tmp_path / "run", "scene")
+    assert (classes[:, :100] == 255).all()
+    assert (classes[:, 100:] != 255).all()
+    rgb = planar(SCENE).copy()
+    rgb[:, 200:, :] = 0
+    gappy = write_tif(tmp_path / "gappy.tif", rgb, nodata=0)
+    [failure] = run_infer(model, [gappy], tmp_path / "run", limits={"nodata": 0.3}).failures
+    assert "no-data over 39.4%" in failure.reason
 
 
 def test_a_two_pixel_scene_has_a_map(tmp_path, model):
