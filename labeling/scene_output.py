@@ -105,6 +105,7 @@ def write_scene(
         scene_id=scene_id,
         pixels=pixels,
         pixel_area_m2=info.pixel_area,
+        sun_zenith=info.sun_zenith,
         **facts,
     )
 

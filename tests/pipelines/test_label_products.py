@@ -1,7 +1,11 @@
 """Products through the Spark job: a folder, a zip and the same pixels as a picture get the same labels."""
 
 import json
+import re
+import shutil
+import zipfile
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import oracle
@@ -147,3 +151,55 @@ def test_a_folder_that_only_looks_like_a_product_says_what_is_missing(tmp_path):
     fake.mkdir()
     with pytest.raises(SceneError, match="MTD"), open_scene(str(fake)):
         pass
+
+
+def spoil_band(path, spec):
+    """Cut off the red band in the middle."""
+    [band] = path.glob("GRANULE/*/IMG_DATA/*_B04.jp2")
+    band.write_bytes(band.read_bytes()[: band.stat().st_size // 2])
+
+
+def two_granules(path, spec):
+    shutil.copytree(path / "GRANULE" / spec.granule, path / "GRANULE" / "another")
+
+
+def rewrite_xml(path, spec, before, after):
+    xml = path / spec.product_xml
+    xml.write_text(re.sub(before, after, xml.read_text(), flags=re.DOTALL))
+
+
+BAD = {
+    "51CDU": (
+        "no image of band B04",
+        lambda path, spec: next(path.glob("GRANULE/*/IMG_DATA/*_B04.jp2")).unlink(),
+    ),
+    "52CDU": ("looked for MTD_MSIL1C.xml", lambda path, spec: (path / spec.product_xml).unlink()),
+    "53CDU": ("comes with RADIO_ADD_OFFSET", partial(rewrite_xml, before="<Radio.*List>", after="")),
+    "54CDU": ("document type or entities", partial(rewrite_xml, before="<n1:", after="<!DOCTYPE x []><n1:")),
+    "55CDU": ("is damaged", spoil_band),
+    "56CDU": ("2 granules", two_granules),
+}
+
+
+@pytest.mark.slow
+def test_bad_products_are_quarantined_and_the_rest_is_finished(tmp_path):
+    dn = native_dn(np.full((13, 60, 60), 0.2), SPEC)
+    good = write_product(tmp_path / "scenes", dn, SPEC)
+    for tile, (_, spoil) in BAD.items():
+        spec = replace(SPEC, tile=tile)
+        spoil(write_product(tmp_path / "scenes", dn, spec), spec)
+    for name, member in (("bomb", b"0" * (100 << 20)), ("../../out", b"x")):
+        path = tmp_path / f"scenes/S2A_MSIL1C_{len(name)}.zip"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(name, member)
+    outcome = run([tmp_path / "scenes"], tmp_path / "run", "polynya-l1c")
+    assert outcome.done == 1
+    assert (read_labels(tmp_path / "run", good.stem) == 1).all()
+    lines = (tmp_path / "run/failures.jsonl").read_text().splitlines()
+    reasons = [json.loads(line)["reason"] for line in lines]
+    assert len(reasons) == len(BAD) + 2
+    for tile, (reason, _) in BAD.items():
+        [said] = [said for said in reasons if tile in said]
+        assert reason in said
+    assert sum("times its size" in said or "leads out of the product" in said for said in reasons) == 2
+    assert not (tmp_path / "out").exists()
