@@ -53,15 +53,22 @@ def median_background(
         raise ValueError(f"the median needs (height, width), neither of them 0, not {image.shape}")
     if radius < 0:
         raise ValueError(f"the median's radius must not be negative: {radius}")
-    rows, columns = inside or (slice(0, image.shape[0]), slice(0, image.shape[1]))
-    sides = (rows.stop - rows.start, columns.stop - columns.start)
-    if _MIN_RADIUS <= radius <= _MAX_RADIUS and min(sides) > _MIN_SIDE_IN_RADII * radius:
-        return _sliding_median(image, radius, rows, columns)
-    return np.asarray(cv2.medianBlur(image, 2 * radius + 1)[rows, columns], np.uint8)
+    part = inside or _all_of(image)
+    narrow = min(side.stop - side.start for side in part) <= _MIN_SIDE_IN_RADII * radius
+    if _MIN_RADIUS <= radius <= _MAX_RADIUS and not narrow:
+        return _sliding_median(image, radius, inside)
+    return np.asarray(cv2.medianBlur(image, 2 * radius + 1)[part], np.uint8)
 
 
-def _sliding_median(image: NDArray[np.uint8], radius: int, rows: slice, columns: slice) -> NDArray[np.uint8]:
+def _all_of(image: NDArray[np.uint8]) -> tuple[slice, slice]:
+    return slice(0, image.shape[0]), slice(0, image.shape[1])
+
+
+def _sliding_median(
+    image: NDArray[np.uint8], radius: int, inside: tuple[slice, slice] | None = None
+) -> NDArray[np.uint8]:
     """`median_background` without its checks and without OpenCV; 0 <= radius <= _MAX_RADIUS."""
+    rows, columns = inside or _all_of(image)
     step = max(1, radius // _GUIDE_RADIUS)
     part = np.ascontiguousarray(image[rows, columns][::step, ::step])
     guide = cv2.medianBlur(part, 2 * (radius // step) + 1)

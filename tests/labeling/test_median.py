@@ -156,3 +156,16 @@ def test_a_cache_that_cannot_be_written_does_not_stop_the_filter(monkeypatch):
     monkeypatch.setattr(labeling.median, "_fill_tiles", fails_once)
     check(background(patchwork(90, 80)))
     assert not failures
+
+
+@given(data=st.data())
+def test_a_part_is_cut_out_of_the_whole(data):
+    height, width = data.draw(st.integers(1, 90)), data.draw(st.integers(1, 90))
+    image = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, 256, (height, width), np.uint8)
+    top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    bottom, right = data.draw(st.integers(top + 1, height)), data.draw(st.integers(left + 1, width))
+    radius = data.draw(st.integers(0, 40))
+    inside = slice(top, bottom), slice(left, right)
+    expected = cv2.medianBlur(image, 2 * radius + 1)[inside]
+    for median in (_sliding_median, median_background):
+        np.testing.assert_array_equal(median(image, radius, inside), expected)

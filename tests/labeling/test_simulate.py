@@ -257,7 +257,7 @@ def test_a_failed_write_leaves_no_picture(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError("disk full")
 
-    monkeypatch.setattr("labeling.simulate._write", fail)
+    monkeypatch.setattr("labeling.simulate.write_bands", fail)
     with pytest.raises(OSError, match="disk full"):
         write_scene(tmp_path, spec(height=64, width=64))
     assert not (tmp_path / "test-01.tif").exists()
