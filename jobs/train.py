@@ -5,7 +5,8 @@
     horovodrun -np 8 -H node1:4,node2:4 python -m jobs.train --config jobs/conf/train.yaml …
     python -m jobs.train --chips RUN/chips --out RUN/model --resume
 
-Exit code: 0 done, 2 usage or configuration, 1 anything else.
+Exit code: 0 done, 2 usage or configuration, 75 ended by SIGTERM after a checkpoint (start it again with
+--resume), 1 anything else. horovodrun turns every code but 0 into 1: see training/stop.py for a batch script.
 """
 
 from __future__ import annotations
@@ -16,9 +17,17 @@ import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from labeling.errors import ConfigError
+from labeling.errors import ConfigError, PolynyaError
 from labeling.settings import load_settings
 from training.config import TrainConfig
+from training.errors import StoppedError
+from training.stop import REQUEUE, Stop
+
+KEYS = (
+    *("epochs", "batch_size", "accumulate", "learning_rate", "loss", "patience", "precision", "seed"),
+    *("checkpoint_steps", "threads"),
+)
+"""Settings that have a flag; the rest are for the configuration file."""
 
 
 def parser() -> ArgumentParser:
@@ -27,9 +36,10 @@ def parser() -> ArgumentParser:
     options.add_argument("--chips", metavar="FOLDER", help="chips, as jobs.label writes them")
     options.add_argument("--out", metavar="FOLDER", help="model folder to write")
     options.add_argument("--config", type=Path, metavar="FILE", help="YAML file; flags override it")
-    for key in ("epochs", "batch_size", "learning_rate", "seed", "threads"):  # pydantic reads the numbers
+    for key in KEYS:  # pydantic reads the numbers
         text = TrainConfig.model_fields[key].description
-        options.add_argument(f"--{key.replace('_', '-')}", metavar="N", help=text)
+        metavar = "NAME" if key in ("loss", "precision") else "N"
+        options.add_argument(f"--{key.replace('_', '-')}", metavar=metavar, help=text)
     options.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     options.add_argument("--overwrite", action="store_true", help="delete the training in --out first")
     return options
@@ -40,17 +50,20 @@ def main(arguments: list[str] | None = None) -> int:
     given = vars(parser().parse_args(arguments))
     file, resume, overwrite = (given.pop(key) for key in ("config", "resume", "overwrite"))
     try:
-        config = load_settings(TrainConfig, file, given)
-        from training.fit import run  # only now: TensorFlow takes seconds to load
+        with Stop() as stop:
+            config = load_settings(TrainConfig, file, given)
+            from training.fit import run  # only now: TensorFlow takes seconds to load
 
-        run(config, resume=resume, overwrite=overwrite)
-    except ConfigError as error:
+            run(config, resume=resume, overwrite=overwrite, stop=stop)
+    except PolynyaError as error:
         # Every rank fails alike and rank 0 tells; horovodrun names the rank before Horovod starts.
         if os.environ.get("HOROVOD_RANK", "0") == "0":
             print(f"train: {error}", file=sys.stderr, flush=True)
         else:
             time.sleep(2)  # horovodrun ends all ranks when the first one has gone: let rank 0 speak first
-        return 2
+        if isinstance(error, StoppedError):
+            return REQUEUE
+        return 2 if isinstance(error, ConfigError) else 1
     return 0
 
 

@@ -5,6 +5,7 @@ model/
   model.json       the card, written last: a folder without it holds no finished training
   history.csv      one line an epoch
   checkpoints/     what `--resume` goes on from
+  requeue.json     only after SIGTERM: the training can go on (stop.py)
   tensorboard/     the same curves for TensorBoard
 """
 
@@ -21,6 +22,7 @@ from labeling.errors import ModelError
 from labeling.layout import versions
 from labeling.raster import write_json
 from labeling.settings import Settings
+from training.config import Precision
 from training.inputs import Channels, Scaling
 
 MODEL_FILE: Final = "model.keras"
@@ -55,6 +57,10 @@ class ModelCard(Settings):
     """Number of ranks of the (last) run."""
     seed: int
     augment: bool
+    precision: Precision = "float32"
+    """What it was trained in; `model.keras` computes in float32 whatever this is."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Everything that decided the weights, as facts.py gives it."""
     epochs_run: int
     best_epoch: int
     """Epoch (from 1) whose weights `model.keras` holds."""

@@ -1,8 +1,9 @@
-"""Checkpoints: one file an epoch with everything a training needs to go on as if it had never stopped.
+"""Checkpoints: one file with everything a training needs to go on as if it had never stopped.
 
-A file holds the weights and the optimiser's variables as arrays, and the state (epoch, history, best epoch,
-what the network looks like) as JSON beside them; being one file it cannot be half there. Order, poses and
-dropout of an epoch follow from seed and epoch, so there is nothing else to keep.
+A file holds the weights and the optimiser's variables (its moments, the loss scale) as arrays, and the state
+(how far it has come, history, best epoch, configuration) as JSON beside them; being one file it cannot be
+half there. Order, poses, dropout and learning rate follow from seed, epoch and the chips seen of it, on every
+rank, so there is nothing else to keep. It is written after every epoch, and inside one on request.
 """
 
 from __future__ import annotations
@@ -30,18 +31,40 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class Part:
+    """What was done of an epoch so far, over all ranks."""
+
+    seen: int = 0
+    """Chips of the epoch's order that were learned from."""
+    steps: int = 0
+    """Updates, skipped ones included."""
+    skipped: int = 0
+    """Updates that loss scaling skipped."""
+    loss: float = 0.0
+    weight: float = 0.0
+    """Sums whose quotient is the mean loss."""
+    seconds: float = 0.0
+    rate: float = 0.0
+    """Learning rate of the last update."""
+
+
+@dataclass(frozen=True)
 class State:
     """How far a training has come."""
 
     epoch: int
-    """Last epoch done, from 1."""
+    """Last epoch done and validated, from 1."""
     history: list[Row]
     """One row an epoch."""
     best_epoch: int
     best_scores: dict[str, Any] | None
     """Validation scores of the best epoch; None without a validation split."""
-    network: dict[str, Any] = field(default_factory=dict)
-    """What must be equal for the arrays to mean the same."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """The configuration that a training which goes on from here must share; see facts.py."""
+    steps: int = 0
+    """Updates in all epochs."""
+    part: Part = field(default_factory=Part)
+    """What was done of the epoch after `epoch`."""
 
 
 class Checkpoint(NamedTuple):
@@ -54,8 +77,8 @@ class Checkpoint(NamedTuple):
 
 
 def save(out: Path, state: State, model: keras.Model, optimizer: keras.Optimizer) -> Path:
-    """Write the checkpoint of an epoch, atomically, and drop the oldest."""
-    file = out / FOLDER / f"epoch-{state.epoch:04d}.npz"
+    """Write a checkpoint, atomically, and drop the oldest."""
+    file = out / FOLDER / f"step-{state.steps:08d}.npz"
     arrays = _named("weights", model.weights) | _named("optimizer", optimizer.variables)
     with replacing(file) as temporary:
         np.savez(temporary, state=np.array(json.dumps(asdict(state))), **arrays)
@@ -66,7 +89,7 @@ def save(out: Path, state: State, model: keras.Model, optimizer: keras.Optimizer
 
 def checkpoint_files(out: Path) -> list[Path]:
     """Return the checkpoints of a model folder, oldest first."""
-    return sorted((out / FOLDER).glob("epoch-*.npz"))
+    return sorted((out / FOLDER).glob("step-*.npz"))
 
 
 def latest(out: Path) -> Checkpoint | None:
@@ -89,7 +112,8 @@ def read(file: Path) -> Checkpoint:
     """Read one checkpoint whole; what is raised for a damaged one depends on the damage."""
     # Opened here, because NumPy leaves a damaged file open.
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        state = State(**json.loads(str(arrays["state"])))
+        values = json.loads(str(arrays["state"]))
+        state = State(**values | {"part": Part(**values["part"])})
         return Checkpoint(file, state, _in_order(arrays, "weights"), _in_order(arrays, "optimizer"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,7 +46,8 @@ class ChipStore:
         if self.card.channels != 3:
             raise ConfigError(f"chips in {chips} have {self.card.channels} channels; training needs R, G, B")
         self._open = lru_cache(OPEN_FILES)(pq.ParquetFile)
-        self._places = [place for file in split_files(chips, split) for place in _places(file)]
+        self._files = split_files(chips, split)
+        self._places = [place for file in self._files for place in _places(file)]
         expected = self.card.counts.get(split, 0)
         if len(self._places) != expected:
             raise ConfigError(
@@ -53,13 +55,30 @@ class ChipStore:
                 "files are missing or left over. Make the chips again with python -m jobs.label."
             )
 
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the split as this process sees it: what the card says, and the files' names and sizes."""
+        digest = sha256(self.card.digest.encode())
+        for file in self._files:
+            digest.update(f"\n{file.parent.name}/{file.name} {file.stat().st_size}".encode())
+        return digest.hexdigest()
+
+    def check_sizes(self, *, rank: int, size: int) -> None:
+        """Read the first chip of each file that falls to `rank` of `size`; ConfigError when one is none."""
+        firsts = [index for index, place in enumerate(self._places) if place.row_group == 0]
+        for index in firsts[rank::size]:
+            self[index]
+
     def __len__(self) -> int:
         return len(self._places)
 
     def __getitem__(self, index: int) -> Chip:
-        """Read one chip. The arrays are read-only views of its Parquet page."""
+        """Read one chip, or raise ConfigError. The arrays are read-only views of its Parquet page."""
         place = self._places[index]
-        table = self._open(place.file).read_row_group(place.row_group, columns=["image", "label"])
+        try:
+            table = self._open(place.file).read_row_group(place.row_group, columns=["image", "label"])
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(place.file, error) from None
         size = self.card.size
         try:
             return Chip(
@@ -81,11 +100,15 @@ class ChipStore:
 def _places(file: Path) -> list[_Place]:
     try:
         metadata = pq.read_metadata(file)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ConfigError(f"cannot read chips from {file}: {error}. Make the chips again.") from None
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(file, error) from None
     if metadata.num_row_groups != metadata.num_rows:
         raise ConfigError(f"{file} does not keep one chip a row group. Make the chips again.")
     return [_Place(file, row_group) for row_group in range(metadata.num_row_groups)]
+
+
+def _unreadable(file: Path, error: Exception) -> ConfigError:
+    return ConfigError(f"cannot read chips from {file}: {error}. Make the chips again.")
 
 
 def _bytes(table: pa.Table, column: str) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from labeling.classes import CLASS_COUNT
 from labeling.settings import Settings
 from training.inputs import Channels, Scaling
 
@@ -14,6 +15,10 @@ PUBLISHED_DROPOUT: Final = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
 """Dropout rate of each level, top first, Iqrah et al. 2024."""
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
+Precision = Literal["float32", "bfloat16", "float16"]
+LossName = Literal["crossentropy", "focal", "dice"]
+ScheduleName = Literal["constant", "cosine", "step"]
+ClassWeight = Annotated[float, Field(gt=0, le=1000)]
 
 
 class TrainConfig(Settings):
@@ -23,11 +28,40 @@ class TrainConfig(Settings):
     out: Path = Field(description="model folder to write")
 
     epochs: int = Field(50, ge=1, description="passes over the training chips")
-    batch_size: int = Field(32, ge=1, description="chips a rank and step; the global batch is this x ranks")
+    batch_size: int = Field(32, ge=1, description="chips a rank works on at once")
+    accumulate: int = Field(1, ge=1, description="batches a rank adds up before each update")
     optimizer: Literal["adam", "sgd"] = "adam"
-    learning_rate: float = Field(1e-3, gt=0, le=10, description="of the whole job; not scaled by the ranks")
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="of the whole job; see reference_batch")
+    reference_batch: int | None = Field(
+        None, ge=1, description="global batch learning_rate is meant for, scaled to ours; None: not scaled"
+    )
+    warmup_epochs: float = Field(0.0, ge=0, description="epochs in which the learning rate rises from 0")
+    schedule: ScheduleName = Field("constant", description="learning rate after the warm-up")
+    decay_epochs: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (), description="schedule step: epochs after which the learning rate drops"
+    )
+    decay_factor: float = Field(0.1, gt=0, lt=1, description="schedule step: what a drop multiplies it by")
+    loss: LossName = Field("crossentropy", description="crossentropy, focal or dice")
+    focal_gamma: float = Field(
+        2.0, ge=0, le=10, description="loss focal: how much easy pixels are played down"
+    )
+    class_weights: Literal["none", "balanced"] | tuple[ClassWeight, ...] = Field(
+        "none", description="balanced: by rarity in chips.json; or a number for water, thin and thick ice"
+    )
+    absent_classes: Literal["refuse", "allow"] = Field(
+        "refuse", description="what to do when a class has no pixel in the training chips"
+    )
+    patience: int | None = Field(
+        None, ge=1, description="stop after so many epochs without a better validation mean IoU; None: never"
+    )
+    precision: Precision = Field(
+        "float32", description="float32, bfloat16 or float16: the network's arithmetic; weights stay float32"
+    )
     augment: bool = Field(True, description="turn and mirror the chips, another way each epoch")
     seed: int = Field(2024, ge=0, description="decides order, augmentation, first weights and dropout")
+    checkpoint_steps: int | None = Field(
+        None, ge=1, description="updates between checkpoints inside an epoch; None: one an epoch"
+    )
 
     channels: Channels = Field("rgb", description="what of the picture the network sees")
     scaling: Scaling = Field("255", description="column-l2 only to reproduce the published code's mistake")
@@ -35,6 +69,9 @@ class TrainConfig(Settings):
     width: int = Field(16, ge=1, le=512, description="filters of the top level; doubled at each level below")
     dropout: tuple[Rate, ...] | None = Field(None, description="rate of each level; None: the published ones")
 
+    wait_seconds: float = Field(
+        600.0, gt=0, description="longest that ranks wait for one another between steps"
+    )
     threads: int | None = Field(None, ge=1, description="CPU threads a rank; None: all cores")
 
     @model_validator(mode="after")
@@ -42,6 +79,27 @@ class TrainConfig(Settings):
         if self.dropout is not None and len(self.dropout) != self.depth:
             raise ValueError(f"depth {self.depth} needs {self.depth} dropout rates, not {len(self.dropout)}")
         return self
+
+    @model_validator(mode="after")
+    def _weight_for_each_class(self) -> Self:
+        if not isinstance(self.class_weights, str) and len(self.class_weights) != CLASS_COUNT:
+            raise ValueError(f"class_weights needs {CLASS_COUNT} numbers, not {len(self.class_weights)}")
+        return self
+
+    @model_validator(mode="after")
+    def _schedule_is_whole(self) -> Self:
+        if (self.schedule == "step") != bool(self.decay_epochs):
+            raise ValueError("schedule step and decay_epochs belong together: give both or neither")
+        if list(self.decay_epochs) != sorted(set(self.decay_epochs)):
+            raise ValueError(f"decay_epochs must rise, not {self.decay_epochs}")
+        if self.schedule == "cosine" and self.warmup_epochs >= self.epochs:
+            raise ValueError("schedule cosine needs warmup_epochs to be fewer than epochs")
+        return self
+
+    @property
+    def rank_batch(self) -> int:
+        """Chips a rank contributes to an update."""
+        return self.batch_size * self.accumulate
 
     @property
     def dropout_rates(self) -> tuple[float, ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from labeling.errors import ConfigError
 from training.augment import augmented
 from training.chips import Chip, ChipStore
 from training.inputs import CHANNEL_COUNT, Channels, Scaling, network_input
@@ -34,6 +36,13 @@ class Turning(NamedTuple):
     epoch: int
 
 
+@dataclass
+class Trouble:
+    """Where the thread that reads leaves its error, for the rank to tell the others at the next step."""
+
+    error: ConfigError | None = None
+
+
 def make_batch(
     store: ChipStore, indices: Indices, channels: Channels, scaling: Scaling, turning: Turning | None
 ) -> Batch:
@@ -49,13 +58,25 @@ def batches(
     *,
     channels: Channels,
     scaling: Scaling,
+    trouble: Trouble,
     turning: Turning | None = None,
 ) -> tf.data.Dataset:
-    """Return the batches of `plan` (steps, B) as a dataset of Batch-shaped pairs, made ahead of time."""
+    """Return the batches of `plan` (steps, B) as a dataset of Batch-shaped pairs, made ahead of time.
+
+    When a chip cannot be read, the error goes to `trouble` and the rest of the batches are empty: a rank that
+    left alone would keep the others waiting.
+    """
 
     def generate() -> Iterator[Batch]:
         for indices in plan:
-            yield make_batch(store, indices, channels, scaling, turning)
+            if trouble.error is None:
+                try:
+                    batch = make_batch(store, indices, channels, scaling, turning)
+                except ConfigError as error:
+                    trouble.error = error
+            if trouble.error is not None:
+                batch = make_batch(store, np.full_like(indices, EMPTY), channels, scaling, None)
+            yield batch
 
     size, count = store.card.size, plan.shape[1]
     signature = (

@@ -2,23 +2,32 @@
 
 Horovod's own Keras wrappers do not know Keras 3, so gradients and variables are exchanged as TensorFlow
 tensors. Without `horovodrun` all of it works on one process as rank 0 of 1. Every function below `start` is a
-collective: all ranks must call it, in the same order, or those that do wait for ever.
+collective: all ranks must call it, in the same order, or those that do wait until a time limit ends the job.
 """
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import horovod.tensorflow as hvd
 import keras
+import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from labeling.errors import ConfigError
 
 T = TypeVar("T")
+
+WAIT_S: Final = 600.0
+"""Seconds that ranks wait for one another at a meeting point."""
+
+_limit = WAIT_S
 
 
 class World(NamedTuple):
@@ -36,45 +45,89 @@ class World(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Gradients and loss of the whole job's step, not yet divided by `pixels`."""
+    """Gradients and loss of a step, not yet divided by `weight`."""
 
     gradients: list[tf.Tensor]
     loss: tf.Tensor
-    pixels: tf.Tensor
+    weight: tf.Tensor
 
 
-def start() -> World:
-    """Join the other ranks, or be the only one; a second call in a process changes nothing."""
+class Flags(NamedTuple):
+    """What a rank must tell the others before they go on to the next step."""
+
+    stop: Any
+    """It was asked to end."""
+    trouble: Any
+    """It cannot read its chips."""
+
+    @classmethod
+    def of(cls, *, stop: bool, trouble: bool) -> Self:
+        """Return flags as tensors, as a compiled step wants them."""
+        return cls(tf.constant(stop), tf.constant(trouble))
+
+
+def start(wait_seconds: float = WAIT_S) -> World:
+    """Join the other ranks, or be the only one; a second call in a process changes nothing but the limit.
+
+    A rank that does not come within 30 seconds (HOROVOD_GLOO_TIMEOUT_SECONDS) is an error of Horovod's. One
+    that later keeps the others waiting at a meeting point for `wait_seconds` ends the job.
+    """
+    global _limit
+    _limit = wait_seconds
     hvd.init()
     return World(rank=hvd.rank(), size=hvd.size(), local_rank=hvd.local_rank())
 
 
 def broadcast(variables: Sequence[keras.Variable]) -> None:
     """Give every rank the values that rank 0 has."""
-    hvd.broadcast_variables([variable.value for variable in variables], root_rank=0)
+    with _not_for_ever("broadcast"):
+        hvd.broadcast_variables([variable.value for variable in variables], root_rank=0)
 
 
 def broadcast_object(value: T, name: str) -> T:
     """Return on every rank what rank 0 passed; it must be picklable."""
-    result: T = hvd.broadcast_object(value, root_rank=0, name=name)
+    with _not_for_ever(name):
+        result: T = hvd.broadcast_object(value, root_rank=0, name=name)
     return result
 
 
-def sum_step(sums: Sums) -> Sums:
-    """Add up gradients, loss and pixel counts (float32 tensors) over the ranks; for use inside a tf.function.
+def gathered(value: T, name: str) -> list[T]:
+    """Return what every rank passed, in the order of the ranks; it must be picklable."""
+    with _not_for_ever(name):
+        found: list[T] = hvd.allgather_object(value, name=name)
+    return found
+
+
+def sum_step(sums: Sums, flags: Flags) -> tuple[Sums, Flags]:
+    """Add up gradients, loss and weights (float32 tensors) over the ranks; for use inside a tf.function.
 
     Ranks hold different numbers of labelled pixels, so their averages must not be averaged: summing first
-    and dividing by the common count makes N ranks one process with the whole batch.
+    and dividing by the common weight makes N ranks one process with the whole batch. The flags (bool
+    tensors) travel with them and come back raised where any rank raised them, so that all ranks leave off
+    at the same step.
     """
-    *gradients, loss, pixels = hvd.grouped_allreduce(
-        [*sums.gradients, sums.loss, sums.pixels], op=hvd.Sum, name="step"
+    *gradients, loss, weight, raised = hvd.grouped_allreduce(
+        [*sums.gradients, sums.loss, sums.weight, tf.cast(tf.stack(flags), tf.float32)],
+        op=hvd.Sum,
+        name="step",
     )
-    return Sums(gradients=gradients, loss=loss, pixels=pixels)
+    return Sums(gradients, loss, weight), Flags(*tf.unstack(raised > 0))
+
+
+def any_rank(asked: bool, name: str) -> bool:
+    """Tell every rank whether any of them passed True."""
+    return bool(sum_array(np.array(asked, np.int64), name) > 0)
+
+
+def wait(name: str) -> None:
+    """Go on when all ranks have come here."""
+    sum_array(np.zeros((), np.int64), name)
 
 
 def sum_array(values: NDArray[Any], name: str) -> NDArray[Any]:
     """Add an array of one shape and dtype (int64 or float64) up over the ranks."""
-    total: NDArray[Any] = hvd.allreduce(tf.constant(values), op=hvd.Sum, name=name).numpy()
+    with _not_for_ever(name):
+        total: NDArray[Any] = hvd.allreduce(tf.constant(values), op=hvd.Sum, name=name).numpy()
     return total.astype(values.dtype)
 
 
@@ -91,8 +144,32 @@ def agreeing(what: str) -> Iterator[None]:
         yield
     except ConfigError as error:
         problem = str(error)
-    problems: list[str | None] = hvd.allgather_object(problem, name=f"agree.{what}")
-    for rank, text in enumerate(problems):
+    for rank, text in enumerate(gathered(problem, f"agree.{what}")):
         if text is not None:
             others = f" (rank {rank})" if rank else ""
             raise ConfigError(f"{text}{others}")
+
+
+@contextmanager
+def _not_for_ever(name: str) -> Iterator[None]:
+    """End the process when the block takes longer than the limit; horovodrun then ends the others.
+
+    The training step has no such limit: how long it takes is the user's choice of network and batch. A
+    thread, because nothing else gets through to a process that waits inside a collective. Horovod's own
+    stall check stays silent when a rank that has joined does not come to a meeting point at all.
+    """
+
+    def give_up() -> None:
+        text = (
+            f"train: rank {hvd.rank()} waited {_limit:g} s for the others at '{name}': does one of them hang?"
+        )
+        print(text, file=sys.stderr, flush=True)
+        os._exit(1)
+
+    timer = threading.Timer(_limit, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

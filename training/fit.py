@@ -6,68 +6,79 @@ functions of distributed.py, and the training step) never stands behind a test o
 
 from __future__ import annotations
 
+import sys
 import time
-from typing import NamedTuple
-
-import numpy as np
 
 from training import distributed
 from training.card import ModelCard
 from training.checkpoints import State
 from training.config import TrainConfig
-from training.dataset import Turning, batches
 from training.device import limit_threads, pin_gpu
+from training.epoch import learn, validate
+from training.errors import StoppedError
 from training.folder import check_folder
-from training.history import TensorBoard, epoch_row, line, shown
-from training.metrics import Scores, confusion_matrix, empty_matrix, scores
-from training.outcome import advanced, finish, record
-from training.prepare import Training, begin, build, open_splits
-from training.sharding import epoch_order, rank_batches
-from training.step import LookStep, TrainStep, make_look_step, make_train_step, seed_dropout
+from training.history import TensorBoard, epoch_row, line
+from training.outcome import advanced, finish, interrupted, record, record_run, save
+from training.prepare import Training, absent_classes, begin, build, meet, open_splits
+from training.step import make_look_step, make_train_step
+from training.stop import Stop
 
 
-class Validation(NamedTuple):
-    """Scores and mean loss over the validation split, the same on every rank."""
-
-    scores: Scores
-    loss: float
-
-
-def run(config: TrainConfig, *, resume: bool = False, overwrite: bool = False) -> ModelCard | None:
+def run(
+    config: TrainConfig, *, resume: bool = False, overwrite: bool = False, stop: Stop | None = None
+) -> ModelCard | None:
     """Train and write the model folder; returns its card on rank 0 and None on the others.
 
-    Raises ConfigError, on all ranks, for chips, folders and settings that cannot be used.
+    Raises on all ranks ConfigError for chips, folders and settings that cannot be used, TrainingError when
+    the training itself fails, and StoppedError when `stop` was requested on a rank and all is saved.
     """
-    world = distributed.start()
+    started = time.time()
+    world = distributed.start(config.wait_seconds)
     limit_threads(config.threads)
     pin_gpu(world.local_rank)
     with distributed.agreeing("inputs"):
         train, val = open_splits(config)
         check_folder(config.out, resume=resume, overwrite=overwrite)
+    meet(config, world, train, val)
     training = build(config, world, train, val)
     state = begin(training, resume=resume, overwrite=overwrite)
-    state = loop(training, state)
-    return finish(training, state) if world.leads else None
+    state = loop(training, state, stop or Stop(), started)
+    if not world.leads:
+        return None
+    record_run(training, state, started, "finished" if state.epoch >= config.epochs else "early")
+    return finish(training, state)
 
 
-def loop(training: Training, state: State) -> State:
+def loop(training: Training, state: State, stop: Stop, started: float) -> State:
     """Run the epochs that are left and return where that ends."""
-    config, out, leads = training.config, training.config.out, training.world.leads
-    train_step = make_train_step(training.model, training.optimizer)
-    look_step = make_look_step(training.model)
-    curves = TensorBoard(out) if leads else None
-    for epoch in range(state.epoch + 1, config.epochs + 1):
-        started = time.perf_counter()
-        loss = train_epoch(training, train_step, epoch)
-        seconds = time.perf_counter() - started
-        found = validate(training, look_step)
+    config, leads = training.config, training.world.leads
+    train_step = make_train_step(
+        training.model, training.optimizer, training.loss, accumulate=config.accumulate
+    )
+    look_step = make_look_step(training.model, training.loss)
+    curves = TensorBoard(config.out) if leads else None
+    if leads and (absent := absent_classes(training.train.card)):
+        print(f"train: no training chip shows {' or '.join(absent)}", file=sys.stderr, flush=True)
+    while not is_over(state, config):
+        try:
+            for updated in learn(training, train_step, state, stop):
+                state = updated
+                if leads and config.checkpoint_steps and state.steps % config.checkpoint_steps == 0:
+                    save(training, state)
+            found = validate(training, look_step, stop)
+        except StoppedError:
+            if leads:
+                interrupted(training, state)
+                record_run(training, state, started, "interrupted")
+            # horovodrun kills the others soon after the first has gone: none goes before rank 0 is done.
+            distributed.wait("interrupted")
+            raise
+        epoch = state.epoch + 1
         row = epoch_row(
             epoch=epoch,
-            loss=loss,
+            part=state.part,
             val_loss=found.loss if found else None,
             val=found.scores if found else None,
-            seconds=seconds,
-            chips=len(training.train),
         )
         state = advanced(state, epoch, row, found.scores if found else None)
         if curves is not None:
@@ -77,34 +88,11 @@ def loop(training: Training, state: State) -> State:
     return state
 
 
-def train_epoch(training: Training, step: TrainStep, epoch: int) -> float:
-    """Show every training chip once, over all ranks; returns the mean loss of the job's labelled pixels."""
-    config, world = training.config, training.world
-    seed_dropout(training.model, seed=config.seed, epoch=epoch, rank=world.rank)
-    order = epoch_order(len(training.train), seed=config.seed, epoch=epoch)
-    plan = rank_batches(order, batch_size=config.batch_size, rank=world.rank, size=world.size)
-    turning = Turning(config.seed, epoch) if config.augment else None
-    dataset = batches(training.train, plan, channels=config.channels, scaling=config.scaling, turning=turning)
-    total = pixels = 0.0
-    for images, labels in shown(dataset, len(plan), f"epoch {epoch}", world.leads):
-        loss = step(images, labels)
-        total += float(loss.total)
-        pixels += float(loss.pixels)
-    return total / max(pixels, 1.0)
+def is_over(state: State, config: TrainConfig) -> bool:
+    """Tell whether the epochs are done or, with `patience`, the model has stopped getting better.
 
-
-def validate(training: Training, look: LookStep) -> Validation | None:
-    """Score the model on the validation chips of all ranks together; None without any."""
-    config, world = training.config, training.world
-    if not len(training.val):
-        return None
-    order = np.arange(len(training.val), dtype=np.int64)
-    plan = rank_batches(order, batch_size=config.batch_size, rank=world.rank, size=world.size)
-    matrix, losses = empty_matrix(), np.zeros(2)
-    for images, labels in batches(training.val, plan, channels=config.channels, scaling=config.scaling):
-        seen = look(images, labels)
-        matrix += confusion_matrix(labels.numpy(), seen.predicted.numpy())
-        losses += float(seen.loss.total), float(seen.loss.pixels)
-    matrix = distributed.sum_array(matrix, "matrix")
-    total, pixels = distributed.sum_array(losses, "losses")
-    return Validation(scores(matrix), float(total / max(pixels, 1.0)))
+    Every rank has the same scores, so all come to the same answer.
+    """
+    if state.epoch >= config.epochs:
+        return True
+    return config.patience is not None and state.epoch - state.best_epoch >= config.patience

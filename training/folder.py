@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from labeling.errors import ConfigError
 from labeling.raster import remove
 from training.card import CARD_FILE, MODEL_FILE
 from training.checkpoints import FOLDER, Checkpoint, latest
+from training.facts import Facts, differences
 from training.history import CSV_FILE, TENSORBOARD_FOLDER
+from training.stop import MARK
 
-OURS = (CARD_FILE, FOLDER, TENSORBOARD_FOLDER, CSV_FILE, MODEL_FILE)
+OURS = (CARD_FILE, FOLDER, TENSORBOARD_FOLDER, CSV_FILE, MODEL_FILE, MARK)
 """What a training writes; nothing else in the folder is ever touched."""
 
 
@@ -31,33 +32,38 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
         raise ConfigError(f"{out} holds a model but no checkpoint to go on from; use --overwrite")
 
 
-def open_folder(out: Path, *, resume: bool, overwrite: bool, network: dict[str, Any]) -> Checkpoint | None:
+def open_folder(out: Path, *, resume: bool, overwrite: bool, facts: Facts) -> Checkpoint | None:
     """Make or clear the folder and return the checkpoint to go on from, None for a new training.
 
-    Call it on rank 0 only, after `check_folder` passed on all. `network` says what a checkpoint must fit;
-    ConfigError names what differs.
+    Call it on rank 0 only, after `check_folder` passed on all. `facts` is the configuration that a checkpoint
+    must share; ConfigError names what differs. The mark of an interrupted run is taken away.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name in OURS if overwrite else ():
             remove(out / name)
+        for leftover in _half_written(out):
+            remove(leftover)
     except OSError as error:
         raise ConfigError(f"cannot write to {out}: {error.strerror}. Choose another with --out.") from None
     found = latest(out) if resume else None
     if found is not None:
-        _check_fit(found, network)
-        if not (out / MODEL_FILE).is_file():
+        _check_fit(found, facts)
+        if found.state.best_epoch and not (out / MODEL_FILE).is_file():
             raise ConfigError(f"{out} lost its {MODEL_FILE}, the best epoch; start again with --overwrite")
+    (out / MARK).unlink(missing_ok=True)
     return found
 
 
-def _check_fit(found: Checkpoint, network: dict[str, Any]) -> None:
-    before = found.state.network
-    changed = [
-        f"{key} was {before.get(key)!r}, now {value!r}"
-        for key, value in network.items()
-        if before.get(key) != value
-    ]
+def _half_written(out: Path) -> list[Path]:
+    """Return the temporary files of a run that was killed while it wrote."""
+    stems = [Path(name).stem for name in OURS]
+    found = [path for stem in stems for path in out.glob(f".{stem}.*.part*")]
+    return found + list((out / FOLDER).glob(".step-*.part*"))
+
+
+def _check_fit(found: Checkpoint, facts: Facts) -> None:
+    changed = differences(found.state.facts, facts)
     if changed:
         raise ConfigError(
             f"cannot go on from {found.file}: {'; '.join(changed)}. "

@@ -14,7 +14,7 @@ from rich.progress import track
 
 from labeling.classes import IceClass
 from labeling.raster import replacing
-from training.checkpoints import Row
+from training.checkpoints import Part, Row
 from training.metrics import Scores
 
 CSV_FILE: Final = "history.csv"
@@ -23,18 +23,26 @@ TENSORBOARD_FOLDER: Final = "tensorboard"
 T = TypeVar("T")
 
 
-def epoch_row(
-    *, epoch: int, loss: float, val_loss: float | None, val: Scores | None, seconds: float, chips: int
-) -> Row:
-    """Return one line of the history; None stands for what there is no validation split for."""
-    row: Row = {"epoch": epoch, "loss": loss, "val_loss": val_loss}
+def epoch_row(*, epoch: int, part: Part, val_loss: float | None, val: Scores | None) -> Row:
+    """Return one line of the history; None stands for what there is no validation split for.
+
+    Seconds and chips are those of learning, over all ranks; validation is not in them.
+    """
+    row: Row = {"epoch": epoch, "loss": part.loss / (part.weight or 1.0), "val_loss": val_loss}
     found = val.as_dict() if val is not None else None
     row |= {key: found[key] if found else None for key in ("accuracy", "mean_iou")}
     for ice in IceClass:
         name = ice.name.lower()
         for score in ("precision", "recall", "f1", "iou"):
             row[f"{score}_{name}"] = found["classes"][name][score] if found else None
-    return row | {"seconds": round(seconds, 3), "chips_per_second": round(chips / seconds, 2)}
+    return row | {
+        "learning_rate": part.rate,
+        "steps": part.steps,
+        "skipped_steps": part.skipped,
+        "seconds": round(part.seconds, 3),
+        "seconds_per_step": round(part.seconds / part.steps, 5),
+        "chips_per_second": round(part.seen / part.seconds, 2),
+    }
 
 
 def line(row: Row, epochs: int) -> str:

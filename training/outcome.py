@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
 from typing import Any
 
+from labeling.layout import Run, record_job
 from labeling.raster import replacing
 from training import checkpoints
 from training.card import CARD_FILE, MODEL_FILE, ModelCard, write_model_card
-from training.checkpoints import Row, State
+from training.checkpoints import Part, Row, State
 from training.history import write_csv
 from training.metrics import Scores
 from training.prepare import Training
+from training.stop import leave_mark
 
 
 def advanced(state: State, epoch: int, row: Row, val: Scores | None) -> State:
@@ -19,7 +24,14 @@ def advanced(state: State, epoch: int, row: Row, val: Scores | None) -> State:
     current = val.as_dict() if val else None
     if _is_better(current, best_scores):
         best_epoch, best_scores = epoch, current
-    return State(epoch, [*state.history, row], best_epoch, best_scores, state.network)
+    return replace(
+        state,
+        epoch=epoch,
+        history=[*state.history, row],
+        best_epoch=best_epoch,
+        best_scores=best_scores,
+        part=Part(),
+    )
 
 
 def _is_better(current: dict[str, Any] | None, best: dict[str, Any] | None) -> bool:
@@ -31,14 +43,28 @@ def _is_better(current: dict[str, Any] | None, best: dict[str, Any] | None) -> b
 def record(training: Training, state: State) -> None:
     """Write an epoch's outcome; on rank 0 only."""
     out = training.config.out
-    # The card marks a finished training, so it goes before the model that it no longer describes.
-    (out / CARD_FILE).unlink(missing_ok=True)
     # The best model first: once the checkpoint exists a resume counts on it.
     if state.best_epoch == state.epoch:
         with replacing(out / MODEL_FILE) as temporary:
-            training.model.save(temporary)
-    checkpoints.save(out, state, training.model, training.optimizer)
+            # The network itself, or its float32 twin: a map should not depend on what it was trained in.
+            if training.kept is not training.model:
+                training.kept.set_weights(training.model.get_weights())
+            training.kept.save(temporary)
+    save(training, state)
     write_csv(out, state.history)
+
+
+def save(training: Training, state: State) -> None:
+    """Write a checkpoint; on rank 0 only."""
+    # The card marks a finished training, which this one is not any more or not yet.
+    (training.config.out / CARD_FILE).unlink(missing_ok=True)
+    checkpoints.save(training.config.out, state, training.model, training.optimizer)
+
+
+def interrupted(training: Training, state: State) -> None:
+    """Write what a later run goes on from, then the mark that asks for it; on rank 0 only."""
+    save(training, state)
+    leave_mark(training.config.out, epoch=state.epoch + 1, seen=state.part.seen, steps=state.steps)
 
 
 def finish(training: Training, state: State) -> ModelCard:
@@ -61,9 +87,41 @@ def finish(training: Training, state: State) -> ModelCard:
         world_size=training.world.size,
         seed=config.seed,
         augment=config.augment,
+        precision=config.precision,
+        settings=state.facts,
         epochs_run=state.epoch,
         best_epoch=state.best_epoch,
         metrics=state.best_scores,
     )
     write_model_card(config.out, card)
     return card
+
+
+def run_of(chips: Path) -> Run | None:
+    """Return the run folder that a chips folder is part of, None when it lies by itself."""
+    run = Run(chips.absolute().parent)
+    return run if run.chips == chips.absolute() and run.catalog.is_file() else None
+
+
+def record_run(training: Training, state: State, started: float, ended: str) -> None:
+    """Write jobs/train.json where the chips lie in a run folder; on rank 0 only.
+
+    `started` is in seconds since the epoch; `ended` says how: "finished", "early" or "interrupted".
+    """
+    run = run_of(training.config.chips)
+    if run is None:
+        return
+    summary = {
+        "ended": ended,
+        "ranks": training.world.size,
+        "epochs": state.epoch,
+        "best_epoch": state.best_epoch,
+        "mean_iou": state.best_scores["mean_iou"] if state.best_scores else None,
+        # Medians, because the first epoch also compiles.
+        **{key: _median(state, key) for key in ("seconds_per_step", "chips_per_second")},
+    }
+    record_job(run, "train", started, training.config.model_dump(mode="json"), summary)
+
+
+def _median(state: State, key: str) -> float | None:
+    return median(row[key] for row in state.history) if state.history else None

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 
+from labeling.chip import ChipCard
+from labeling.classes import IceClass
 from labeling.errors import ConfigError
 from training import checkpoints, distributed
 from training.checkpoints import State
 from training.chips import ChipStore
 from training.config import TrainConfig
 from training.distributed import World
+from training.facts import Facts, differences, facts_of
 from training.folder import open_folder
 from training.inputs import CHANNEL_COUNT
+from training.losses import ClassWeights, Loss, balanced_weights, make_loss
+from training.precision import POLICIES
 from training.step import make_optimizer
 from training.unet import build_unet
 
@@ -28,7 +34,17 @@ class Training:
     train: ChipStore
     val: ChipStore
     model: keras.Model
+    kept: keras.Model
+    """The network that model.keras gets: `model` itself, or with mixed precision a twin in float32."""
     optimizer: keras.Optimizer
+    loss: Loss
+    facts: Facts
+    """What decides the weights; see facts.py."""
+
+    @property
+    def global_batch(self) -> int:
+        """Chips of an update, over all ranks."""
+        return self.config.rank_batch * self.world.size
 
 
 def open_splits(config: TrainConfig) -> tuple[ChipStore, ChipStore]:
@@ -39,54 +55,107 @@ def open_splits(config: TrainConfig) -> tuple[ChipStore, ChipStore]:
             f"no training chips in {config.chips}: its train split is empty ({train.card.counts}). "
             "Make chips from more scenes, or with smaller val and test shares."
         )
+    if config.patience is not None and not len(val):
+        raise ConfigError(
+            f"patience needs validation chips and {config.chips} has none ({train.card.counts}): "
+            "make chips with a larger val share, or leave patience out"
+        )
     multiple = 2 ** (config.depth - 1)
     if train.card.size % multiple:
         raise ConfigError(
             f"a network of depth {config.depth} takes chips whose side is a multiple of {multiple} pixels, "
             f"those in {config.chips} have {train.card.size}: lower `depth` or make chips of another size"
         )
+    absent = absent_classes(train.card)
+    if absent and config.absent_classes == "refuse":
+        raise ConfigError(
+            f"no training chip in {config.chips} shows {' or '.join(absent)}, and a network cannot learn "
+            "what it never sees. Make chips from more scenes, or set `absent_classes: allow`."
+        )
     return train, val
+
+
+def absent_classes(card: ChipCard) -> list[str]:
+    """Return the titles of the classes without a pixel in the training chips."""
+    pixels = card.class_pixels.get("train", (0,) * len(IceClass))
+    return [ice.title for ice in IceClass if not pixels[ice]]
+
+
+def meet(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) -> None:
+    """Check that all ranks were given the same: chips, configuration, chips of the right size; a collective.
+
+    ConfigError on all ranks names what differs, on which rank and host.
+    """
+    own = config.model_dump(mode="json", exclude={"chips", "out", "threads"})
+    own |= {"chips": train.fingerprint, "validation chips": val.fingerprint}
+    hosts = distributed.gathered((platform.node(), str(config.chips), own), "meet")
+    for rank, (host, chips, given) in enumerate(hosts):
+        found = differences(hosts[0][2], given)
+        if found:
+            raise ConfigError(
+                f"rank {rank} on {host} (chips {chips}) does not see what rank 0 on {hosts[0][0]} "
+                f"(chips {hosts[0][1]}) does: {'; '.join(found)}. Give every rank the same configuration and "
+                "the same chips folder, or a copy of it."
+            )
+    with distributed.agreeing("sizes"):
+        for store in (train, val):
+            store.check_sizes(rank=world.rank, size=world.size)
 
 
 def build(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) -> Training:
     """Make model and optimiser. Each rank starts from weights of its own until rank 0's are broadcast."""
     keras.utils.set_random_seed(config.seed + world.rank)
-    model = build_unet(
+    model = make_network(config, POLICIES[config.precision])
+    kept = model if config.precision == "float32" else make_network(config, POLICIES["float32"])
+    optimizer = make_optimizer(
+        config.optimizer,
+        config.learning_rate,
+        model,
+        precision=config.precision,
+        pixels=config.batch_size * train.card.size**2,
+    )
+    loss = make_loss(config.loss, class_weights(config, train.card), config.focal_gamma)
+    facts = facts_of(config, ranks=world.size, chips=train.card.digest)
+    return Training(config, world, train, val, model, kept, optimizer, loss, facts)
+
+
+def make_network(config: TrainConfig, policy: str) -> keras.Model:
+    """Return the configured network with first weights, computing as a Keras dtype policy says."""
+    return build_unet(
         channels=CHANNEL_COUNT[config.channels],
         depth=config.depth,
         width=config.width,
         dropout=config.dropout_rates,
+        policy=policy,
     )
-    optimizer = make_optimizer(config.optimizer, config.learning_rate, model)
-    return Training(config, world, train, val, model, optimizer)
+
+
+def class_weights(config: TrainConfig, card: ChipCard) -> ClassWeights | None:
+    """Return the configured weight of each class, None for none."""
+    if config.class_weights == "none":
+        return None
+    if config.class_weights == "balanced":
+        return balanced_weights(card.class_pixels["train"])
+    return config.class_weights
 
 
 def begin(training: Training, *, resume: bool, overwrite: bool) -> State:
     """Bring all ranks to one start: rank 0's fresh weights, or its newest checkpoint."""
-    config, network = training.config, network_facts(training)
-    state = State(epoch=0, history=[], best_epoch=0, best_scores=None, network=network)
+    config = training.config
+    state = State(epoch=0, history=[], best_epoch=0, best_scores=None, facts=training.facts)
     with distributed.agreeing("checkpoint"):
         if training.world.leads:
-            found = open_folder(config.out, resume=resume, overwrite=overwrite, network=network)
+            found = open_folder(config.out, resume=resume, overwrite=overwrite, facts=training.facts)
             if found is not None:
                 checkpoints.restore(found, training.model, training.optimizer)
                 state = found.state
+                print(_place(state, len(training.train)), file=sys.stderr, flush=True)
     state = distributed.broadcast_object(state, "state")
     distributed.broadcast(training.model.weights)
     distributed.broadcast(training.optimizer.variables)
-    # The configuration of this run wins over the one before, also on the ranks that read no checkpoint.
-    training.optimizer.learning_rate = config.learning_rate
     return state
 
 
-def network_facts(training: Training) -> dict[str, Any]:
-    """Return what must not change between a checkpoint and the run that goes on from it."""
-    config = training.config
-    return {
-        "depth": config.depth,
-        "width": config.width,
-        "channels": config.channels,
-        "scaling": config.scaling,
-        "optimizer": config.optimizer,
-        "chips": training.train.card.digest,
-    }
+def _place(state: State, chips: int) -> str:
+    part = f" and {state.part.seen} of {chips} chips of the next" if state.part.seen else ""
+    return f"train: going on after epoch {state.epoch}{part}"

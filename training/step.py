@@ -9,17 +9,29 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training.distributed import Sums, sum_step
-from training.losses import masked_crossentropy
+from training.config import Precision
+from training.distributed import Flags, Sums, sum_step
+from training.losses import Loss
+from training.precision import scaling_loss
 
 
 class StepLoss(NamedTuple):
     """Loss of one step, not yet divided; float32 scalars."""
 
     total: tf.Tensor
-    """Cross-entropy summed over the labelled pixels."""
-    pixels: tf.Tensor
-    """Number of labelled pixels."""
+    """Loss summed over the labelled pixels."""
+    weight: tf.Tensor
+    """What to divide it by: the number of labelled pixels, weighted by class if classes have weights."""
+
+
+class Update(NamedTuple):
+    """What a training step found over all ranks; the same on each."""
+
+    loss: StepLoss
+    finite: tf.Tensor
+    """Whether every gradient was a number, bool; with loss scaling the update was skipped if not."""
+    flags: Flags
+    """Which flags any rank raised, bool."""
 
 
 class Look(NamedTuple):
@@ -30,55 +42,72 @@ class Look(NamedTuple):
     """Most probable class codes (B, H, W), u8."""
 
 
-TrainStep = Callable[[tf.Tensor, tf.Tensor], StepLoss]
+TrainStep = Callable[[tf.Tensor, tf.Tensor, Flags], Update]
 LookStep = Callable[[tf.Tensor, tf.Tensor], Look]
 
 
-def make_optimizer(name: str, learning_rate: float, model: keras.Model) -> keras.Optimizer:
-    """Return "adam" or "sgd" with its variables already made, so that they can be broadcast and restored."""
+def make_optimizer(
+    name: str, learning_rate: float, model: keras.Model, *, precision: Precision = "float32", pixels: int = 1
+) -> keras.Optimizer:
+    """Return "adam" or "sgd" with its variables already made, so that they can be broadcast and restored.
+
+    For float16 it scales the loss; `pixels` is how many a rank's batch has.
+    """
     kinds = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
     optimizer = kinds[name](learning_rate)
+    if precision == "float16":
+        optimizer = scaling_loss(optimizer, pixels)
     optimizer.build(model.trainable_variables)
     return optimizer
 
 
-def make_train_step(model: keras.Model, optimizer: keras.Optimizer) -> TrainStep:
+def make_train_step(
+    model: keras.Model, optimizer: keras.Optimizer, loss: Loss, *, accumulate: int = 1
+) -> TrainStep:
     """Return the step that updates the model from every rank's batch at once; a collective.
 
-    It takes this rank's images and labels and returns the loss over all ranks.
+    It takes this rank's images (B, H, W, C), labels (B, H, W) and flags. The network is given B /
+    `accumulate` chips at a time, so that memory limits that number and not the batch.
     """
 
-    def train_step(images: tf.Tensor, labels: tf.Tensor) -> StepLoss:
-        variables = model.trainable_variables
+    def gradients_of(images: tf.Tensor, labels: tf.Tensor) -> Sums:
         with tf.GradientTape() as tape:
-            loss = masked_crossentropy(labels, model(images, training=True))
-        gradients = tape.gradient(loss.total, [variable.value for variable in variables])
-        summed = sum_step(Sums(gradients, loss.total, loss.pixels))
+            found = loss(labels, model(images, training=True))
+            scaled = optimizer.scale_loss(found.total)
+        gradients = tape.gradient(scaled, [variable.value for variable in model.trainable_variables])
+        return Sums(gradients, found.total, found.weight)
+
+    def train_step(images: tf.Tensor, labels: tf.Tensor, flags: Flags) -> Update:
+        none = Sums([tf.zeros(v.shape) for v in model.trainable_variables], tf.zeros(()), tf.zeros(()))
+        own = _in_parts(gradients_of, none, images, labels, accumulate)
+        summed, raised = sum_step(own, flags)
         # A step in which no rank has a labelled pixel must not divide by zero.
-        pixels = tf.maximum(summed.pixels, 1.0)
-        optimizer.apply([gradient / pixels for gradient in summed.gradients], variables)
-        return StepLoss(summed.loss, summed.pixels)
+        weight = tf.where(summed.weight > 0, summed.weight, 1.0)
+        gradients = [gradient / weight for gradient in summed.gradients]
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients])
+        optimizer.apply(gradients, model.trainable_variables)
+        return Update(StepLoss(summed.loss, summed.weight), finite, raised)
 
     # Horovod has no XLA kernel on CPU.
     compiled: TrainStep = tf.function(train_step, jit_compile=False)
     return compiled
 
 
-def make_look_step(model: keras.Model) -> LookStep:
+def make_look_step(model: keras.Model, loss: Loss) -> LookStep:
     """Return the step that gives this rank's loss and classes; no collective."""
 
     def look_step(images: tf.Tensor, labels: tf.Tensor) -> Look:
         probabilities = model(images, training=False)
-        loss = masked_crossentropy(labels, probabilities)
+        found = loss(labels, probabilities)
         predicted = tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8)
-        return Look(StepLoss(loss.total, loss.pixels), predicted)
+        return Look(StepLoss(found.total, found.weight), predicted)
 
     compiled: LookStep = tf.function(look_step, jit_compile=False)
     return compiled
 
 
-def seed_dropout(model: keras.Model, *, seed: int, epoch: int, rank: int) -> None:
-    """Start every dropout layer's random numbers anew from these three.
+def seed_dropout(model: keras.Model, *, seed: int, epoch: int, rank: int, passes: int = 0) -> None:
+    """Set every dropout layer's random numbers to where they stand after `passes` batches of an epoch.
 
     Ranks drop different units, and an epoch drops the same ones whether or not the training was resumed.
     """
@@ -89,4 +118,26 @@ def seed_dropout(model: keras.Model, *, seed: int, epoch: int, rank: int) -> Non
         state = layer.seed_generator.state
         numbers = np.random.SeedSequence([seed, epoch, rank, place]).generate_state(2, np.uint32)
         # Half the range: the variable's type is unsigned on some backends and signed on others.
-        state.assign((numbers >> 1).astype(state.dtype))
+        start = (numbers >> 1).astype(state.dtype)
+        # Keras counts the batches in the second number.
+        start[1] += passes
+        state.assign(start)
+
+
+def _in_parts(
+    work: Callable[[tf.Tensor, tf.Tensor], Sums], none: Sums, images: tf.Tensor, labels: tf.Tensor, parts: int
+) -> Sums:
+    """Add up, from `none`, what `work` finds in equal parts of a batch, given one after the other."""
+    if parts == 1:
+        return work(images, labels)
+    shape = [parts, images.shape[0] // parts]
+    images = tf.reshape(images, [*shape, *images.shape[1:]])
+    labels = tf.reshape(labels, [*shape, *labels.shape[1:]])
+
+    def add(part: tf.Tensor, before: Sums) -> tuple[tf.Tensor, Sums]:
+        return part + 1, tf.nest.map_structure(tf.add, before, work(images[part], labels[part]))
+
+    start = tf.constant(0), none
+    # One at a time: the point is to hold the activations of one part only.
+    _, total = tf.while_loop(lambda part, _: part < parts, add, start, parallel_iterations=1)
+    return Sums(*total)

@@ -15,6 +15,7 @@ from training.chips import ChipStore
 from training.config import TrainConfig
 from training.fit import loop
 from training.prepare import begin, build
+from training.stop import Stop
 
 
 class Recording(ChipStore):
@@ -41,7 +42,7 @@ def main(config_file, reports):
     digests = [digest(training.model)]
     state = begin(training, resume=False, overwrite=False)
     digests.append(digest(training.model))
-    state = loop(training, state)
+    state = loop(training, state, Stop(), started=0.0)
     digests.append(digest(training.model))
     report = {"size": world.size, "digests": digests, "train": train.seen, "val": val.seen}
     (reports / f"rank-{world.rank}.json").write_text(json.dumps(report))

@@ -107,13 +107,3 @@ def test_trouble_on_one_rank_alone_is_told_by_rank_0(chips, tmp_path):
     assert "(rank 1)" in ended.output
     # The lines of ranks begin with their number; horovodrun itself ends with a traceback.
     assert not [line for line in ended.output.splitlines() if line.startswith("[") and "Traceback" in line]
-
-
-def test_a_rank_that_fails_in_the_middle_takes_the_others_with_it(chips, tmp_path):
-    broken = shutil.copytree(chips, tmp_path / "broken")
-    odd = write_chips(tmp_path / "odd", train=CHIPS, size=32)
-    name = "split=train/train-scene-000.parquet"
-    shutil.copy(odd / name, broken / name)
-    ended = train(*FLAGS, "--chips", broken, "--out", tmp_path / "model", timeout=60)
-    assert ended.code != 0
-    assert "is not 16 x 16 pixels" in ended.output, ended.output

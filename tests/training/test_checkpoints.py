@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from labeling.errors import ConfigError
-from training.checkpoints import KEPT, State, checkpoint_files, latest, read, restore, save
+from training.checkpoints import KEPT, Part, State, checkpoint_files, latest, read, restore, save
 from training.step import make_optimizer
 from training.unet import build_unet
 
@@ -14,9 +14,11 @@ def made():
 
 
 def state(epoch):
+    part = Part(seen=3, steps=2, loss=0.1, weight=7.0, seconds=1.5, rate=0.01)
     return State(
-        epoch=epoch, history=[{"epoch": epoch}], best_epoch=1, best_scores=None, network={"depth": 1}
-    )
+        epoch=epoch, history=[{"epoch": epoch}], best_epoch=1, best_scores=None, facts={"depth": 1},
+        steps=10 * epoch, part=part,
+    )  # fmt: skip
 
 
 def values(variables):
@@ -30,7 +32,7 @@ def test_weights_optimiser_and_state_come_back_bit_for_bit(tmp_path, made):
         optimizer.apply([rng.normal(size=v.shape).astype(np.float32) for v in model.trainable_variables])
     weights, moments = values(model.weights), values(optimizer.variables)
     file = save(tmp_path, state(7), model, optimizer)
-    assert file.name == "epoch-0007.npz"
+    assert file.name == "step-00000070.npz"
 
     fresh = build_unet(channels=1, depth=1, width=2, dropout=(0.0,))
     fresh_optimizer = make_optimizer("adam", 0.5, fresh)
@@ -57,7 +59,7 @@ def test_a_cut_off_checkpoint_is_passed_over_with_a_message(tmp_path, made, caps
     whole = file.read_bytes()
     file.write_bytes(whole[: int(len(whole) * share)])
     assert latest(tmp_path).state.epoch == 1
-    assert "epoch-0002.npz" in capsys.readouterr().err
+    assert "step-00000020.npz" in capsys.readouterr().err
 
 
 def test_a_flipped_byte_is_noticed(tmp_path, made):

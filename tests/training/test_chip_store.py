@@ -8,7 +8,7 @@ from labeling.classes import IGNORE
 from labeling.errors import ConfigError
 from training.augment import augmented
 from training.chips import Chip, ChipStore
-from training.dataset import Turning, batches, make_batch
+from training.dataset import AHEAD, Trouble, Turning, batches, make_batch
 
 
 def test_every_chip_comes_back_as_it_was_written(tmp_path):
@@ -60,12 +60,55 @@ def test_the_dataset_yields_the_plans_batches(tmp_path):
     store = ChipStore(write_chips(tmp_path, train=5, size=16), "train")
     plan = np.array([[4, 1], [0, -1]])
     turning = Turning(seed=3, epoch=1)
-    found = list(batches(store, plan, channels="grey", scaling="255", turning=turning))
+    found = list(batches(store, plan, channels="grey", scaling="255", trouble=Trouble(), turning=turning))
     assert len(found) == 2
     for (images, labels), indices in zip(found, plan, strict=True):
         expected = make_batch(store, indices, "grey", "255", turning)
         np.testing.assert_array_equal(images, expected.images)
         np.testing.assert_array_equal(labels, expected.labels)
+
+
+def test_chips_are_read_as_they_are_needed(tmp_path):
+    class Counting(ChipStore):
+        read = 0
+
+        def __getitem__(self, index):
+            self.read += 1
+            return super().__getitem__(index)
+
+    store = Counting(write_chips(tmp_path, train=40, size=16), "train")
+    plan = np.arange(40).reshape(20, 2)
+    feed = iter(batches(store, plan, channels="rgb", scaling="255", trouble=Trouble()))
+    for taken in range(1, 4):
+        next(feed)
+        # Those that were taken, those made ahead, and the one being made.
+        assert 2 * taken <= store.read <= 2 * (taken + AHEAD + 1)
+
+
+def test_an_unreadable_chip_is_told_and_the_batches_go_on_empty(tmp_path):
+    store = ChipStore(write_chips(tmp_path, train=6, size=16, per_file=2), "train")
+    (tmp_path / "split=train" / "train-scene-001.parquet").write_bytes(b"gone")
+    trouble = Trouble()
+    plan = np.arange(6).reshape(3, 2)
+    found = [labels for _, labels in batches(store, plan, channels="rgb", scaling="255", trouble=trouble)]
+    np.testing.assert_array_equal(found[0][0], store[0].label)
+    assert all((labels.numpy() == IGNORE).all() for labels in found[1:])
+    assert len(found) == 3
+    assert "train-scene-001" in str(trouble.error)
+
+
+def test_a_fingerprint_is_that_of_the_content_and_not_of_the_place(tmp_path):
+    folders = [
+        write_chips(tmp_path / name, train=5, size=16, seed=seed)
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    ]
+    found = [ChipStore(folder, "train").fingerprint for folder in folders]
+    assert found[0] == found[1] != found[2]
+    (folders[1] / "split=train" / "train-scene-001.parquet").unlink()
+    card = json.loads((folders[1] / "chips.json").read_text())
+    card["counts"]["train"] = 3
+    (folders[1] / "chips.json").write_text(json.dumps(card))
+    assert ChipStore(folders[1], "train").fingerprint != found[0]
 
 
 def test_turning_moves_picture_and_label_together_into_all_eight_poses():

@@ -1,7 +1,10 @@
 import csv
 import json
 
+import keras
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from chip_factory import write_chips
 
@@ -10,7 +13,9 @@ from training.card import read_model_card
 from training.checkpoints import latest
 from training.chips import ChipStore
 from training.config import TrainConfig
+from training.errors import TrainingError
 from training.fit import run
+from training.losses import masked_crossentropy
 from training.metrics import confusion_matrix, scores
 from training.predict import Predictor
 
@@ -101,7 +106,9 @@ def test_resume_goes_back_to_the_last_whole_checkpoint(chips, tmp_path, capsys):
     newest = latest(tmp_path / "cut").file
     newest.write_bytes(newest.read_bytes()[:500])
     run(config(chips, tmp_path / "cut", epochs=3), resume=True)
-    assert "epoch-0003.npz" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert newest.name in told
+    assert "going on after epoch 2" in told
     assert_same_training(tmp_path / "whole", tmp_path / "cut")
 
 
@@ -132,13 +139,101 @@ def test_resume_refuses_another_network_or_other_chips(chips, tmp_path):
         run(config(other, out), resume=True)
 
 
-def test_a_new_learning_rate_counts_after_a_resume(chips, tmp_path):
-    run(config(chips, tmp_path / "model", optimizer="sgd"))
-    before = latest(tmp_path / "model").weights
-    slow = config(chips, tmp_path / "model", optimizer="sgd", epochs=3, learning_rate=1e-12)
-    assert run(slow, resume=True).learning_rate == 1e-12
-    for one, other in zip(before, latest(tmp_path / "model").weights, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-9)
+def test_resume_refuses_whatever_else_would_change_the_weights(chips, tmp_path):
+    out = tmp_path / "model"
+    run(config(chips, out, epochs=1))
+    before = latest(out)
+    changes = {"learning_rate": 0.02, "seed": 7, "batch_size": 2, "augment": False, "loss": "dice"}
+    with pytest.raises(ConfigError) as refused:
+        run(config(chips, out, **changes), resume=True)
+    for difference in (
+        "learning_rate was 0.01, now 0.02",
+        "seed was 2024, now 7",
+        "global_batch was 4, now 2",
+        "augment was True, now False",
+        "loss was 'crossentropy', now 'dice'",
+    ):
+        assert difference in str(refused.value)
+    assert latest(out).file == before.file
+    shared_out_otherwise = config(chips, out, batch_size=2, accumulate=2, checkpoint_steps=1, patience=5)
+    assert run(shared_out_otherwise, resume=True).epochs_run == 2
+
+
+def test_accumulated_batches_learn_what_one_large_batch_does(tmp_path):
+    # Shares of ignored pixels between none and all, and a last update that is not full.
+    chips = write_chips(tmp_path / "chips", train=7, val=2, size=16, uneven=True)
+    exact = {"optimizer": "sgd", "learning_rate": 0.1, "dropout": (0.0, 0.0)}
+    run(config(chips, tmp_path / "whole", batch_size=4, **exact))
+    run(config(chips, tmp_path / "parts", batch_size=1, accumulate=4, **exact))
+    for one, other in zip(arrays(tmp_path / "whole"), arrays(tmp_path / "parts"), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
+    assert latest(tmp_path / "whole").state.steps == latest(tmp_path / "parts").state.steps == 4
+
+
+def test_training_stops_when_it_gets_no_better_and_stays_stopped(chips, tmp_path):
+    still = {"epochs": 9, "patience": 2, "learning_rate": 1e-12, "optimizer": "sgd"}
+    assert run(config(chips, tmp_path / "model", **still)).epochs_run == 3
+    assert run(config(chips, tmp_path / "model", **still), resume=True).epochs_run == 3
+
+
+@pytest.mark.parametrize("loss", ["focal", "dice"])
+def test_the_other_losses_learn_too(chips, tmp_path, loss):
+    run(config(chips, tmp_path / "model", loss=loss, class_weights="balanced", epochs=6, batch_size=1))
+    history = latest(tmp_path / "model").state.history
+    assert history[-1]["mean_iou"] > max(0.4, history[0]["mean_iou"])
+
+
+def test_the_learning_rate_follows_its_schedule(chips, tmp_path):
+    plan = {"schedule": "step", "decay_epochs": (2,), "warmup_epochs": 1, "reference_batch": 2}
+    run(config(chips, tmp_path / "model", epochs=3, **plan))
+    rates = [row["learning_rate"] for row in latest(tmp_path / "model").state.history]
+    assert rates == pytest.approx([0.02, 0.02, 0.002])
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_learns_and_leaves_a_float32_network(chips, trained, tmp_path, precision):
+    out = tmp_path / "model"
+    card = run(config(chips, out, epochs=12, batch_size=1, precision=precision))
+    assert card.precision == precision
+    # The classes are easy: what a short training in float32 reaches, give or take its luck.
+    assert card.metrics["mean_iou"] > read_model_card(trained).metrics["mean_iou"] - 0.1
+    found = latest(out)
+    assert {values.dtype for values in found.weights} == {np.dtype(np.float32)}
+    assert all(np.isfinite(values).all() for values in found.weights)
+    network = keras.saving.load_model(out / "model.keras", compile=False)
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+
+
+def test_float16_resumes_with_its_loss_scale(chips, tmp_path):
+    half = {"precision": "float16", "optimizer": "sgd", "learning_rate": 0.01}
+    run(config(chips, tmp_path / "whole", epochs=2, **half))
+    run(config(chips, tmp_path / "parts", epochs=1, **half))
+    run(config(chips, tmp_path / "parts", epochs=2, **half), resume=True)
+    assert_same_training(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_loss_that_is_no_number_ends_the_training_before_it_is_saved(chips, tmp_path, monkeypatch):
+    def broken(labels, probabilities):
+        found = masked_crossentropy(labels, probabilities)
+        return found._replace(total=found.total * np.nan)
+
+    monkeypatch.setattr("training.prepare.make_loss", lambda *_: broken)
+    with pytest.raises(TrainingError, match=r"the loss is nan at update 1 of epoch 1.*learning_rate"):
+        run(config(chips, tmp_path / "model", checkpoint_steps=1))
+    assert latest(tmp_path / "model") is None
+
+
+def test_a_run_folder_gets_a_record_of_the_training(tmp_path):
+    chips = write_chips(tmp_path / "run" / "chips", train=4, val=2, size=16)
+    run(config(chips, tmp_path / "elsewhere"))
+    assert not (tmp_path / "run" / "jobs").exists()
+    (tmp_path / "run" / "catalog.parquet").touch()
+    run(config(chips, tmp_path / "run" / "model"))
+    record = json.loads((tmp_path / "run" / "jobs" / "train.json").read_text())
+    assert record["config"]["batch_size"] == 4
+    assert record["summary"]["epochs"] == 2
+    assert record["summary"]["ended"] == "finished"
+    assert record["summary"]["seconds_per_step"] > 0
 
 
 def test_without_validation_chips_the_last_epoch_is_kept(tmp_path):
@@ -152,8 +247,16 @@ def test_chips_that_cannot_be_trained_on_are_named(tmp_path):
     empty = write_chips(tmp_path / "empty", train=0, val=2)
     with pytest.raises(ConfigError, match="train split is empty"):
         run(config(empty, tmp_path / "model"))
+    small = write_chips(tmp_path / "small", val=0)
     with pytest.raises(ConfigError, match=r"multiple of 64 pixels, those in .* have 32"):
-        run(config(write_chips(tmp_path / "small"), tmp_path / "model", depth=7))
+        run(config(small, tmp_path / "model", depth=7))
+    with pytest.raises(ConfigError, match="patience needs validation chips"):
+        run(config(small, tmp_path / "model", patience=1))
+    card = json.loads((small / "chips.json").read_text())
+    card["class_pixels"]["train"][1] = 0
+    (small / "chips.json").write_text(json.dumps(card))
+    with pytest.raises(ConfigError, match=r"no training chip .* shows thin ice, .*absent_classes: allow"):
+        run(config(small, tmp_path / "model"))
     assert not (tmp_path / "model").exists()
 
 
@@ -161,3 +264,25 @@ def test_chips_without_any_label_do_no_harm(tmp_path):
     chips = write_chips(tmp_path / "chips", train=4, val=4, uneven=True)
     run(config(chips, tmp_path / "model", batch_size=1))
     assert all(np.isfinite(values).all() for values in arrays(tmp_path / "model"))
+
+
+def test_a_class_that_no_chip_shows_can_be_allowed(tmp_path, capsys):
+    chips = write_chips(tmp_path / "chips", size=16)
+    card = json.loads((chips / "chips.json").read_text())
+    card["class_pixels"]["train"][0] = 0
+    (chips / "chips.json").write_text(json.dumps(card))
+    run(config(chips, tmp_path / "model", epochs=1, absent_classes="allow", class_weights="balanced"))
+    assert "no training chip shows open water" in capsys.readouterr().err
+
+
+def test_a_chip_of_another_size_is_found_before_and_during_the_training(tmp_path):
+    chips = write_chips(tmp_path / "chips", train=6, size=16, per_file=3)
+    odd = write_chips(tmp_path / "odd", train=6, size=32, per_file=3)
+    tables = [pq.read_table(folder / "split=train" / "train-scene-000.parquet") for folder in (chips, odd)]
+    for second, place in ((1, "update"), (0, "start")):
+        mixed = pa.concat_tables([tables[1 - second].slice(0, 1), tables[second].slice(1)])
+        pq.write_table(mixed, chips / "split=train" / "train-scene-000.parquet", row_group_size=1)
+        with pytest.raises(ConfigError, match="is not 16 x 16 pixels"):
+            run(config(chips, tmp_path / place, epochs=1))
+        # Found at the start, nothing is written.
+        assert (tmp_path / place).exists() == (place == "update")

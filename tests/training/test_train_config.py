@@ -42,6 +42,13 @@ def test_a_number_for_scaling_is_understood():
         ({"epochs": 0}, "'epochs': Input should be greater"),
         ({"depth": 3, "dropout": (0.1, 0.2)}, "depth 3 needs 3 dropout rates, not 2"),
         ({"dropout": (0.1, 0.1, 0.2, 0.2, 1.0)}, "less than 1"),
+        ({"class_weights": (1.0, 2.0)}, "class_weights needs 3 numbers, not 2"),
+        ({"class_weights": "heavy"}, "Input should be 'none' or 'balanced'"),
+        ({"schedule": "step"}, "schedule step and decay_epochs belong together"),
+        ({"decay_epochs": (3,)}, "schedule step and decay_epochs belong together"),
+        ({"schedule": "step", "decay_epochs": (5, 3)}, "decay_epochs must rise"),
+        ({"schedule": "cosine", "epochs": 3, "warmup_epochs": 3}, "warmup_epochs to be fewer than epochs"),
+        ({"precision": "float8"}, "'float32', 'bfloat16' or 'float16'"),
     ],
 )
 def test_wrong_values_are_named(values, message):

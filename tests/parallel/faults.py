@@ -1,0 +1,90 @@
+"""Trains with something wrong on rank 1 alone. Run by the tests under horovodrun.
+
+python faults.py nan|overflow|late CONFIG.json REPORTS
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+import jobs.train
+from training import distributed, prepare
+from training.config import TrainConfig
+from training.distributed import Flags
+from training.losses import LossSum, make_loss
+from training.prepare import build
+from training.step import make_train_step
+
+
+def no_number(*arguments):
+    """Return a loss that is no number on rank 1."""
+    loss = make_loss(*arguments)
+
+    def broken(labels, probabilities):
+        found = loss(labels, probabilities)
+        return found._replace(total=found.total * (np.nan if distributed.start().rank == 1 else 1.0))
+
+    return broken
+
+
+def overflowing(factor):
+    """Return cross-entropy whose gradient, and not its value, is multiplied by a variable."""
+    loss = make_loss("crossentropy")
+
+    @tf.custom_gradient
+    def passed(total):
+        return total, lambda gradient: gradient * factor
+
+    def poisoned(labels, probabilities):
+        found = loss(labels, probabilities)
+        return LossSum(passed(found.total), found.weight)
+
+    return poisoned
+
+
+def overflow(config, reports):
+    """Take three steps of which rank 1 spoils the second, and write down what each rank finds."""
+    world = distributed.start()
+    train, val = prepare.open_splits(config)
+    training = build(config, world, train, val)
+    distributed.broadcast(training.model.weights)
+    factor = tf.Variable(1.0)
+    step = make_train_step(training.model, training.optimizer, overflowing(factor))
+    chips = [train[index] for index in range(2 * world.rank, 2 * world.rank + 2)]
+    images = tf.constant(np.stack([chip.image for chip in chips]) / np.float32(255))
+    labels = tf.constant(np.stack([chip.label for chip in chips]))
+    report = []
+    for number in range(3):
+        factor.assign(np.inf if (number, world.rank) == (1, 1) else 1.0)
+        found = step(images, labels, Flags.of(stop=False, trouble=False))
+        sums = [float(np.abs(np.asarray(values)).sum()) for values in training.model.weights]
+        scale = float(training.optimizer.dynamic_scale)
+        report.append({"finite": bool(found.finite), "weights": sums, "scale": scale})
+    (reports / f"rank-{world.rank}.json").write_text(json.dumps(report))
+
+
+def late():
+    """Let rank 1 keep rank 0 waiting for ever."""
+    if distributed.start(wait_seconds=2).rank == 1:
+        time.sleep(600)
+    distributed.gathered("here", "late")
+
+
+def main(fault, config_file, reports):
+    config = TrainConfig.model_validate_json(config_file.read_text())
+    if fault == "overflow":
+        overflow(config, reports)
+    elif fault == "late":
+        late()
+    else:
+        prepare.make_loss = no_number
+        flags = ["--chips", str(config.chips), "--out", str(config.out), "--epochs", "1"]
+        sys.exit(jobs.train.main(["--config", "jobs/conf/train-demo.yaml", *flags]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

@@ -1,0 +1,129 @@
+"""One epoch: learn from every training chip once, then score the model on the validation chips."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from training import distributed
+from training.checkpoints import Part, State
+from training.config import TrainConfig
+from training.dataset import Trouble, Turning, batches
+from training.distributed import Flags
+from training.errors import StoppedError, TrainingError
+from training.history import shown
+from training.metrics import Scores, confusion_matrix, empty_matrix, scores
+from training.precision import MOST_SKIPPED
+from training.prepare import Training
+from training.schedule import Schedule
+from training.sharding import Indices, epoch_order, rank_batches
+from training.step import LookStep, TrainStep, Update, seed_dropout
+from training.stop import Stop
+
+GO_ON = "All is saved: go on with --resume."
+
+
+class Validation(NamedTuple):
+    """Scores and mean loss over the validation split, the same on every rank."""
+
+    scores: Scores
+    loss: float
+
+
+def learn(training: Training, step: TrainStep, state: State, stop: Stop) -> Iterator[State]:
+    """Show the training chips that the epoch still owes, once over all ranks; yields after every update.
+
+    Raises, on all ranks after the same update, ConfigError when a rank cannot read its chips, TrainingError
+    when the loss is no number, and StoppedError when a rank was asked to end.
+    """
+    config, world, part, count = training.config, training.world, state.part, len(training.train)
+    epoch = state.epoch + 1
+    seed_dropout(
+        training.model, seed=config.seed, epoch=epoch, rank=world.rank, passes=part.steps * config.accumulate
+    )
+    order = epoch_order(count, seed=config.seed, epoch=epoch)[part.seen :]
+    plan = rank_batches(order, batch_size=config.rank_batch, rank=world.rank, size=world.size)
+    schedule = Schedule.of(config, training.global_batch)
+    trouble, skipped = Trouble(), 0
+    started = time.perf_counter() - part.seconds
+    for images, labels in shown(
+        _turned(training, plan, epoch, trouble), len(plan), f"epoch {epoch}", world.leads
+    ):
+        seen = min(part.seen + training.global_batch, count)
+        rate = schedule.rate(epoch - 1 + part.seen / count, epoch - 1 + seen / count)
+        training.optimizer.learning_rate = rate
+        flags = Flags.of(stop=stop.requested, trouble=trouble.error is not None)
+        found = step(images, labels, flags)
+        skipped = 0 if found.finite else skipped + 1
+        _check(found, config, trouble, f"update {part.steps + 1} of epoch {epoch}", skipped)
+        part = Part(
+            seen=seen,
+            steps=part.steps + 1,
+            skipped=part.skipped + (skipped > 0),
+            loss=part.loss + float(found.loss.total),
+            weight=part.weight + float(found.loss.weight),
+            seconds=time.perf_counter() - started,
+            rate=rate,
+        )
+        state = replace(state, steps=state.steps + 1, part=part)
+        yield state
+        if found.flags.stop:
+            raise StoppedError(f"asked to end in epoch {epoch}. {GO_ON}")
+
+
+def validate(training: Training, look: LookStep, stop: Stop) -> Validation | None:
+    """Score the model on the validation chips of all ranks together; None without any.
+
+    Raises ConfigError and StoppedError on all ranks, as `learn` does.
+    """
+    config, world = training.config, training.world
+    if not len(training.val):
+        return None
+    order = np.arange(len(training.val), dtype=np.int64)
+    plan = rank_batches(order, batch_size=config.batch_size, rank=world.rank, size=world.size)
+    matrix, losses, trouble = empty_matrix(), np.zeros(2), Trouble()
+    dataset = batches(training.val, plan, channels=config.channels, scaling=config.scaling, trouble=trouble)
+    for images, labels in dataset:
+        seen = look(images, labels)
+        matrix += confusion_matrix(labels.numpy(), seen.predicted.numpy())
+        losses += float(seen.loss.total), float(seen.loss.weight)
+        if distributed.any_rank(stop.requested, "stop"):
+            raise StoppedError(f"asked to end during validation. {GO_ON}")
+    with distributed.agreeing("validation"):
+        if trouble.error is not None:
+            raise trouble.error
+    matrix = distributed.sum_array(matrix, "matrix")
+    total, weight = distributed.sum_array(losses, "losses")
+    return Validation(scores(matrix), float(total / (weight or 1.0)))
+
+
+def _turned(training: Training, plan: Indices, epoch: int, trouble: Trouble) -> tf.data.Dataset:
+    config = training.config
+    turning = Turning(config.seed, epoch) if config.augment else None
+    return batches(
+        training.train,
+        plan,
+        channels=config.channels,
+        scaling=config.scaling,
+        trouble=trouble,
+        turning=turning,
+    )
+
+
+def _check(found: Update, config: TrainConfig, trouble: Trouble, place: str, skipped: int) -> None:
+    """Raise, on all ranks alike, when the training cannot go on after an update."""
+    if found.flags.trouble:
+        with distributed.agreeing("chips"):
+            if trouble.error is not None:
+                raise trouble.error
+    way_out = "Lower learning_rate or give it warmup_epochs"
+    if not math.isfinite(float(found.loss.total)):
+        raise TrainingError(f"the loss is {float(found.loss.total)} at {place}. {way_out}.")
+    if skipped and (config.precision != "float16" or skipped > MOST_SKIPPED):
+        raise TrainingError(f"the gradient is no number at {place}. {way_out}, or use precision float32.")
