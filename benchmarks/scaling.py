@@ -29,15 +29,15 @@ class Model(NamedTuple):
         return self.alone + self.shared / self.tasks * ceil(self.tasks / cores) + self.threads / cores
 
 
-def model_of(costs: Mapping[str, Cost], *, scenes: int, blocks: int, work: float) -> Model:
-    """Return the model of a job over scenes with these costs, which took `work` seconds on one core.
+def model_of(costs: Mapping[str, Cost], *, scenes: int, blocks: int, cpu: float) -> Model:
+    """Return the model of a job over scenes with these costs, which took `cpu` seconds on a processor.
 
     `blocks` is into how many blocks each scene is cut, 1 for scenes done whole. What the stages do not
-    explain of `work` is the engine's, and taken not to be shared.
+    explain of `cpu` is the engine's, and taken not to be shared.
     """
     stages = {name: cost for name, cost in costs.items() if name != "read"}
     explained = scenes * sum(cost.cpu for cost in stages.values())
-    engine = max(0.0, work - explained)
+    engine = max(0.0, cpu - explained)
     if blocks == 1:
         return Model(engine, explained, scenes)
     write = stages["write"]

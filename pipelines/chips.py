@@ -58,7 +58,7 @@ def make_chips(
     ]
     with replacing(run.chips) as folder:
         job = ChipJob(settings, profile.rendering, run.root / "labels", folder)
-        tasks = one_task_each(spark().createDataFrame(work, _WORK), len(work))
+        tasks = one_task_each(spark(), work, _WORK)
         cut = [row.asDict() for row in tasks.mapInPandas(partial(cut_scenes, job=job), CUT).collect()]
         folder.mkdir(exist_ok=True)
         card = _card(cut, profile, settings, by_scene=bool(splits))

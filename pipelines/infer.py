@@ -68,7 +68,7 @@ def _infer(config: InferConfig, card: ModelCard, run: Run, started: float) -> Ou
 def map_scenes(spark: SparkSession, rows: list[CatalogRow], job: InferJob) -> list[Failure]:
     """Map the scenes; return those that could not be."""
     work = plan_work(rows, job, spark.sparkContext.defaultParallelism)
-    tasks = one_task_each(spark.createDataFrame(work, WINDOWS), len(work))
+    tasks = one_task_each(spark, work, WINDOWS)
     predicted = tasks.mapInPandas(partial(predict_tasks, job=job), PREDICTED)
     scenes = predicted.repartition(3 * len(rows), "scene_id").groupBy("scene_id")
     pixels = sum(row.info.height * row.info.width for row in rows)

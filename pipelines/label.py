@@ -169,7 +169,7 @@ def task_of(scene: PlannedScene, block: Block | None = None) -> dict[str, Any]:
 
 
 def _tasks(spark: SparkSession, work: list[dict[str, Any]]) -> DataFrame:
-    return one_task_each(spark.createDataFrame(work, WORK), len(work))
+    return one_task_each(spark, work, WORK)
 
 
 def _by_scene(frame: DataFrame, count: int, reduce: Callable[..., Any], schema: StructType) -> list[Row]:

@@ -24,11 +24,11 @@ from labeling.simulate import SceneSpec, simulate, truth_path, write_scene
 from labeling.stages import Recipe
 from pipelines import label_worker
 from pipelines.catalog import CatalogRow
-from pipelines.config import LabelConfig
+from pipelines.config import LabelConfig, SparkSettings
 from pipelines.label_worker import LabelJob
 from pipelines.plan import Cut, PlannedScene
 from pipelines.rows import records
-from pipelines.session import lazy_session
+from pipelines.session import lazy_session, one_task_each
 
 pytestmark = pytest.mark.slow
 
@@ -297,8 +297,16 @@ def test_none_and_lists_survive_the_way_to_a_worker():
                 assert list(row["counts"]) == [1, 2]
             yield frame
 
-    from pipelines.config import SparkSettings
-
     with lazy_session("test", SparkSettings(master="local[1]")) as spark:
         rows = spark().createDataFrame([{"name": None, "counts": [1, 2]}], schema)
         assert rows.mapInPandas(partial(check, _unused=None), schema).count() == 1
+
+
+@pytest.mark.parametrize("count", [1, 7, 64])
+def test_every_row_is_a_task_of_its_own(count):
+    from pyspark.sql import types as T
+
+    schema = T.StructType([T.StructField("number", T.IntegerType())])
+    with lazy_session("test", SparkSettings(master="local[2]")) as spark:
+        rows = one_task_each(spark(), [{"number": number} for number in range(count)], schema)
+        assert [len(part) for part in rows.rdd.glom().collect()] == [1] * count

@@ -306,6 +306,8 @@ class TestTrouble:
 
 @pytest.mark.slow
 def test_a_real_spark_job_is_followed_task_by_task(terminal, tmp_path):
+    from pyspark.sql import types as T
+
     from pipelines.config import SparkSettings
     from pipelines.session import lazy_session, one_task_each
 
@@ -328,7 +330,9 @@ def test_a_real_spark_job_is_followed_task_by_task(terminal, tmp_path):
         (tmp_path / "go on").touch()
 
     with lazy_session("test", SparkSettings(master="local[2]")) as spark:
-        rows = one_task_each(spark().createDataFrame([{"i": i} for i in range(6)], "i int"), 6)
+        rows = one_task_each(
+            spark(), [{"i": i} for i in range(6)], T.StructType([T.StructField("i", T.IntegerType())])
+        )
         mapped = rows.mapInPandas(wait_to_go_on, "i int")
         finished = mapped.repartition(4, "i").groupBy("i").applyInPandas(same, "i int")
         helper = threading.Thread(target=let_go_when_seen)
