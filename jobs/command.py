@@ -71,4 +71,4 @@ def _tell(name: str, text: str, level: int = logging.ERROR, **fields: Any) -> No
     if logs.is_json():
         logging.getLogger(f"{logs.NAMESPACE}.{name}").log(level, text, extra=fields)
     else:
-        print(f"{name}: {without_secrets(text)}", file=sys.stderr)
+        print(logs.one_line(f"{name}: {without_secrets(text)}"), file=sys.stderr)

@@ -16,7 +16,7 @@ from labeling.classes import IGNORE, Rgb
 from labeling.cloud_products import CloudClass
 from labeling.clouds import CloudSettings
 from labeling.layout import read_done
-from labeling.raster import TILE, quiet_georeference, replacing
+from labeling.raster import TILE, new_raster, quiet_georeference
 from labeling.scene_info import SceneInfo
 
 CLOUDS: Final = "clouds.tif"
@@ -56,11 +56,7 @@ def write_clouds(
         profile["transform"] = grid.transform(transform)
     if min(grid.rows, grid.columns) >= TILE:
         profile |= {"tiled": True, "blockxsize": TILE, "blockysize": TILE}
-    with (
-        replacing(target) as temporary,
-        quiet_georeference(),
-        rasterio.open(temporary, "w", **profile) as raster,
-    ):
+    with new_raster(target, **profile) as raster:
         raster.descriptions = ("cloud probability (%)", "cloud class")
         raster.update_tags(2, **{f"CLASS_{kind.value}": kind.title for kind in CloudClass})
         raster.update_tags(

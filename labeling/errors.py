@@ -15,6 +15,10 @@ class SceneError(PolynyaError):
     """One scene cannot be used; it goes to failures.jsonl and the rest goes on."""
 
 
+class OutputError(PolynyaError):
+    """Results cannot be written where they belong, for want of room or permission; jobs exit with code 1."""
+
+
 class ModelError(PolynyaError):
     """A model folder cannot be read, or does not fit the scenes it is asked to map."""
 

@@ -6,25 +6,13 @@ any cache, so passes are what costs. numba compiles these loops to vector code.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-_Kernel = Callable[..., Any]
+from labeling.kernels import compiled
 
 
-def _compiled(function: _Kernel) -> Any:
-    """Compile on the first call; keep the machine code where a folder for it can be had."""
-    try:
-        return njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # no folder can be written
-        return njit(nogil=True)(function)
-
-
-@_compiled
+@compiled
 def brightness_and_state(
     rgb: NDArray[np.uint8], water_max: int, value: NDArray[np.uint8], state: NDArray[np.uint8]
 ) -> None:
@@ -39,7 +27,7 @@ def brightness_and_state(
         state[i] = np.uint8(v <= limit) + np.uint8(v == 0)
 
 
-@_compiled
+@compiled
 def grey_and_state(
     rgb: NDArray[np.uint8], water_max: int, value: NDArray[np.uint8], state: NDArray[np.uint8]
 ) -> None:
@@ -57,7 +45,7 @@ def grey_and_state(
         state[i] = np.uint8(water) + np.uint8(v == 0)
 
 
-@_compiled
+@compiled
 def look_up(
     key: NDArray[np.uint8], state: NDArray[np.uint8], table: NDArray[np.uint8], labels: NDArray[np.uint8]
 ) -> None:

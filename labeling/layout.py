@@ -21,12 +21,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Final, NamedTuple
-from uuid import uuid4
 
 import labeling
 from labeling.errors import ConfigError
-from labeling.raster import replacing, write_json
+from labeling.raster import PARTS, remove, replacing, write_json
 from labeling.redact import without_secrets
 
 DONE: Final = "done.json"
@@ -90,14 +90,23 @@ def make_run(root: Path) -> Run:
     """Create the run folder, or raise ConfigError when nothing can be written there."""
     try:
         root.mkdir(parents=True, exist_ok=True)
-        probe = root / f".{uuid4().hex}"
-        probe.touch()
-        probe.unlink()
+        with TemporaryFile(dir=root, buffering=0) as probe:
+            probe.write(bytes(4096))  # a full disk may still have room for a name
     except OSError as error:
         raise ConfigError(
             f"cannot write to the run folder {root}: {error.strerror}. Choose another with --out."
         ) from None
     return Run(root.absolute())
+
+
+def remove_leftovers(run: Run, folder: Path, scratch: Path) -> None:
+    """Remove what killed jobs and tasks left of a job that writes `folder`: half files, and all its scratch.
+
+    Half files are looked for there and beside the run's own files. No other job may be working in the run.
+    """
+    halves = [*run.root.glob(PARTS), *(run.root / "jobs").glob(PARTS), *folder.rglob(PARTS)]
+    for path in [*halves, scratch]:
+        remove(path)
 
 
 def is_done(folder: Path, inputs: dict[str, Any], files: Iterable[str]) -> bool:

@@ -23,6 +23,8 @@ from numba import njit, types
 from numba.extending import intrinsic, models, register_model
 from numpy.typing import NDArray
 
+from labeling.kernels import compiled
+
 _LEVELS = 256
 # Wider vectors cost as much more per pass as they save in passes (measured on sea ice, AVX-512).
 _BINS = 32
@@ -74,11 +76,7 @@ def _sliding_median(
     guide = cv2.medianBlur(part, 2 * (radius // step) + 1)
     padded = _surrounded(image, radius, rows, columns)
     result = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
-    try:
-        _fill_tiles(padded, guide, step, radius, result)
-    except OSError:
-        # The first call could not write the machine code to the cache; it has it in memory and has not run.
-        _fill_tiles(padded, guide, step, radius, result)
+    _fill_tiles(padded, guide, step, radius, result)
     return result
 
 
@@ -212,18 +210,6 @@ def _how_many_within(typing: Any, counts: Any, limit: Any) -> tuple[Any, _Emitte
 
 
 # --- The filter --------------------------------------------------------------------------------------
-
-
-def _cached(function: Callable[..., Any]) -> Any:
-    """Compile on the first call, and keep the machine code for other processes where a folder can be had.
-
-    numba looks for one in NUMBA_CACHE_DIR, beside this file and in the user's cache, and raises if none of
-    them can be written, as for a worker without a home that runs an installed package.
-    """
-    try:
-        return njit(nogil=True, cache=True)(function)
-    except RuntimeError:
-        return njit(nogil=True)(function)
 
 
 @njit(nogil=True)
@@ -368,7 +354,7 @@ def _tile_count(length: int) -> int:
     return max(1, (length + _TILE // 2) // _TILE)
 
 
-@_cached
+@compiled
 def _fill_tiles(
     padded: NDArray[np.uint8], guide: NDArray[np.uint8], step: int, radius: int, result: NDArray[np.uint8]
 ) -> None:

@@ -18,6 +18,7 @@ from rasterio.io import DatasetReader
 
 from labeling.errors import SceneError
 from labeling.grid import Block
+from labeling.pieces import LARGE, check_pieces, check_written
 from labeling.raster import quiet_georeference
 from labeling.rendering import RGB8
 from labeling.scene_info import GDAL_OPTIONS, Pixels, SceneInfo
@@ -25,9 +26,14 @@ from labeling.scene_info import GDAL_OPTIONS, Pixels, SceneInfo
 SUFFIXES: Final = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg"})
 """Endings, in lower case, of the pictures that a folder is searched for."""
 
-_WINDOWED_DRIVERS: Final = frozenset({"GTiff", "COG", "JP2OpenJPEG"})
-_LARGEST_WINDOWED_BLOCK: Final = 1 << 24
-"""Pixels; a TIFF in larger pieces (one strip for all, say) is read whole like a PNG."""
+_WINDOWED_DRIVERS: Final = frozenset({"GTiff", "JP2OpenJPEG"})
+
+_MAGIC: Final = {
+    b"II*\0": "GTiff", b"MM\0*": "GTiff", b"II+\0": "GTiff", b"MM\0+": "GTiff",
+    b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG",
+    b"\0\0\0\x0cjP": "JP2OpenJPEG", b"\xff\x4f\xff\x51": "JP2OpenJPEG",
+}  # fmt: skip
+"""How files begin, and GDAL's driver for them."""
 
 
 @contextmanager
@@ -35,14 +41,33 @@ def open_picture(path: Path) -> Iterator[PictureScene]:
     """Open a picture; SceneError when it is none, or not 8-bit RGB."""
     with rasterio.Env(**GDAL_OPTIONS), quiet_georeference():
         try:
-            dataset = rasterio.open(path)
+            dataset = rasterio.open(path, driver=_driver_of(path))
         except RasterioError as error:
             raise SceneError(
-                f"{path} cannot be opened as a picture ({error}). It may be damaged, or not be a GeoTIFF, "
-                "PNG or JPEG at all."
+                f"{path} cannot be opened as a picture ({error}). It may be damaged. Fetch the file again, "
+                "or leave it out."
             ) from None
         with dataset:
+            check_pieces(str(path), dataset)
             yield PictureScene(path, dataset)
+
+
+def _driver_of(path: Path) -> str:
+    """Return GDAL's driver for a file, which GDAL itself would take for anything: a list of files, say."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError as error:
+        raise SceneError(
+            f"{path} cannot be read ({error.strerror}). Let the user read it that runs the job."
+        ) from None
+    for magic, driver in _MAGIC.items():
+        if start.startswith(magic):
+            return driver
+    raise SceneError(
+        f"{path} cannot be opened as a picture: it begins like no GeoTIFF, PNG or JPEG. It may be damaged, "
+        "or be something else. Fetch the file again, or leave it out."
+    )
 
 
 class PictureScene:
@@ -79,7 +104,7 @@ class PictureScene:
     def _block(self) -> list[int]:
         whole = [self._dataset.height, self._dataset.width]
         rows, columns = self._dataset.block_shapes[0]
-        if self._dataset.driver not in _WINDOWED_DRIVERS or rows * columns > _LARGEST_WINDOWED_BLOCK:
+        if self._dataset.driver not in _WINDOWED_DRIVERS or rows * columns > LARGE:
             return whole
         return [min(rows, whole[0]), min(columns, whole[1])]
 
@@ -104,12 +129,15 @@ class PictureScene:
     def _decode(self, block: Block) -> Pixels:
         try:
             rgb = self._dataset.read(self._bands, window=block.window)
-            return Pixels(rgb, self._valid(rgb, block))
+            valid = self._valid(rgb, block)
         except RasterioError as error:
             raise SceneError(
                 f"{self._path} is damaged: its pixels at row {block.row}, column {block.column} cannot be "
                 f"decoded ({error.__cause__ or error}). Fetch the file again."
             ) from None
+        if valid is None:
+            check_written(str(self._path), self._dataset, self._bands, block, rgb)
+        return Pixels(rgb, valid)
 
     def _valid(self, rgb: NDArray[np.uint8], block: Block) -> NDArray[np.bool_] | None:
         if all(value is not None for value in self._nodata):

@@ -6,6 +6,7 @@ other rectangles. A note is a set of small arrays that belongs to one block.
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.grid import Block, blocks
-from labeling.raster import replacing
+from labeling.raster import write_bytes
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -81,8 +82,7 @@ class FilePlanes:
 
     def put(self, layer: str, block: Block, values: NDArray[np.uint8]) -> None:
         """See Planes; `block` is one of those that the scene is cut into."""
-        with replacing(self._file(layer, block, ".u8")) as temporary:
-            values.tofile(temporary)
+        write_bytes(self._file(layer, block, ".u8"), np.ascontiguousarray(values).data)
 
     def get(self, layer: str, block: Block) -> NDArray[np.uint8]:
         """See Planes."""
@@ -104,8 +104,9 @@ class FilePlanes:
 
     def note(self, name: str, block: Block, **arrays: NDArray[Any]) -> None:
         """See Planes."""
-        with replacing(self._file(name, block, ".npz")) as temporary:
-            np.savez(temporary, **arrays)
+        content = BytesIO()
+        np.savez(content, **arrays)
+        write_bytes(self._file(name, block, ".npz"), content.getbuffer())
 
     def noted(self, name: str, block: Block) -> Arrays:
         """See Planes."""

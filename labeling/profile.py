@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Literal, Self
 
@@ -79,7 +79,8 @@ def profile_names() -> list[str]:
 def load_profile(name: str) -> LabelingProfile:
     """Return a shipped profile by name, or one from a YAML file by its path."""
     if name in profile_names():
-        return load_settings(LabelingProfile, Path(str(_SHIPPED / f"{name}.yaml")), {})
+        with as_file(_SHIPPED / f"{name}.yaml") as file:  # the project may be in a zip
+            return load_settings(LabelingProfile, file, {})
     if name.endswith((".yaml", ".yml")):
         return load_settings(LabelingProfile, Path(name), {})
     raise ConfigError(

@@ -69,6 +69,7 @@ def refusal(info: SceneInfo, rendering: str, needed_by: str = "what is asked for
 @contextmanager
 def _open(uri: str, rendering: str | None) -> Iterator[Scene]:
     path = Path(uri)
+    _check_name(uri)
     if is_stac(uri):
         with open_stac(uri) as (item, state):
             yield ProductScene(uri, item, state, rendering)
@@ -86,10 +87,21 @@ def _open(uri: str, rendering: str | None) -> Iterator[Scene]:
             yield picture
 
 
+def _check_name(uri: str) -> None:
+    try:
+        uri.encode()
+    except UnicodeEncodeError:
+        raise SceneError(f"{uri!r} has a name that is not UTF-8. Rename it.") from None
+
+
 def _check_file(path: Path) -> None:
+    if path.is_symlink() and not path.exists():
+        raise SceneError(f"{path} is a link that leads nowhere, or in a circle. Mend the link.")
     if not path.exists():
         raise SceneError(f"{path} does not exist. Check the path, or the quotes around a glob.")
     if path.is_dir() and not is_safe(path):
         raise SceneError(f"{path} is a folder, but no product. Give its pictures, as in '{path}/*.tif'.")
+    if not path.is_file() and not path.is_dir():
+        raise SceneError(f"{path} is no file, but a pipe or a device. Give a file.")
     if path.is_file() and path.stat().st_size == 0:
         raise SceneError(f"{path} is empty (0 bytes). Fetch or write it again.")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from labeling.errors import ConfigError, SceneError
+from labeling.errors import ConfigError, SceneError, describe
 from labeling.layout import Run
 from labeling.limits import LimitSettings, check_sun
 from labeling.raster import replacing
@@ -156,8 +156,8 @@ def _describe(uri: str) -> SceneInfo | Failure:
     try:
         with open_scene(uri) as scene:
             return scene.info
-    except (SceneError, OSError) as error:
-        return Failure(shown(uri), "open", str(error))
+    except Exception as problem:  # whatever is wrong with one scene must not stop the others
+        return Failure(shown(uri), "open", describe(problem))
 
 
 def _stem(uri: str) -> str:

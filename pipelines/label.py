@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.types import StructType
 
 from labeling.grid import Block
-from labeling.layout import Run, make_run
+from labeling.layout import Run, make_run, remove_leftovers
 from labeling.lock import run_lock
 from labeling.profile import LabelingProfile, load_profile
 from labeling.raster import remove
@@ -34,6 +34,7 @@ from pipelines.catalog import (
 )
 from pipelines.chips import make_chips
 from pipelines.config import LabelConfig
+from pipelines.isolate import Label, isolating
 from pipelines.label_worker import (
     LabelJob,
     compare_tasks,
@@ -47,8 +48,8 @@ from pipelines.plan import Plan, PlannedScene, make_plan
 from pipelines.progress import progress
 from pipelines.schemas import COMPARED, DECODED, EXCLUDED, OUTCOME, WORK
 from pipelines.session import lazy_session, one_task_each
+from pipelines.size import part_by_size
 
-_Work = Callable[[SparkSession, list[PlannedScene], LabelJob], list[Failure]]
 Steps = tuple[tuple[str, ...], ...]
 
 _LOG = logging.getLogger("polynya.label")
@@ -74,12 +75,15 @@ def _label(config: LabelConfig, profile: LabelingProfile, run: Run, started: flo
         quicklook="quicklook" in config.outputs,
         palette=config.palette,
     )
+    remove_leftovers(run, job.folder, job.scratch)
     with lazy_session("polynya label", config.spark) as spark:
         failures += refused + label_scenes(spark, rows, job, config)
         failed = {failure.scene for failure in failures}
         labelled = [row for row in rows if row.scene_id not in failed]
         if "chips" in config.outputs:
             failures += make_chips(spark, labelled, run, profile, config.chips)
+    # Of tasks that were killed, or had lost to another attempt and were late.
+    remove_leftovers(run, job.folder, job.scratch)
     return close_job(run, "label", started, config, rows, failures)
 
 
@@ -88,7 +92,12 @@ def label_scenes(
 ) -> list[Failure]:
     """Label the scenes that are not finished yet; return those that could not be."""
     rows, failures = part_by_sun(rows, job.recipe.limits, "label")
-    todo = [row for row in rows if not job.is_done(row.scene_id, row.info)]
+    todo, refused = part_by_size(
+        [row for row in rows if not job.is_done(row.scene_id, row.info)],
+        memory=config.spark.worker_memory,
+        scratch=config.spark.scratch,
+    )
+    failures += refused
     if not todo:
         return failures
     plan = plan_scenes(todo, spark().sparkContext.defaultParallelism, config)
@@ -98,7 +107,7 @@ def label_scenes(
             for scenes, label, steps in _works(plan):
                 pixels = sum(_pixels(scene.row) for scene in scenes)
                 with shown.wave(spark(), scenes=len(scenes), pixels=pixels, steps=steps):
-                    failed = label(spark(), scenes, job)
+                    failed = isolating(label, spark(), scenes, job)
                 shown.failed(len(failed))
                 failures += failed
                 remove(job.scratch)
@@ -107,7 +116,7 @@ def label_scenes(
     return failures
 
 
-def _works(plan: Plan) -> Iterator[tuple[list[PlannedScene], _Work, Steps]]:
+def _works(plan: Plan) -> Iterator[tuple[list[PlannedScene], Label, Steps]]:
     """Yield what is done at one time, how, and its steps by Spark job, for the display."""
     if plan.whole:
         yield plan.whole, label_whole, (("label",),)

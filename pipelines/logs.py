@@ -77,7 +77,7 @@ class _Text(logging.Formatter):
         fields = fields_of(record)
         head = " ".join(fields.pop(key) for key in ("time", "level", "logger"))
         message = fields.pop("message")
-        return _one_line(" ".join([f"{head}: {message}", *(f"{k}={_word(v)}" for k, v in fields.items())]))
+        return one_line(" ".join([f"{head}: {message}", *(f"{k}={_word(v)}" for k, v in fields.items())]))
 
 
 class _Json(logging.Formatter):
@@ -137,5 +137,6 @@ def _word(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return a text with what would end a line or steer a terminal written out, as in a file's name."""
     return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)

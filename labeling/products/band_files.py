@@ -15,6 +15,7 @@ from rasterio.io import DatasetReader
 
 from labeling.errors import SceneError
 from labeling.grid import Block
+from labeling.pieces import check_pieces
 from labeling.raster import quiet_georeference
 from labeling.redact import without_secrets
 from labeling.uri import gdal_path, is_url, shown
@@ -93,9 +94,12 @@ def _open_any(locations: Sequence[str]) -> DatasetReader:
     failures = []
     for location in locations:
         try:
-            return rasterio.open(gdal_path(location), driver=_driver(location))
+            image = rasterio.open(gdal_path(location), driver=_driver(location))
         except RasterioError as error:
             failures.append(f"{shown(location)} cannot be opened as GeoTIFF or JPEG 2000 ({_reason(error)})")
+            continue
+        check_pieces(shown(location), image)
+        return image
     raise SceneError(f"{'; '.join(failures)}. {_way_out(locations[0])}")
 
 

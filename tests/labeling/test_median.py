@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-import labeling.median
 from labeling.median import _sliding_median, median_background
 
 RADIUS = 77  # the published 155 x 155 window
@@ -133,29 +132,6 @@ def test_other_shapes_are_refused(shape):
 def test_a_negative_radius_is_refused():
     with pytest.raises(ValueError, match="negative: -1"):
         median_background(np.zeros((4, 4), np.uint8), -1)
-
-
-def test_no_folder_for_the_cache_compiles_without_one(monkeypatch):
-    def njit(**options):
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return lambda function: (function, options)
-
-    monkeypatch.setattr(labeling.median, "njit", njit)
-    assert labeling.median._cached(len) == (len, {"nogil": True})
-
-
-def test_a_cache_that_cannot_be_written_does_not_stop_the_filter(monkeypatch):
-    fill, failures = labeling.median._fill_tiles, [OSError("no space left on device")]
-
-    def fails_once(*arguments):
-        if failures:
-            raise failures.pop()
-        fill(*arguments)
-
-    monkeypatch.setattr(labeling.median, "_fill_tiles", fails_once)
-    check(background(patchwork(90, 80)))
-    assert not failures
 
 
 @given(data=st.data())

@@ -1,0 +1,176 @@
+"""A disk that is full or read-only: the message says so and where, nothing is half-written, a rerun goes on.
+
+The disk is a small tmpfs in a mount namespace of its own, reached through /proc: no mount of this machine
+changes, and it is gone with its process.
+"""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import write_png
+
+from jobs import label
+from jobs.command import main_of
+from labeling.errors import OutputError
+from labeling.grid import blocks
+from labeling.raster import write_class_raster
+
+pytestmark = pytest.mark.slow
+
+PAGE = 4096
+SIDE = 400
+NAMES = "abc"
+
+
+class Disk:
+    """A small disk at `root`."""
+
+    def __init__(self, shell, folder):
+        self._shell = shell
+        self._folder = folder
+        self.root = Path(f"/proc/{shell.pid}/root{folder}")
+
+    def do(self, options):
+        """Mount or remount it; skip the test where that is not allowed."""
+        self._shell.stdin.write(f"mount -t tmpfs -o {options} none '{self._folder}' 2>&1; echo $?\n")
+        self._shell.stdin.flush()
+        said = self._shell.stdout.readline().strip()
+        if said != "0":
+            pytest.skip(f"cannot mount a small disk here: {said}")
+
+    def fill(self, leave):
+        """Leave so many bytes free."""
+        free = shutil.disk_usage(self.root).free
+        (self.root / "filler").write_bytes(bytes(free - leave))
+
+    def files(self):
+        """Return when each file was changed, but for the lock: a full disk may keep that of an ended job."""
+        files = [path for path in self.root.rglob("*") if path.is_file() and path.name != ".lock"]
+        return {path.relative_to(self.root): path.stat().st_mtime_ns for path in files}
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """An empty disk of 64 MiB."""
+    if shutil.which("unshare") is None:
+        pytest.skip("needs unshare, of util-linux")
+    (tmp_path / "disk").mkdir()
+    # -r: also for users who may not mount, where the kernel lets them be root of a namespace.
+    command = ["unshare", "--mount", "--map-root-user", "sh"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as shell:
+        disk = Disk(shell, tmp_path / "disk")
+        disk.do("size=64m")
+        yield disk
+        shell.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """Pictures whose labels are nearly as large as they can be."""
+    folder = tmp_path_factory.mktemp("scenes")
+    for seed, name in enumerate(NAMES):
+        noise = np.random.default_rng(seed).integers(1, 256, (SIDE, SIDE, 1)).astype(np.uint8)
+        write_png(folder / f"{name}.png", np.repeat(noise, 3, axis=2))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(scenes, tmp_path_factory):
+    run = tmp_path_factory.mktemp("undisturbed")
+    assert job(scenes, run) == 0
+    return labels(run)
+
+
+def job(scenes, run, cut="never"):
+    arguments = ["--scenes", scenes, "--out", run, "--master", "local[2]", "--cut", cut, "--block-size", 200]
+    arguments += ["--profile", "iqrah-2024-raw", "--outputs", "labels"]
+    return main_of(lambda: label.main([str(argument) for argument in arguments]), "label")
+
+
+def labels(run):
+    return {file.parent.name: file.read_bytes() for file in run.glob("labels/*/labels.tif")}
+
+
+def half_written(run):
+    return [*run.rglob("*.part*"), *run.glob(".scratch/*")]
+
+
+@pytest.mark.parametrize("cut", ["never", "always"])
+def test_scenes_that_find_the_disk_full_fail_and_a_rerun_does_them(disk, scenes, undisturbed, capsys, cut):
+    run = disk.root / "run"
+    sizes = [len(content) for content in undisturbed.values()]
+    assert min(sizes) > 5 * PAGE
+    # Room for the labels of one scene and what the job notes; where scenes are cut, not for their layers.
+    disk.do(f"remount,size={max(sizes) + 12 * PAGE if cut == 'never' else SIDE * SIDE}")
+    assert job(scenes, run, cut) == 3
+    told = capsys.readouterr().err
+    failures = [json.loads(line) for line in (run / "failures.jsonl").read_text().splitlines()]
+    assert failures
+    for failure in failures:
+        assert failure["reason"].startswith(f"the disk is full: {run}/")
+        assert f"label: label failed: {failure['reason']}" in told
+    done = labels(run)
+    assert {failure["scene"] for failure in failures} == set(NAMES) - set(done)
+    assert not half_written(run)
+    finished = {file: time for file, time in disk.files().items() if file.parent.name in done}
+
+    disk.do("remount,size=64m")
+    assert job(scenes, run, cut) == 0
+    assert labels(run) == undisturbed
+    assert finished.items() <= disk.files().items()
+    assert not (run / "failures.jsonl").exists()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_no_thread_of_the_compression_hides_a_full_disk(disk, threads):
+    """GDAL does: it takes what it could not write for written."""
+    codes = np.random.default_rng(0).integers(0, 3, (1024, 1024)).astype(np.uint8)
+    parts = [(block.window, codes[block.slices]) for block in blocks(height=1024, width=1024, size=512)]
+    shape = {"height": 1024, "width": 1024, "crs": None, "transform": None}
+    for leave in (2, 20, 60):
+        disk.fill(leave * PAGE)
+        with pytest.raises(OutputError, match=r"the disk is full: .*/labels\.tif cannot be written"):
+            write_class_raster(disk.root / "labels.tif", iter(parts), **shape, threads=threads)
+        assert set(disk.files()) == {Path("filler")}
+        (disk.root / "filler").unlink()
+
+
+def test_a_disk_without_room_for_the_catalogue(disk, scenes, capsys):
+    disk.fill(leave=2 * PAGE)
+    assert job(scenes, disk.root / "run") == 1
+    said = capsys.readouterr().err
+    assert f"the disk is full: {disk.root / 'run/catalog.parquet'} cannot be written" in said
+    assert set(disk.files()) == {Path("filler")}
+
+
+def test_a_disk_without_any_room(disk, scenes, capsys):
+    disk.fill(leave=0)
+    assert job(scenes, disk.root) == 2
+    said = capsys.readouterr().err
+    assert f"cannot write to the run folder {disk.root}: No space left on device" in said
+    assert set(disk.files()) == {Path("filler")}
+
+
+def test_a_disk_that_can_only_be_read(disk, scenes, capsys):
+    disk.do("remount,ro")
+    assert job(scenes, disk.root / "run") == 2
+    said = capsys.readouterr().err
+    assert f"cannot write to the run folder {disk.root / 'run'}: Read-only file system" in said
+    assert not disk.files()
+
+
+def test_a_disk_that_takes_nothing_any_more(disk, scenes, monkeypatch, capsys):
+    """As the system makes it after an error, here between two steps."""
+    real = label.run.__globals__["write_catalog"]
+
+    def then_read_only(rows, run):
+        disk.do("remount,ro")
+        real(rows, run)
+
+    monkeypatch.setitem(label.run.__globals__, "write_catalog", then_read_only)
+    assert job(scenes, disk.root / "run") == 1
+    assert f"the disk can only be read: {disk.root / 'run/catalog.parquet'}" in capsys.readouterr().err
