@@ -25,6 +25,7 @@ from labeling.profile import load_profile
 from labeling.scene import SceneInfo, open_scene
 from labeling.scene_output import SceneOutput
 from labeling.stages import Recipe
+from labeling.whole import label_whole
 
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
@@ -91,11 +92,11 @@ def label(mapped: Map, job: Job, cores: int, *, shared_memory: bool = False) -> 
 
 def _label_whole(job: Job, path: Path) -> None:
     recipe = Recipe(load_profile(job.profile))
-    with open_scene(str(path), recipe.profile.rendering) as scene:
+    opened = partial(open_scene, str(path), recipe.profile.rendering)
+    with opened() as scene:
         info = scene.info
-        planes = MemoryPlanes(height=info.height, width=info.width)
-        cut = [Block(0, 0, info.height, info.width)]
-        stages.label_whole(path.stem, scene, cut, planes, recipe, output_of(job, path))
+    cut = [Block(0, 0, info.height, info.width)]
+    label_whole(path.stem, info, opened, cut, recipe, output_of(job, path))
 
 
 def _label_cut(mapped: Map, job: Job, cores: int, shared_memory: bool, path: Path) -> None:
@@ -115,7 +116,7 @@ def _label_cut(mapped: Map, job: Job, cores: int, shared_memory: bool, path: Pat
 
 def _decode(uri: str, planes: Planes, recipe: Recipe, block: Block) -> NDArray[np.int64]:
     with open_scene(uri, recipe.profile.rendering) as scene:
-        return stages.decode(scene, block, planes, recipe)
+        return stages.decode(scene, block, planes, recipe, preview=False)
 
 
 def _planes(job: Job, info: SceneInfo, shared_memory: bool) -> Planes:

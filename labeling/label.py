@@ -70,7 +70,7 @@ def pixel_state(rgb: NDArray[np.uint8], valid: NDArray[np.bool_] | None) -> NDAr
 
 def count_states(state: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return how many pixels have each PixelState, int64 (6,)."""
-    return thinclouds.histogram(state)[: len(PixelState)]
+    return np.array([np.count_nonzero(state == np.uint8(kind)) for kind in PixelState], np.int64)
 
 
 def settle_black(state: NDArray[np.uint8]) -> bool:

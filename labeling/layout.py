@@ -19,6 +19,7 @@ import platform
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -172,6 +173,7 @@ def record_job(run: Run, job: str, started: float, config: dict[str, Any], summa
     write_json(run.job(job), content)
 
 
+@cache
 def versions() -> dict[str, str]:
     """Return the versions that can change a result."""
     found = {"polynya": labeling.__version__, "python": platform.python_version()}

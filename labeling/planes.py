@@ -48,8 +48,8 @@ class MemoryPlanes:
         if values.shape == self._shape:
             self._layers[layer] = values
             return
-        if layer not in self._layers:
-            self._layers[layer] = np.empty(self._shape, np.uint8)
+        if layer not in self._layers:  # threads may come here at the same time: the first one's array stays
+            self._layers.setdefault(layer, np.empty(self._shape, np.uint8))
         self._layers[layer][block.slices] = values
 
     def get(self, layer: str, block: Block) -> NDArray[np.uint8]:

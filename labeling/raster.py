@@ -107,7 +107,7 @@ def write_class_raster(
     """
     profile: dict[str, Any] = {
         "driver": "GTiff", "dtype": "uint8", "count": 1, "height": height, "width": width,
-        "crs": crs, "nodata": IGNORE, "compress": "deflate", "BIGTIFF": "IF_SAFER",
+        "crs": crs, "nodata": IGNORE, "compress": "deflate", "ZLEVEL": 1, "BIGTIFF": "IF_SAFER",
         "NUM_THREADS": threads,
     }  # fmt: skip
     if transform is not None:

@@ -18,7 +18,7 @@ from labeling.uri import shown
 GDAL_OPTIONS: Final = {
     # A damaged JPEG is an error, not grey pixels.
     "GDAL_ERROR_ON_LIBJPEG_WARNING": True,
-    # A PNG cut off is an error too: the faster reader fills the rest with zeros without a word.
+    # A PNG cut off is an error too: the faster reader fills the rest with whatever was in memory.
     "GDAL_PNG_WHOLE_IMAGE_OPTIM": False,
     # Spark runs one task per core already.
     "GDAL_NUM_THREADS": 1,

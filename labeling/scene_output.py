@@ -14,11 +14,10 @@ from rasterio.windows import Window
 from labeling.classes import IGNORE, IceClass
 from labeling.grid import Block
 from labeling.layout import DONE, has_inputs, write_done
-from labeling.quicklook import preview_shape, preview_step, write_quicklook
+from labeling.preview import preview_shape, preview_step
 from labeling.raster import remove, write_class_raster
 from labeling.scene_info import SceneInfo
 from labeling.stac_items import ITEM, ItemAsset, write_item
-from labeling.thinclouds import histogram
 
 QUICKLOOK = "quicklook.png"
 
@@ -55,21 +54,24 @@ def write_scene(
     """Write a scene's class raster, quicklook, Item and completion mark, in this order.
 
     `cut` covers the scene once; `classes_of` returns a block's class codes, `preview_of` its `sample` of
-    the picture, (3, rows, columns). `extras` writes more files and returns them; `about`, such as the
-    profile's name, goes into the STAC Item, and `facts` go into the mark. `threads` compress the raster.
+    the picture, (3, rows, columns), which only a quicklook asks for. `extras` writes more files and returns
+    them; `about`, such as the profile's name, goes into the STAC Item, and `facts` go into the mark.
+    `threads` compress the raster.
     """
     if not has_inputs(output.folder, inputs):  # a second attempt at one task must not undo the first
         remove(output.folder / DONE)
-    totals = np.zeros(256, np.int64)
+    codes_there = [*IceClass, IGNORE]
+    totals = np.zeros(len(codes_there), np.int64)
     shape = preview_shape(height=info.height, width=info.width)
     picture, classes = np.empty((*shape, 3), np.uint8), np.empty(shape, np.uint8)
 
     def pieces() -> Iterator[tuple[Window, NDArray[np.uint8]]]:
         for block in cut:
             codes = classes_of(block)
-            totals[:] += histogram(codes)
-            classes[_sampled(block, info)] = sample(codes, block, info)
-            picture[_sampled(block, info)] = preview_of(block).transpose(1, 2, 0)
+            totals[:] += [np.count_nonzero(codes == np.uint8(code)) for code in codes_there]
+            if output.quicklook:
+                classes[_sampled(block, info)] = sample(codes, block, info)
+                picture[_sampled(block, info)] = preview_of(block).transpose(1, 2, 0)
             yield block.window, codes
 
     write_class_raster(
@@ -83,9 +85,12 @@ def write_scene(
         threads=threads,
     )
     if output.quicklook:
+        from labeling.quicklook import write_quicklook  # half a second of imports, and most scenes need none
+
         panels = [(output.heading, classes)]
         write_quicklook(output.folder / QUICKLOOK, scene_id, picture, panels, output.palette)
-    pixels = {c.name.lower(): int(totals[c]) for c in IceClass} | {"ignore": int(totals[IGNORE])}
+    names = [code.name.lower() for code in IceClass] + ["ignore"]
+    pixels = dict(zip(names, totals.tolist(), strict=True))
     others = extras() + [ItemAsset(QUICKLOOK, "Scene beside its classes", ("overview",))] * output.quicklook
     files = [output.raster, *(asset.file for asset in others)]
     has_item = write_item(

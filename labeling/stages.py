@@ -75,13 +75,17 @@ class Excluded(NamedTuple):
     """How many pixels are no-data, under cloud and on land."""
 
 
-def decode(scene: Scene, block: Block, planes: Planes, recipe: Recipe) -> NDArray[np.int64]:
-    """Read a block once and keep all that later stages need; return how many pixels have each PixelState."""
+def decode(scene: Scene, block: Block, planes: Planes, recipe: Recipe, *, preview: bool) -> NDArray[np.int64]:
+    """Read a block once and keep all that later stages need; return how many pixels have each PixelState.
+
+    `preview` says whether a quicklook will be drawn, which shows a sample of the block.
+    """
     rgb, valid = scene.read(block)
     prepared = prepare(rgb, valid, recipe.profile)
     planes.put(_VALUE, block, prepared.value)
     planes.put(STATE, block, prepared.state)
-    planes.note(_PREVIEW, block, rgb=sample(rgb, block, scene.info))
+    if preview:
+        planes.note(_PREVIEW, block, rgb=sample(rgb, block, scene.info))
     if recipe.clouds.sources:
         note_cells(_product(scene), block, planes, recipe.clouds)
     return count_states(prepared.state)
@@ -201,24 +205,3 @@ def _extras(info: SceneInfo, planes: Planes, recipe: Recipe, output: SceneOutput
     crs = CRS.from_wkt(info.crs) if info.crs else None
     write_clouds(output.folder / CLOUDS, *clouds, grid=grid, crs=crs, transform=info.affine)
     return [ItemAsset(CLOUDS, "Cloud probability and class", ("data", "cloud"))]
-
-
-def label_whole(
-    scene_id: str,
-    scene: Scene,
-    cut: Sequence[Block],
-    planes: Planes,
-    recipe: Recipe,
-    output: SceneOutput,
-) -> None:
-    """All stages of one scene, one after the other."""
-    info = scene.info
-    states = np.zeros(len(PixelState), np.int64)
-    for block in cut:
-        states += decode(scene, block, planes, recipe)
-    excluded = exclude(info, cut, states, planes, recipe)
-    counts = np.zeros(256, np.int64)
-    if recipe.profile.thin_clouds:
-        for block in cut:
-            counts += compare_block(info, block, excluded.layer, planes, recipe)
-    write(scene_id, info, cut, excluded, counts, planes, recipe, output)

@@ -1,6 +1,6 @@
 """Labelling with Spark: scenes are done whole, a task each, or cut into blocks that spread over all cores.
 
-catalogue -> plan -> whole scenes: (map) labels.tif
+catalogue -> plan -> whole scenes: (map) labels.tif, with one thread each or one scene with all threads
                   -> cut scenes:   (map) decode blocks -> (reduce a scene) exclude
                                    (map) compare blocks -> (reduce a scene) table, labels.tif
 """
@@ -8,11 +8,13 @@ catalogue -> plan -> whole scenes: (map) labels.tif
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+from pyspark import SparkContext
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.types import StructType
 
@@ -100,7 +102,7 @@ def label_scenes(
     failures += refused
     if not todo:
         return failures
-    plan = plan_scenes(todo, spark().sparkContext.defaultParallelism, config)
+    plan = plan_scenes(todo, spark().sparkContext, config)
     _LOG.info("plan: %s", plan, extra={"scenes": len(todo)})
     try:
         with progress("label", scenes=len(todo), pixels=sum(map(_pixels, todo))) as shown:
@@ -120,6 +122,8 @@ def _works(plan: Plan) -> Iterator[tuple[list[PlannedScene], Label, Steps]]:
     """Yield what is done at one time, how, and its steps by Spark job, for the display."""
     if plan.whole:
         yield plan.whole, label_whole, (("label",),)
+    for scene in plan.threaded:
+        yield [scene], label_threaded, (("label",),)
     for wave in plan.waves:
         yield wave, label_wave, (("decode", "exclude"), ("compare", "write"))
 
@@ -128,11 +132,12 @@ def _pixels(row: CatalogRow) -> int:
     return row.info.height * row.info.width
 
 
-def plan_scenes(rows: list[CatalogRow], cores: int, config: LabelConfig) -> Plan:
+def plan_scenes(rows: list[CatalogRow], context: SparkContext, config: LabelConfig) -> Plan:
     """Plan for the cores of the session and the memory and disk of the configuration."""
     return make_plan(
         rows,
-        cores=cores,
+        cores=context.defaultParallelism,
+        one_machine=re.fullmatch(r"local(\[.*\])?", context.master or "") is not None,
         memory=config.spark.worker_memory,
         scratch=config.spark.scratch,
         block_size=config.block_size,
@@ -144,6 +149,11 @@ def label_whole(spark: SparkSession, scenes: list[PlannedScene], job: LabelJob) 
     """Label each scene in one task."""
     tasks = _tasks(spark, [task_of(scene) for scene in scenes])
     return _failures(tasks.mapInPandas(partial(label_whole_scenes, job=job), OUTCOME).collect())
+
+
+def label_threaded(spark: SparkSession, scenes: list[PlannedScene], job: LabelJob) -> list[Failure]:
+    """Label each scene in one task, with threads on all cores."""
+    return label_whole(spark, scenes, job._replace(threads=spark.sparkContext.defaultParallelism))
 
 
 def label_wave(spark: SparkSession, scenes: list[PlannedScene], job: LabelJob) -> list[Failure]:
@@ -159,6 +169,8 @@ def label_wave(spark: SparkSession, scenes: list[PlannedScene], job: LabelJob) -
     tasks = [task | {"excluded": states[task["scene_id"]]} for task in tasks if task["scene_id"] in states]
     if not tasks:
         return _failures(excluded)
+    if job.recipe.profile.thin_clouds is None:  # nothing to compare: a row a scene leads on to writing
+        tasks = list({task["scene_id"]: task for task in tasks}.values())
     compared = _tasks(spark, tasks).mapInPandas(partial(compare_tasks, job=job), COMPARED)
     written = _by_scene(compared, len(states), partial(write_scene, job=job), OUTCOME)
     return _failures(excluded) + _failures(written)

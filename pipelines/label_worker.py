@@ -19,10 +19,11 @@ from labeling import stages
 from labeling.cloud_raster import CLOUDS
 from labeling.grid import Block
 from labeling.layout import is_done
-from labeling.planes import FilePlanes, MemoryPlanes
+from labeling.planes import FilePlanes
 from labeling.scene import SceneInfo, open_scene
 from labeling.scene_output import SceneOutput
 from labeling.stages import Excluded, Recipe
+from labeling.whole import label_whole
 from pipelines.plan import Cut
 from pipelines.rows import Row, each_row, one_row
 from pipelines.schemas import COMPARED, DECODED, EXCLUDED, OUTCOME
@@ -40,7 +41,7 @@ class LabelJob(NamedTuple):
     quicklook: bool
     palette: str
     threads: int = 1
-    """Threads that compress one scene's labels."""
+    """Threads that work on one scene: on all of it where it is done whole, else on writing its labels."""
 
     def output(self, scene_id: str) -> SceneOutput:
         """Return where a scene's labels go."""
@@ -84,9 +85,9 @@ def label_whole_scenes(frames: Iterator[pd.DataFrame], job: LabelJob) -> Iterato
 def _label_whole(row: Row, job: LabelJob) -> Row:
     scene_id, info, cut = _Task.of(row)
     if not job.is_done(scene_id, info):
-        planes = MemoryPlanes(height=info.height, width=info.width)
-        with open_scene(info.uri, job.recipe.profile.rendering) as scene:
-            stages.label_whole(scene_id, scene, cut.blocks(info), planes, job.recipe, job.output(scene_id))
+        opened = partial(open_scene, info.uri, job.recipe.profile.rendering)
+        output = job.output(scene_id)
+        label_whole(scene_id, info, opened, cut.blocks(info), job.recipe, output, job.threads)
     return {}
 
 
@@ -102,7 +103,8 @@ def _decode(row: Row, job: LabelJob) -> Row:
     task, area = _Task.of(row), Block(**row["block"])
     blocks = [block for block in task.cut.blocks(task.info) if area.holds(block)]
     with open_scene(task.info.uri, job.recipe.profile.rendering) as scene:
-        counts = [stages.decode(scene, block, task.planes(job), job.recipe) for block in blocks]
+        planes = task.planes(job)
+        counts = [stages.decode(scene, block, planes, job.recipe, preview=job.quicklook) for block in blocks]
     return {"states": np.sum(counts, axis=0).tolist()}
 
 

@@ -16,7 +16,7 @@ from rasterio.errors import RasterioError
 from labeling.classes import IGNORE
 from labeling.errors import SceneError
 from labeling.layout import Run
-from labeling.quicklook import paint
+from labeling.preview import paint
 from labeling.raster import quiet_georeference
 from labeling.scene import open_scene
 from labeling.simulate import truth_path

@@ -55,6 +55,8 @@ class Plan(NamedTuple):
 
     whole: list[PlannedScene]
     """One task each; the cut bounds the memory of reading."""
+    threaded: list[PlannedScene]
+    """One after the other, by threads on all cores of this machine."""
     waves: list[list[PlannedScene]]
     """Cut over all cores; a wave's scratch files are there at one time."""
 
@@ -63,6 +65,8 @@ class Plan(NamedTuple):
         parts = []
         if self.whole:
             parts.append(f"{len(self.whole)} scene(s) whole, a task each")
+        if self.threaded:
+            parts.append(f"{len(self.threaded)} scene(s) one after the other, with threads")
         if cut:
             tasks = sum(len(scene.cut.blocks(scene.row.info)) for scene in cut)
             parts.append(f"{len(cut)} scene(s) cut into {tasks} blocks in {len(self.waves)} wave(s)")
@@ -77,12 +81,14 @@ def make_plan(
     scratch: int,
     block_size: int | None = None,
     cut: Literal["auto", "never", "always"] = "auto",
+    one_machine: bool = False,
 ) -> Plan:
     """Plan scenes for `cores` tasks at a time, each with `memory` bytes, and `scratch` bytes of disk.
 
     Small pictures and those that only decode from their top are done whole. So are large scenes that fit
-    into a worker's memory, as many as fill all cores the same number of times; the rest is cut.
-    `block_size` fixes the side of every block, and `cut` whether scenes are cut at all, for trials.
+    into a worker's memory, as many as fill all cores the same number of times. The rest is cut; but where all
+    cores are on `one_machine`, threads share a scene's layers in memory with less ado. `block_size` fixes the
+    side of every block, and `cut` whether scenes are cut at all, for trials.
     """
     whole: list[CatalogRow] = []
     large: list[CatalogRow] = []
@@ -91,9 +97,11 @@ def make_plan(
     fitting = [row for row in large if cut == "auto" and memory_of(row.info) <= memory]
     # A single round of whole scenes would wait for the slowest.
     filling = fitting[: len(fitting) // cores * cores] if cores == 1 or len(fitting) >= 2 * cores else []
-    taken = {row.scene_id for row in filling}
+    threaded = fitting[len(filling) :] if one_machine else []
+    taken = {row.scene_id for row in filling + threaded}
     return Plan(
         [PlannedScene(row, cut_of(row.info, cores, block_size)) for row in filling + whole],
+        [PlannedScene(row, cut_of(row.info, cores, block_size)) for row in threaded],
         _waves([row for row in large if row.scene_id not in taken], cores, scratch, block_size),
     )
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
+from zipimport import zipimporter
 
 import cv2
 import pandas as pd
@@ -23,7 +25,7 @@ def each_row(
 
     A row out has what `work` returns, else what the row in has, else null, and an `error`.
     """
-    _settle()
+    settle()
     for frame in frames:
         for row in records(frame):
             result = {name: row.get(name) for name in schema.names} | {"error": None}
@@ -36,7 +38,7 @@ def each_row(
 
 def one_row(frame: pd.DataFrame, work: Callable[[list[Row]], Row], schema: StructType) -> pd.DataFrame:
     """Do a scene's work from all of its rows, unless one of them failed; return its row of `schema`."""
-    _settle()
+    settle()
     rows = records(frame)
     result = dict.fromkeys(schema.names) | {"scene_id": rows[0]["scene_id"]}
     error = next((row["error"] for row in rows if row["error"] is not None), None)
@@ -48,9 +50,17 @@ def one_row(frame: pd.DataFrame, work: Callable[[list[Row]], Row], schema: Struc
     return pd.DataFrame([result | {"error": error}])
 
 
+def settle() -> None:
+    """Prepare a worker process for a task."""
+    _settle_once()
+    # Spark has importers look at their folders anew for every task; those of zips read them all, 0.1 s.
+    for path, importer in list(sys.path_importer_cache.items()):
+        if isinstance(importer, zipimporter):
+            del sys.path_importer_cache[path]
+
+
 @cache
-def _settle() -> None:
-    """Prepare a worker process, once."""
+def _settle_once() -> None:
     cv2.setNumThreads(1)  # Spark runs a task on every core already
     # Spark collects garbage after every task, which takes 0.1 s over all that our imports have made.
     gc.freeze()

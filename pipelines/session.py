@@ -43,6 +43,7 @@ def spark_session(app: str, settings: SparkSettings) -> Iterator[SparkSession]:
     if not _under_spark_submit():
         # Four attempts, as on a cluster: one worker that is killed must not end the job.
         options["spark.master"] = settings.master or "local[*,4]"
+        options["spark.python.daemon.module"] = "pipelines.daemon"
         options["spark.driver.memory"] = settings.driver_memory
         # Java only hands out rows: its optimising compiler and parallel collector cost more than they save.
         java = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"

@@ -56,6 +56,22 @@ def huge_png(path: Path, rgb, side: int) -> Path:
     return overwrite(path, 12, header + struct.pack(">I", zlib.crc32(header)))
 
 
+def short_png(path: Path, rgb, rows: int) -> Path:
+    """A PNG with nothing wrong in it but that its pixels end after `rows` rows."""
+    picture = rgb.transpose(1, 2, 0)
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in picture[:rows]))
+    header = struct.pack(">IIBBBBB", picture.shape[1], picture.shape[0], 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", data), (b"IEND", b"")]
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+            for kind, body in chunks
+        )
+    )
+    return path
+
+
 def absurd_tiles(path: Path, rgb, side: int) -> Path:
     """A TIFF whose tiles claim to be side x side pixels, many times the picture."""
     write_tif(path, rgb, **TILED)

@@ -1,11 +1,14 @@
 """Runs of a scene's stages without Spark: whole in memory, and cut as tasks would share it."""
 
+from contextlib import nullcontext
+
 import rasterio
 
 from labeling.grid import blocks
-from labeling.planes import FilePlanes, MemoryPlanes
+from labeling.planes import FilePlanes
 from labeling.scene_output import SceneOutput
-from labeling.stages import compare_block, decode, exclude, label_whole, write
+from labeling.stages import compare_block, decode, exclude, write
+from labeling.whole import label_whole
 
 
 def output(folder, quicklook=False):
@@ -27,7 +30,7 @@ def label_cut(scene, cut, folder, recipe):
 
     parts = list(blocks(**shape, size=cut[0], columns=cut[1]))
     for _ in range(2):
-        states = sum(decode(scene, block, planes(), recipe) for block in parts)
+        states = sum(decode(scene, block, planes(), recipe, preview=False) for block in parts)
         excluded = exclude(info, parts, states, planes(), recipe)
     for _ in range(2):
         counts = sum(compare_block(info, block, excluded.layer, planes(), recipe) for block in parts)
@@ -35,8 +38,9 @@ def label_cut(scene, cut, folder, recipe):
     return labels_of(folder)
 
 
-def whole(folder, scene, recipe):
-    shape = {"height": scene.info.height, "width": scene.info.width}
-    cut = list(blocks(**shape, size=64))
-    label_whole("scene", scene, cut, MemoryPlanes(**shape), recipe, output(folder))
+def whole(folder, scene, recipe, cut=(64, 64), threads=1, quicklook=False):
+    """Label in one process, with its layers in memory."""
+    info = scene.info
+    parts = list(blocks(height=info.height, width=info.width, size=cut[0], columns=cut[1]))
+    label_whole("scene", info, lambda: nullcontext(scene), parts, recipe, output(folder, quicklook), threads)
     return labels_of(folder)

@@ -65,6 +65,7 @@ BAD = {
         lambda path: damaged.shorten(write_png(path, RGB.transpose(1, 2, 0)), 0.7),
         "label", "is damaged", "again",
     ),
+    "short.png": (lambda path: damaged.short_png(path, RGB, 150), "label", "is damaged", "again"),
     "magic.tif": (
         lambda path: damaged.overwrite(tiled(path), 0, b"XX"), "open", "begins like no GeoTIFF", "again",
     ),

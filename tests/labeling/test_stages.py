@@ -10,16 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
-from stage_runs import label_cut, labels_of, output, whole
+from stage_runs import label_cut, whole
 
 from labeling.errors import SceneError
-from labeling.grid import blocks
 from labeling.label import PixelState, compare, count_keys, label_scene, prepare
 from labeling.land import LandSettings
 from labeling.limits import LimitSettings, check_sun
-from labeling.planes import MemoryPlanes
 from labeling.profile import ThinCloudSettings, load_profile
-from labeling.stages import Recipe, label_whole
+from labeling.stages import Recipe
 
 POLYNYA = load_profile("polynya")
 SMALL_KERNELS = POLYNYA.model_copy(update={"thin_clouds": ThinCloudSettings(dilate=3, median=41)})
@@ -46,9 +44,11 @@ def pictures(draw):
 @settings(max_examples=60)
 @given(
     picture=pictures(), profile=st.sampled_from(PROFILES),
-    rows=st.integers(20, 300), columns=st.integers(20, 300),
+    rows=st.integers(20, 300), columns=st.integers(20, 300), threads=st.integers(1, 4),
 )  # fmt: skip
-def test_any_cut_gives_the_labels_of_the_whole_scene(tmp_path_factory, picture, profile, rows, columns):
+def test_any_cut_gives_the_labels_of_the_whole_scene(
+    tmp_path_factory, picture, profile, rows, columns, threads
+):
     rgb, valid = picture
     expected = label_scene(rgb, valid, profile)
     folder = tmp_path_factory.mktemp("stages")
@@ -60,17 +60,14 @@ def test_any_cut_gives_the_labels_of_the_whole_scene(tmp_path_factory, picture, 
     np.testing.assert_array_equal(
         label_cut(ArrayScene(rgb, valid), (rows, columns), folder, recipe), expected
     )
-    shape = {"height": rgb.shape[1], "width": rgb.shape[2]}
-    cut = list(blocks(**shape, size=rows, columns=columns))
-    label_whole("scene", ArrayScene(rgb, valid), cut, MemoryPlanes(**shape), recipe, output(folder))
-    np.testing.assert_array_equal(labels_of(folder), expected)
+    labels = whole(folder, ArrayScene(rgb, valid), recipe, cut=(rows, columns), threads=threads)
+    np.testing.assert_array_equal(labels, expected)
 
 
-def test_each_pixel_is_read_once(tmp_path):
+@pytest.mark.parametrize("threads", [1, 3])
+def test_each_pixel_is_read_once(tmp_path, threads):
     scene = ArrayScene(planar(patchwork(300, 300)))
-    cut = list(blocks(height=300, width=300, size=70))
-    planes = MemoryPlanes(height=300, width=300)
-    label_whole("scene", scene, cut, planes, Recipe(POLYNYA), output(tmp_path, quicklook=True))
+    whole(tmp_path, scene, Recipe(POLYNYA), cut=(70, 70), threads=threads, quicklook=True)
     assert (scene.reads == 1).all()
     assert (tmp_path / "labels/quicklook.png").is_file()
     done = json.loads((tmp_path / "labels/done.json").read_text())

@@ -5,6 +5,7 @@ import os
 import pickle
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import oracle
@@ -49,7 +50,7 @@ def label(scenes, out, *, master="local[2]", **options):
     params=[
         ("always", 128, "local[2]"), ("always", 300, "local[1]"), ("always", 512, "local[2]"),
         ("always", 100_000, "local[2]"), ("always", None, "local[2]"), ("never", 300, "local[2]"),
-        ("auto", None, "local[1]"),
+        ("auto", None, "local[1]"), ("threads", 128, "local[2]"),
     ],
     ids=lambda param: "-".join(map(str, param)),
 )  # fmt: skip
@@ -64,9 +65,11 @@ def run(request, tmp_path_factory):
         write_scene(folder, SIMULATED),
         *(path for name in REAL if (path := DATA / "ross-sea" / f"{name}.png").exists()),
     ]
-    return folder / "run", label(
-        scenes, folder / "run", cut=cut, block_size=block_size, master=master, profile="iqrah-2024"
-    )
+    options = {"block_size": block_size, "master": master, "profile": "iqrah-2024"}
+    if cut == "threads":
+        with patch("pipelines.plan._SMALL", 0):  # all that decode in pieces are large then
+            return folder / "run", label(scenes, folder / "run", **options)
+    return folder / "run", label(scenes, folder / "run", cut=cut, **options)
 
 
 def test_labels_equal_the_oracle(run):

@@ -52,6 +52,18 @@ def test_large_scenes_are_done_whole_as_far_as_they_fill_all_cores(count, whole)
     assert sum(map(len, found.waves)) == count - whole
 
 
+@pytest.mark.parametrize(("count", "cores", "whole"), [(1, 2, 0), (3, 2, 0), (5, 2, 4), (1, 1, 1)])
+def test_on_one_machine_the_rest_is_done_with_threads(count, cores, whole):
+    found = plan(scenes(count, *GRANULE), cores=cores, one_machine=True)
+    assert [len(found.whole), len(found.threaded), found.waves] == [whole, count - whole, []]
+    assert ("with threads" in str(found)) == (count > whole)
+
+
+def test_on_one_machine_too_what_does_not_fit_into_a_worker_is_cut():
+    found = plan(scenes(1, *GRANULE), memory=GIB, one_machine=True)
+    assert [found.whole, found.threaded, len(found.waves)] == [[], [], 1]
+
+
 def test_what_does_not_fit_into_a_worker_is_cut():
     rows = scenes(50, *GRANULE)
     assert memory_of(rows[0].info) <= 2 * GIB

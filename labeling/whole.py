@@ -1,0 +1,52 @@
+"""All stages of one scene in one process, by one thread or several that share its layers in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labeling.grid import Block
+from labeling.label import PixelState
+from labeling.planes import MemoryPlanes
+from labeling.scene_info import Scene, SceneInfo
+from labeling.scene_output import SceneOutput
+from labeling.stages import Recipe, compare_block, decode, exclude, write
+
+
+def label_whole(
+    scene_id: str,
+    info: SceneInfo,
+    opened: Callable[[], AbstractContextManager[Scene]],
+    cut: Sequence[Block],
+    recipe: Recipe,
+    output: SceneOutput,
+    threads: int = 1,
+) -> None:
+    """Label a scene from its files to its outputs.
+
+    `opened` opens it: every thread reads through a handle of its own. `cut` covers the scene once, and bounds
+    what a thread holds beside the layers. Decoding and the filter leave Python to itself most of the time, so
+    threads spread over cores.
+    """
+    planes = MemoryPlanes(height=info.height, width=info.width)
+    todo = iter(cut)
+
+    def decode_some(_: int) -> NDArray[np.int64]:
+        states = np.zeros(len(PixelState), np.int64)
+        with opened() as scene:
+            for block in todo:  # of all threads together: whoever is free takes the next
+                states += decode(scene, block, planes, recipe, preview=output.quicklook)
+        return states
+
+    with ThreadPoolExecutor(threads) as pool:
+        states = np.sum(list(pool.map(decode_some, range(threads))), axis=0)
+        excluded = exclude(info, cut, states, planes, recipe)
+        counts = np.zeros(256, np.int64)
+        if recipe.profile.thin_clouds:
+            for count in pool.map(lambda b: compare_block(info, b, excluded.layer, planes, recipe), cut):
+                counts += count
+    write(scene_id, info, cut, excluded, counts, planes, recipe, output, threads)
