@@ -1,0 +1,28 @@
+"""A scene of the size of a Sentinel-2 tile, with threads and cut, against the whole-scene oracle."""
+
+import numpy as np
+import oracle
+import pytest
+from conftest import patchwork, planar
+from pictures import read_labels, write_tif
+
+import pipelines.label as label_job
+from pipelines.config import LabelConfig
+
+pytestmark = pytest.mark.slow
+
+SIDE = 10980
+
+
+def test_a_whole_granule_gets_the_oracles_labels_with_threads_and_cut(tmp_path):
+    rgb = np.concatenate([patchwork(SIDE // 4, SIDE, seed=seed) for seed in range(4)])
+    expected = oracle.label_filtered(rgb)
+    scene = write_tif(tmp_path / "granule.tif", planar(rgb), tiled=True, blockxsize=512, blockysize=512)
+    del rgb
+    for cut, block_size in {"auto": None, "always": 1500}.items():
+        config = LabelConfig(
+            scenes=[str(scene)], out=tmp_path / cut, profile="iqrah-2024", outputs=["labels"],
+            cut=cut, block_size=block_size, spark={"master": "local[2]"},
+        )  # fmt: skip
+        assert label_job.run(config).failures == ()
+        np.testing.assert_array_equal(read_labels(tmp_path / cut, "granule"), expected)
