@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from benchmarks.way import Job
 from labeling import stages
 from labeling.grid import Block, blocks
+from labeling.label import SceneSums
 from labeling.planes import FilePlanes, MemoryPlanes, Planes
 from labeling.profile import load_profile
 from labeling.scene import SceneInfo, open_scene
@@ -107,11 +108,11 @@ def _label_cut(mapped: Map, job: Job, cores: int, shared_memory: bool, path: Pat
     planes = _planes(job, info, shared_memory)
     states = np.sum(list(mapped(partial(_decode, str(path), planes, recipe), cut)), axis=0)
     excluded = stages.exclude(info, cut, states, planes, recipe)
-    counts = np.zeros(256, np.int64)
+    sums = SceneSums.none()
     if recipe.profile.thin_clouds:
         compare = partial(stages.compare_block, layer=excluded.layer, planes=planes, recipe=recipe)
-        counts = np.sum(list(mapped(partial(compare, info), cut)), axis=0)
-    stages.write(path.stem, info, cut, excluded, counts, planes, recipe, output_of(job, path), threads=cores)
+        sums = sum(mapped(partial(compare, info), cut), start=sums)
+    stages.write(path.stem, info, cut, excluded, sums, planes, recipe, output_of(job, path), threads=cores)
 
 
 def _decode(uri: str, planes: Planes, recipe: Recipe, block: Block) -> NDArray[np.int64]:

@@ -52,3 +52,14 @@ def look_up(
     """Fill `labels` with table[state, key]; `table` is u8 (states, 256), the others u8 (n,)."""
     for i in range(labels.size):
         labels[i] = table[state[i], key[i]]
+
+
+@compiled
+def count_pairs(key: NDArray[np.uint8], state: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
+    """Add to `counts`, int64 (2, states, 256), how many pixels have each state and key.
+
+    Sum over its first axis: neighbours count in different halves, because adding to a number must wait until
+    the last addition to it is done. The others are u8 (n,).
+    """
+    for i in range(key.size):
+        counts[i & 1, state[i], key[i]] += 1

@@ -11,11 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling import thinclouds, thresholds
+from labeling import filter_guard, thinclouds, thresholds
 from labeling.classes import CLASS_COUNT, IGNORE, IceClass
-from labeling.fused import brightness_and_state, grey_and_state, look_up
+from labeling.fused import brightness_and_state, count_pairs, grey_and_state, look_up
 from labeling.nodata import edge_regions
-from labeling.profile import LabelingProfile
+from labeling.profile import GuardSettings, LabelingProfile
+
+_KEYS = 256
 
 
 class PixelState(IntEnum):
@@ -25,11 +27,16 @@ class PixelState(IntEnum):
     WATER = 1
     BLACK = 2
     """All three bands zero, in a picture that declares no no-data: dark water, or no-data after all."""
-    NODATA = 3
-    CLOUD = 4
+    BRIGHT = 3
+    """Thick ice by its brightness, where a guard keeps the filter from saying otherwise."""
+    NODATA = 4
+    CLOUD = 5
     """Under a cloud mask."""
-    LAND = 5
+    LAND = 6
     """On land or an ice shelf."""
+
+
+_STATES = np.arange(len(PixelState), dtype=np.uint8)
 
 
 class Prepared(NamedTuple):
@@ -51,6 +58,9 @@ def prepare(rgb: NDArray[np.uint8], valid: NDArray[np.bool_] | None, profile: La
     planar = np.ascontiguousarray(rgb).reshape(3, -1)
     fill = brightness_and_state if profile.thin_clouds is None else grey_and_state
     fill(planar, profile.thresholds.water_max, value.reshape(-1), state.reshape(-1))
+    if _guard(profile):
+        bright = thresholds.brightness(rgb) > profile.thresholds.thin_ice_max
+        np.copyto(state, np.uint8(PixelState.BRIGHT), where=bright)
     if valid is None:
         return Prepared(value, state)
     state[state == PixelState.BLACK] = PixelState.WATER
@@ -69,7 +79,7 @@ def pixel_state(rgb: NDArray[np.uint8], valid: NDArray[np.bool_] | None) -> NDAr
 
 
 def count_states(state: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return how many pixels have each PixelState, int64 (6,)."""
+    """Return how many pixels have each PixelState, int64 (7,)."""
     return np.array([np.count_nonzero(state == np.uint8(kind)) for kind in PixelState], np.int64)
 
 
@@ -92,42 +102,125 @@ def ignored(state: NDArray[np.uint8], profile: LabelingProfile) -> NDArray[np.bo
     return np.asarray(state >= first, np.bool_)
 
 
+class Compared(NamedTuple):
+    """A window's pixels after a look at their surroundings; u8 (height, width) each."""
+
+    key: NDArray[np.uint8]
+    """Index into the scene's table."""
+    edges: NDArray[np.uint8] | None = None
+    """Where bright ice ends, as filter_guard.hold tells it; None without a guard."""
+
+
 def compare(
     value: NDArray[np.uint8], profile: LabelingProfile, inside: tuple[slice, slice] | None = None
-) -> NDArray[np.uint8]:
-    """Return each pixel's key, u8: its index into the scene's table, from it and its surroundings.
+) -> Compared:
+    """Look at each pixel's surroundings.
 
-    The key is the difference from the background, or the brightness without the filter. With `inside`
-    (rows, columns) the result is for that part, `profile.halo` from edges that are not the scene's own.
+    Its key is the difference from the background, changed by a guard as filter_guard.py says, or the
+    brightness without the filter. With `inside` (rows, columns) the result is for that part, `profile.halo`
+    from edges that are not the scene's own.
     """
+    part = value if inside is None else value[inside]
     if profile.thin_clouds is None:
-        return value if inside is None else value[inside]
-    return thinclouds.difference(value, profile.thin_clouds, inside)
+        return Compared(part)
+    background = thinclouds.background(value, profile.thin_clouds, inside)
+    key = thinclouds.difference(part, background)
+    guard = _guard(profile)
+    if guard is None:
+        return Compared(key)
+    bound = profile.thresholds.thin_ice_max
+    return Compared(key, filter_guard.hold(value, background, key, bound, guard, inside))
 
 
-def count_keys(
-    key: NDArray[np.uint8], state: NDArray[np.uint8], profile: LabelingProfile
-) -> NDArray[np.int64]:
-    """Return a window's share of the scene's histogram, int64 (256,), without pixels that get no class."""
-    without = ignored(state, profile)
-    return thinclouds.histogram(key, ~without if without.any() else None)
+class SceneSums(NamedTuple):
+    """What a scene's windows add up to; whole numbers, so that the sum is the same for any cut."""
+
+    keys: NDArray[np.int64]
+    """(256,): pixels that get a class, by key."""
+    doubtful: NDArray[np.int64]
+    """(256,): those of them that are thin ice by their brightness; zeros without a guard."""
+    edges: NDArray[np.int64]
+    """(2,): filter_guard.edge_sums; zeros without a guard."""
+
+    @classmethod
+    def none(cls) -> SceneSums:
+        """Return the sums of no window."""
+        return cls(*(np.zeros(size, np.int64) for size in (_KEYS, _KEYS, filter_guard.EDGE_SUMS)))
+
+    def __add__(self, other: SceneSums) -> SceneSums:  # type: ignore[override] # of the windows, not a longer tuple
+        return SceneSums(*(a + b for a, b in zip(self, other, strict=True)))
+
+    def dumps(self) -> list[int]:
+        """Return all numbers in one list."""
+        return [int(number) for part in self for number in part]
+
+    @classmethod
+    def loads(cls, numbers: list[int]) -> SceneSums:
+        """Return what `dumps` listed."""
+        return cls(*np.split(np.asarray(numbers, np.int64), [_KEYS, 2 * _KEYS]))
 
 
-def class_table(counts: NDArray[np.int64], profile: LabelingProfile) -> NDArray[np.uint8]:
-    """Return the class code, u8 (256,), of each key in a scene with this histogram."""
+def scene_sums(compared: Compared, state: NDArray[np.uint8], profile: LabelingProfile) -> SceneSums:
+    """Return a window's share of its scene's sums; black is settled in `state`."""
+    counts = np.zeros((2, len(PixelState), _KEYS), np.int64)
+    count_pairs(*(np.ascontiguousarray(layer).reshape(-1) for layer in (compared.key, state)), counts)
+    by_state = counts.sum(axis=0)
+    sums = SceneSums.none()._replace(keys=by_state[~ignored(_STATES, profile)].sum(axis=0))
+    if compared.edges is None:
+        return sums
+    ice = (state == PixelState.SEEN) | (state == PixelState.BRIGHT)
+    edges = filter_guard.edge_sums(compared.edges, ice)
+    return sums._replace(doubtful=by_state[PixelState.SEEN], edges=edges)
+
+
+def class_table(sums: SceneSums, profile: LabelingProfile) -> NDArray[np.uint8]:
+    """Return the class code, u8 (256,), of each key in a scene with these sums."""
     if profile.thin_clouds is None:
         return thresholds.label_table(profile.thresholds)
-    return thinclouds.lookup_table(counts, profile.thin_clouds, profile.thresholds)
+    guard = _guard(profile)
+    counts = filter_guard.differences(sums.keys) if guard else sums.keys
+    table = thinclouds.lookup_table(counts, profile.thin_clouds, profile.thresholds)
+    if guard is None:
+        return table
+    return filter_guard.guard_table(table, IceClass.THIN_ICE, filter_guard.is_shadowed(sums.edges, guard))
+
+
+def filter_facts(
+    sums: SceneSums, table: NDArray[np.uint8], profile: LabelingProfile
+) -> dict[str, bool | float]:
+    """Return what the guard decided in a scene, for its metadata; empty without a guard.
+
+    filter_shadow       whether the scene's edges are soft enough for shadow
+    filter_soft_edges   the share of them that are soft
+    filter_lifted       the share of the classed pixels that the filter turned from thin to thick ice
+    filter_held         the share that look thin, and that the guard kept from the filter
+    """
+    guard = _guard(profile)
+    if guard is None:
+        return {}
+    edges, soft = (int(number) for number in sums.edges)
+    shadowed = filter_guard.is_shadowed(sums.edges, guard)
+    pixels = max(1, int(sums.keys.sum()))
+    return {
+        "filter_shadow": shadowed,
+        "filter_soft_edges": round(soft / max(1, edges), 6),
+        "filter_lifted": round(int(sums.doubtful[table == IceClass.THICK_ICE].sum()) / pixels, 6),
+        "filter_held": round(filter_guard.held(sums.doubtful, shadowed) / pixels, 6),
+    }
+
+
+def _guard(profile: LabelingProfile) -> GuardSettings | None:
+    return profile.thin_clouds.guard if profile.thin_clouds else None
 
 
 def finish(
     key: NDArray[np.uint8], state: NDArray[np.uint8], table: NDArray[np.uint8], profile: LabelingProfile
 ) -> NDArray[np.uint8]:
     """Return the class codes, u8 (height, width), of a window; black is settled in `state`."""
-    states = np.arange(len(PixelState), dtype=np.uint8)
     tables = np.full((len(PixelState), 256), IceClass.WATER, np.uint8)
     tables[PixelState.SEEN] = table
-    tables[ignored(states, profile)] = IGNORE
+    tables[PixelState.BRIGHT] = IceClass.THICK_ICE
+    tables[ignored(_STATES, profile)] = IGNORE
     labels = np.empty(key.shape, np.uint8)
     look_up(*(np.ascontiguousarray(layer).reshape(-1) for layer in (key, state)), tables, labels.reshape(-1))
     return labels
@@ -139,8 +232,8 @@ def label_scene(
     """Label one whole picture in memory; arguments as of `prepare`, class codes u8 (height, width)."""
     value, state = prepare(rgb, valid, profile)
     settle_black(state)
-    key = compare(value, profile)
-    return finish(key, state, class_table(count_keys(key, state, profile), profile), profile)
+    compared = compare(value, profile)
+    return finish(compared.key, state, class_table(scene_sums(compared, state, profile), profile), profile)
 
 
 def class_fractions(labels: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -28,12 +28,46 @@ class ThresholdSettings(Settings):
         return self
 
 
+class GuardSettings(Settings):
+    """What must speak for shadow before the filter may lift ice from thin to thick (filter_guard.py)."""
+
+    background_min: Level = Field(136, ge=0, le=255)
+    """Grey level of the darkest background that can be snow in shadow."""
+    background_bright: Level = Field(244, ge=0, le=255)
+    """Grey level from which a background is snow, and nothing else need speak for shadow."""
+    near: int = Field(9, ge=3)
+    """Side, pixels (odd), of the surroundings in which a soft edge or a smooth slope changes little."""
+    soft_span: Level = Field(24, ge=1, le=255)
+    """Grey levels from the darkest to the brightest pixel there, at most."""
+    smooth_from: Level = Field(130, ge=0, le=254)
+    """Grey levels from here to the thick ice's are looked at for smoothness."""
+    smooth_share: float = Field(0.15, ge=0, le=1)
+    """Share of them that must be smooth, in a window around the pixel."""
+    window: int = Field(151, ge=3)
+    """Side of the window, pixels (odd)."""
+    soft_share: float = Field(0.02, ge=0, le=1)
+    """Share of a scene's edges that must be soft."""
+
+    @model_validator(mode="after")
+    def _odd_windows(self) -> Self:
+        if self.near % 2 == 0 or self.window % 2 == 0:
+            raise ValueError("near and window must be odd")
+        return self
+
+    @property
+    def halo(self) -> int:
+        """Pixels of surroundings that decide about one pixel."""
+        return self.near // 2 + self.window // 2
+
+
 class ThinCloudSettings(Settings):
     """Kernel sides (odd, pixels) and the truncation level of the thin-cloud and shadow filter."""
 
     dilate: int = Field(7, ge=1)
     median: int = Field(155, ge=3)
     truncate: Level = Field(235, ge=1, le=255)
+    guard: GuardSettings | None = None
+    """None filters wherever the published method does."""
 
     @model_validator(mode="after")
     def _odd_kernels(self) -> Self:
@@ -44,7 +78,7 @@ class ThinCloudSettings(Settings):
     @property
     def halo(self) -> int:
         """Pixels of surroundings that decide one pixel's value."""
-        return self.dilate // 2 + self.median // 2
+        return max(self.dilate // 2 + self.median // 2, self.guard.halo if self.guard else 0)
 
 
 class LabelingProfile(Settings):

@@ -31,7 +31,7 @@ _RULES: Final = tuple(
     (re.compile(pattern, re.ASCII), replacement)
     for pattern, replacement in (
         # A password may hold : / ? and @, so all up to the last @ goes.
-        (r"(?<=://)(?:[^\s/?#]{1,1024}|[^\s/?#:]{0,256}:\S{1,1024})@", f"{MASK}@"),
+        (r"(?<=://)(?:[^\s/?#:]{0,256}:\S{1,1024}|[^\s/?#]{1,1024})@", f"{MASK}@"),
         (r"(://[^\s?#]{1,2048})\?\S+", rf"\1?{MASK}"),
         (
             rf"(?i)({_NAME}[\w-]{{0,40}}[\"']?\s*(?:[:=]|%3D)\s*(?:(?:bearer|basic|token|aws)\s+)?)"

@@ -17,7 +17,7 @@ from labeling.layout import DONE, has_inputs, write_done
 from labeling.preview import preview_shape, preview_step
 from labeling.raster import remove, write_class_raster
 from labeling.scene_info import SceneInfo
-from labeling.stac_items import ITEM, ItemAsset, write_item
+from labeling.stac_items import ITEM, Fact, ItemAsset, write_item
 
 QUICKLOOK = "quicklook.png"
 
@@ -47,7 +47,7 @@ def write_scene(
     classes_of: Callable[[Block], NDArray[np.uint8]],
     preview_of: Callable[[Block], NDArray[np.uint8]],
     extras: Callable[[], list[ItemAsset]] = list,
-    about: Mapping[str, str | int] | None = None,
+    about: Mapping[str, Fact] | None = None,
     threads: int = 1,
     **facts: Any,
 ) -> None:

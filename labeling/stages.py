@@ -5,8 +5,8 @@ spread over tasks; exclude and write need the whole scene, but no pixel of its f
 
 decode    scene -> value, state (and what clouds are found by)
 exclude   state -> settled: no-data, cloud and land as far as the whole scene shows it
-compare   value with its surroundings -> key, and the block's share of the scene's histogram
-write     histogram -> table; table[key] -> labels.tif and what goes with it
+compare   value with its surroundings -> key, and the block's share of the scene's histogram and edges
+write     histogram, edges -> table; table[key] -> labels.tif and what goes with it
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ from labeling.errors import SceneError
 from labeling.grid import Block
 from labeling.label import (
     PixelState,
+    SceneSums,
     class_table,
     compare,
-    count_keys,
     count_states,
+    filter_facts,
     finish,
     ignored,
     prepare,
+    scene_sums,
     settle_black,
 )
 from labeling.land import LandSettings
@@ -152,14 +154,12 @@ def _exclude(state: NDArray[np.uint8], mask: NDArray[np.bool_], why: PixelState)
 _EXCLUDING = (PixelState.NODATA, PixelState.CLOUD, PixelState.LAND)
 
 
-def compare_block(
-    info: SceneInfo, block: Block, layer: str, planes: Planes, recipe: Recipe
-) -> NDArray[np.int64]:
-    """Compare a block with its surroundings; return its share of the scene's histogram, int64 (256,)."""
+def compare_block(info: SceneInfo, block: Block, layer: str, planes: Planes, recipe: Recipe) -> SceneSums:
+    """Compare a block with its surroundings; return its share of the scene's sums."""
     outer = block.grow(recipe.profile.halo, height=info.height, width=info.width)
-    key = compare(planes.get(_VALUE, outer), recipe.profile, block.inside(outer))
-    planes.put(_KEY, block, key)
-    return count_keys(key, planes.get(layer, block), recipe.profile)
+    compared = compare(planes.get(_VALUE, outer), recipe.profile, block.inside(outer))
+    planes.put(_KEY, block, compared.key)
+    return scene_sums(compared, planes.get(layer, block), recipe.profile)
 
 
 def write(
@@ -167,14 +167,15 @@ def write(
     info: SceneInfo,
     cut: Sequence[Block],
     excluded: Excluded,
-    counts: NDArray[np.int64],
+    sums: SceneSums,
     planes: Planes,
     recipe: Recipe,
     output: SceneOutput,
     threads: int = 1,
 ) -> None:
-    """Write a compared scene's labels from the sum of its blocks' histograms."""
-    table = class_table(counts, recipe.profile)
+    """Write a compared scene's labels from the sum over its blocks."""
+    table = class_table(sums, recipe.profile)
+    facts = filter_facts(sums, table, recipe.profile)
     keys = _KEY if recipe.profile.thin_clouds else _VALUE
 
     def classes_of(block: Block) -> NDArray[np.uint8]:
@@ -190,9 +191,10 @@ def write(
         classes_of,
         lambda block: planes.noted(_PREVIEW, block)["rgb"],
         extras=lambda: _extras(info, planes, recipe, output),
-        about={"profile": recipe.profile.name, "profile_version": recipe.profile.version},
+        about={"profile": recipe.profile.name, "profile_version": recipe.profile.version, **facts},
         threads=threads,
         excluded=excluded.pixels,
+        **facts,
     )
 
 

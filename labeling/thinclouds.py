@@ -19,14 +19,12 @@ from labeling.profile import ThinCloudSettings, ThresholdSettings
 
 WHITE = 255
 _LEVELS = 256
-_EXACT_COUNT = 1 << 24
-"""Pixels counted at a time: OpenCV counts in float32, which is exact to here."""
 
 
-def difference(
+def background(
     grey: NDArray[np.uint8], settings: ThinCloudSettings, inside: tuple[slice, slice] | None = None
 ) -> NDArray[np.uint8]:
-    """Return 255 - |grey - background|, u8: 255 where a pixel equals its background.
+    """Return the brightness that a pixel's surroundings suggest for it, u8.
 
     `grey` is u8 (height, width) with open water and no-data painted white, so that they neither darken the
     background of the ice beside them nor are taken for shadow (fused.py makes it). With `inside` (rows,
@@ -35,26 +33,12 @@ def difference(
     """
     kernel = np.ones((settings.dilate, settings.dilate), np.uint8)
     dilated = np.asarray(cv2.dilate(grey, kernel), np.uint8)
-    background = median_background(dilated, settings.median // 2, inside)
-    part = grey if inside is None else grey[inside]
-    return np.asarray(cv2.bitwise_not(cv2.absdiff(part, background)), np.uint8)
+    return median_background(dilated, settings.median // 2, inside)
 
 
-def histogram(values: NDArray[np.uint8], counted: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
-    """Return how many pixels have each of the 256 values, int64 (256,).
-
-    `values` is u8 (height, width); `counted` says which of its pixels count, None for all.
-    """
-    counts = np.zeros(_LEVELS, np.int64)
-    mask = None if counted is None else counted.astype(np.uint8)
-    rows = max(1, _EXACT_COUNT // max(1, values.shape[1]))
-    for top in range(0, values.shape[0], rows):
-        part = slice(top, top + rows)
-        bins = cv2.calcHist(
-            [values[part]], [0], None if mask is None else mask[part], [_LEVELS], [0, _LEVELS]
-        )
-        counts += bins.ravel().astype(np.int64)
-    return counts
+def difference(grey: NDArray[np.uint8], expected: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return 255 - |grey - expected|, u8 (height, width): 255 where a pixel equals its background."""
+    return np.asarray(cv2.bitwise_not(cv2.absdiff(grey, expected)), np.uint8)
 
 
 def filter_table(counts: NDArray[np.int64], settings: ThinCloudSettings) -> NDArray[np.uint8]:
@@ -85,11 +69,12 @@ def lookup_table(
 
 
 def otsu_threshold(counts: NDArray[np.int64]) -> int:
-    """Return Otsu's threshold of a histogram, int64 (256,), as OpenCV computes it from the pixels.
+    """Return Otsu's threshold of a histogram, int64 (256,): it parts the pixels as OpenCV does.
 
-    Where two cuts are equally good on paper, the last bit of the arithmetic decides, and that depends on how
-    OpenCV was compiled. So a clear winner is taken at once, and in doubt OpenCV itself decides, on a picture
-    with this histogram (a byte a pixel, for a moment).
+    Between two levels that occur OpenCV may give any, which makes no difference to the pixels. Where two cuts
+    are equally good on paper, the last bit of the arithmetic decides, and that depends on how OpenCV was
+    compiled. So a clear winner is taken at once, and in doubt OpenCV itself decides, on a picture with this
+    histogram (a byte a pixel, for a moment).
     """
     winner = _clear_winner(counts)
     if winner is not None:
@@ -100,7 +85,7 @@ def otsu_threshold(counts: NDArray[np.int64]) -> int:
 
 
 def _clear_winner(counts: NDArray[np.int64]) -> int | None:
-    """Return the level that separates best, or None where rounding could make another one win."""
+    """Return the level, of those that occur, that separates best; None where rounding could decide."""
     levels, total = np.arange(_LEVELS), counts.sum()
     below = np.cumsum(counts) / total
     above = 1 - below
@@ -108,7 +93,7 @@ def _clear_winner(counts: NDArray[np.int64]) -> int | None:
     least = np.finfo(np.float32).eps  # OpenCV leaves out cuts with less than this on one side
     if np.isclose(smaller, least, rtol=1e-6, atol=0).any():
         return None
-    allowed = smaller > least
+    allowed = (smaller > least) & (counts > 0)
     if not allowed.any():
         return None
     part = np.cumsum(levels * counts)[allowed] / total

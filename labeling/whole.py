@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labeling.grid import Block
-from labeling.label import PixelState
+from labeling.label import PixelState, SceneSums
 from labeling.planes import MemoryPlanes
+from labeling.raster import quiet_georeference
 from labeling.scene_info import Scene, SceneInfo
 from labeling.scene_output import SceneOutput
 from labeling.stages import Recipe, compare_block, decode, exclude, write
+
+_Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 
 def label_whole(
@@ -42,11 +46,22 @@ def label_whole(
                 states += decode(scene, block, planes, recipe, preview=output.quicklook)
         return states
 
-    with ThreadPoolExecutor(threads) as pool:
-        states = np.sum(list(pool.map(decode_some, range(threads))), axis=0)
+    with _mapping(threads) as mapped:
+        states = np.sum(list(mapped(decode_some, range(threads))), axis=0)
         excluded = exclude(info, cut, states, planes, recipe)
-        counts = np.zeros(256, np.int64)
+        sums = SceneSums.none()
         if recipe.profile.thin_clouds:
-            for count in pool.map(lambda b: compare_block(info, b, excluded.layer, planes, recipe), cut):
-                counts += count
-    write(scene_id, info, cut, excluded, counts, planes, recipe, output, threads)
+            parts = mapped(lambda block: compare_block(info, block, excluded.layer, planes, recipe), cut)
+            sums = sum(parts, start=sums)
+    write(scene_id, info, cut, excluded, sums, planes, recipe, output, threads)
+
+
+@contextmanager
+def _mapping(threads: int) -> Iterator[_Map]:
+    """Yield a `map` that has so many threads."""
+    if threads == 1:
+        yield map
+        return
+    # Warnings are silenced for all threads or none: what each of them silences by itself would get mixed up.
+    with quiet_georeference(), ThreadPoolExecutor(threads) as pool:
+        yield pool.map

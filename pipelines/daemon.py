@@ -21,7 +21,7 @@ def warm() -> None:
     """Run every kernel once, and take all that is loaded out of the garbage collector's sight."""
     cv2.setNumThreads(1)  # threads would not survive the fork
     picture = np.full((3, 256, 256), 200, np.uint8)
-    for name in ("iqrah-2024-raw", "iqrah-2024"):
+    for name in ("iqrah-2024-raw", "iqrah-2024", "polynya"):
         label_scene(picture, None, load_profile(name))
     gc.collect()
     gc.freeze()

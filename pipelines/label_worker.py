@@ -18,6 +18,7 @@ import pandas as pd
 from labeling import stages
 from labeling.cloud_raster import CLOUDS
 from labeling.grid import Block
+from labeling.label import SceneSums
 from labeling.layout import is_done
 from labeling.planes import FilePlanes
 from labeling.scene import SceneInfo, open_scene
@@ -116,10 +117,9 @@ def compare_tasks(frames: Iterator[pd.DataFrame], job: LabelJob) -> Iterator[pd.
 def _compare(row: Row, job: LabelJob) -> Row:
     task, excluded = _Task.of(row), Excluded(**json.loads(row["excluded"]))
     if job.recipe.profile.thin_clouds is None:
-        return {"histogram": None}
+        return {"sums": None}
     block, planes = Block(**row["block"]), task.planes(job)
-    counts = stages.compare_block(task.info, block, excluded.layer, planes, job.recipe)
-    return {"histogram": counts.tolist()}
+    return {"sums": stages.compare_block(task.info, block, excluded.layer, planes, job.recipe).dumps()}
 
 
 # --- reduce: scenes that are cut ---
@@ -145,14 +145,13 @@ def write_scene(compared: pd.DataFrame, job: LabelJob) -> pd.DataFrame:
         task = _Task.of(rows[0])
         if job.is_done(task.scene_id, task.info):  # a task that runs again after it had finished
             return {}
-        histograms = [row["histogram"] for row in rows if row["histogram"] is not None]
-        counts = np.sum(histograms, axis=0, dtype=np.int64) if histograms else np.zeros(256, np.int64)
+        parts = (SceneSums.loads(row["sums"]) for row in rows if row["sums"] is not None)
         stages.write(
             task.scene_id,
             task.info,
             task.cut.blocks(task.info),
             Excluded(**json.loads(rows[0]["excluded"])),
-            counts,
+            sum(parts, start=SceneSums.none()),
             task.planes(job),
             job.recipe,
             job.output(task.scene_id),

@@ -62,11 +62,11 @@ COMPARED: Final = T.StructType(
     [
         *WORK.fields[:3],
         WORK["excluded"],
-        T.StructField("histogram", _COUNTS),
+        T.StructField("sums", _COUNTS),
         T.StructField("error", T.StringType()),
     ]
 )
-"""A compared block's share of its scene's histogram, or why there is none."""
+"""A compared block's share of its scene's sums (labeling.label.SceneSums), or why there is none."""
 
 EXCLUDED: Final = T.StructType(
     [

@@ -6,6 +6,9 @@ Iqrah et al. 2024. Pictures are (height, width, 3) u8 in R, G, B order; labels a
 import cv2
 import numpy as np
 
+from labeling.profile import ThinCloudSettings, ThresholdSettings
+from labeling.thinclouds import lookup_table
+
 HSV_RANGES = {
     2: ((0, 0, 205), (185, 255, 255)),  # thick or snow-covered ice
     1: ((0, 0, 31), (185, 255, 204)),  # thin or young ice
@@ -58,3 +61,42 @@ def filter_thin_clouds(rgb):
 def label_filtered(rgb):
     """Filter, then the colour thresholds on the filtered picture."""
     return label(cv2.cvtColor(filter_thin_clouds(rgb), cv2.COLOR_GRAY2RGB))
+
+
+def label_guarded(rgb, guard):
+    """Filter with the guard of labeling/filter_guard.py, pixel by pixel as its docstring says."""
+    thresholded = label(rgb)
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    grey[thresholded == 0] = 255
+    background = cv2.medianBlur(cv2.dilate(grey, np.ones((7, 7), np.uint8)), 155)
+    span = around(grey, guard.near, np.max) - around(grey, guard.near, np.min)
+    smooth = span <= guard.soft_span
+
+    bright = (grey > 204).astype(int)
+    edge = (around(bright, 3, np.max) > around(bright, 3, np.min)) & (thresholded != 0)
+    shadowed = edge.any() and (edge & smooth).sum() >= guard.soft_share * edge.sum()
+
+    greyish = (grey >= guard.smooth_from) & (grey <= 204)
+    smooth_near, near = (around(layer, guard.window, np.sum) for layer in (greyish & smooth, greyish))
+    between = (background >= guard.background_min) & (smooth_near >= guard.smooth_share * near)
+    free = (background >= guard.background_bright) | (grey > 204)
+    difference = (255 - cv2.absdiff(grey, background)) & 252
+    counts = np.bincount(difference.ravel(), minlength=256)
+    table = lookup_table(counts, ThinCloudSettings(), ThresholdSettings())
+    labels = thresholded.copy()
+    labels[(thresholded == 1) & (free | (between & shadowed)) & (table[difference] == 2)] = 2
+    return labels
+
+
+def around(values, side, function):
+    """Return a function of the square window around each pixel, cut off at the border."""
+    reach, (height, width) = side // 2, values.shape
+    found = np.empty((height, width), int)
+    for row in range(height):
+        for column in range(width):
+            rows, columns = (
+                slice(max(0, row - reach), row + reach + 1),
+                slice(max(0, column - reach), column + reach + 1),
+            )
+            found[row, column] = function(values[rows, columns])
+    return found

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 import rasterio
 
 from labeling.grid import blocks
+from labeling.label import SceneSums
 from labeling.planes import FilePlanes
 from labeling.scene_output import SceneOutput
 from labeling.stages import compare_block, decode, exclude, write
@@ -33,8 +34,9 @@ def label_cut(scene, cut, folder, recipe):
         states = sum(decode(scene, block, planes(), recipe, preview=False) for block in parts)
         excluded = exclude(info, parts, states, planes(), recipe)
     for _ in range(2):
-        counts = sum(compare_block(info, block, excluded.layer, planes(), recipe) for block in parts)
-    write("scene", info, parts, excluded, counts, planes(), recipe, output(folder))
+        found = [compare_block(info, block, excluded.layer, planes(), recipe) for block in parts]
+    sums = sum(found, start=SceneSums.none())
+    write("scene", info, parts, excluded, sums, planes(), recipe, output(folder))
     return labels_of(folder)
 
 

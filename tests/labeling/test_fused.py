@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from labeling.fused import brightness_and_state, grey_and_state, look_up
+from labeling.fused import brightness_and_state, count_pairs, grey_and_state, look_up
 
 
 def every_colour(blue):
@@ -35,3 +35,12 @@ def test_look_up_is_indexing():
     table, labels = rng.integers(0, 256, (6, 256), np.uint8), np.empty(999, np.uint8)
     look_up(key, state, table, labels)
     np.testing.assert_array_equal(labels, table[state, key])
+
+
+def test_pairs_are_counted():
+    rng = np.random.default_rng(0)
+    key, state = rng.integers(0, 256, 9999, np.uint8), rng.integers(0, 7, 9999, np.uint8)
+    counts = np.zeros((2, 7, 256), np.int64)
+    count_pairs(key, state, counts)
+    expected = np.bincount(state.astype(int) * 256 + key, minlength=7 * 256).reshape(7, 256)
+    np.testing.assert_array_equal(counts.sum(axis=0), expected)

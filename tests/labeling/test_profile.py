@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from labeling.errors import ConfigError
-from labeling.profile import LabelingProfile, load_profile, profile_names
+from labeling.profile import LabelingProfile, ThinCloudSettings, load_profile, profile_names
 
 
 def test_shipped_profiles_load_and_say_what_they_do():
@@ -16,6 +16,10 @@ def test_shipped_profiles_load_and_say_what_they_do():
     assert load_profile("iqrah-2024").nodata == "water"
     assert load_profile("iqrah-2024-raw").thin_clouds is None
     assert load_profile("polynya").halo == 80
+    guarded = {
+        name for name in profile_names() if (load_profile(name).thin_clouds or ThinCloudSettings()).guard
+    }
+    assert guarded == {"polynya", "polynya-l1c"}
 
 
 def test_own_profile_from_a_file(tmp_path):
@@ -30,6 +34,7 @@ def test_own_profile_from_a_file(tmp_path):
     [
         {"thresholds": {"water_max": 204, "thin_ice_max": 30}},
         {"thin_clouds": {"median": 154}},
+        {"thin_clouds": {"guard": {"window": 150}}},
         {"nodata": "thin"},
         {"colour": "red"},
     ],

@@ -13,15 +13,17 @@ from rasterio.transform import from_origin
 from stage_runs import label_cut, whole
 
 from labeling.errors import SceneError
-from labeling.label import PixelState, compare, count_keys, label_scene, prepare
+from labeling.label import PixelState, compare, label_scene, prepare, scene_sums
 from labeling.land import LandSettings
 from labeling.limits import LimitSettings, check_sun
-from labeling.profile import ThinCloudSettings, load_profile
+from labeling.profile import GuardSettings, ThinCloudSettings, load_profile
 from labeling.stages import Recipe
 
 POLYNYA = load_profile("polynya")
 SMALL_KERNELS = POLYNYA.model_copy(update={"thin_clouds": ThinCloudSettings(dilate=3, median=41)})
-PROFILES = [POLYNYA, SMALL_KERNELS, load_profile("iqrah-2024"), load_profile("iqrah-2024-raw")]
+EAGER = ThinCloudSettings(dilate=3, median=41, guard=GuardSettings(window=61, soft_share=0))
+GUARDED = POLYNYA.model_copy(update={"thin_clouds": EAGER})
+PROFILES = [POLYNYA, GUARDED, SMALL_KERNELS, load_profile("iqrah-2024"), load_profile("iqrah-2024-raw")]
 
 
 @st.composite
@@ -120,9 +122,8 @@ def test_land_gets_no_class_and_does_not_count(tmp_path, profile):
     # What lies on land does not move the scene's stretch.
     state = np.where(np.arange(100) < 30, PixelState.LAND, PixelState.SEEN).astype(np.uint8)
     prepared = prepare(rgb, None, profile)
-    key = compare(prepared.value, profile)
-    counts = count_keys(key, np.tile(state, (100, 1)), profile)
-    assert counts.sum() == 7000
+    sums = scene_sums(compare(prepared.value, profile), np.tile(state, (100, 1)), profile)
+    assert sums.keys.sum() == 7000
 
 
 def test_land_in_a_picture_without_place_is_refused(tmp_path):

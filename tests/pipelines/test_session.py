@@ -22,14 +22,14 @@ def test_workers_have_our_code_before_their_first_task():
         assert [row.found for row in tasks.mapInPandas(loaded, "found boolean").collect()] == [True] * 4
 
 
-def test_the_daemon_runs_the_kernels_of_both_ways(monkeypatch):
+def test_the_daemon_runs_the_kernels_of_every_way(monkeypatch):
     seen = []
     monkeypatch.setattr(daemon.gc, "freeze", lambda: seen.append("frozen"))
     monkeypatch.setattr(
         daemon, "label_scene", lambda rgb, valid, profile: seen.append(profile.thin_clouds is not None)
     )
     daemon.warm()
-    assert seen == [False, True, "frozen"]
+    assert seen == [False, True, True, "frozen"]
 
 
 def test_zips_are_not_read_again_at_every_task(monkeypatch):
