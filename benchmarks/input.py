@@ -59,7 +59,7 @@ def drain(training: Training) -> int:
 def stepper(training: Training) -> Callable[[], int]:
     """Return a function that takes one training step and returns the number of chips."""
     config = training.config
-    step = make_train_step(training.model, training.optimizer, training.loss, accumulate=config.accumulate)
+    step = make_train_step(training.model, training.optimizer, training.loss, at_once=config.batch_size)
     plan = np.arange(config.rank_batch, dtype=np.int64)[None] % len(training.train)
     feed = batches(training.train, plan, channels=config.channels, scaling=config.scaling, trouble=Trouble())
     images, labels = next(iter(feed))

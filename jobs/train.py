@@ -3,6 +3,7 @@
     python -m jobs.train --chips RUN/chips --out RUN/model
     horovodrun -np 2 python -m jobs.train --chips RUN/chips --out RUN/model
     horovodrun -np 8 -H node1:4,node2:4 python -m jobs.train --config jobs/conf/train.yaml …
+    horovodrun -np 2 --min-np 1 --max-np 4 --host-discovery-script jobs/discover_hosts.sh python …
     python -m jobs.train --chips RUN/chips --out RUN/model --resume
 
 Exit code: 0 done, 2 usage or configuration, 75 ended by SIGTERM after a checkpoint (start it again with
@@ -26,6 +27,7 @@ from training.stop import REQUEUE, Stop
 KEYS = (
     *("epochs", "batch_size", "accumulate", "learning_rate", "loss", "patience", "precision", "seed"),
     *("checkpoint_steps", "threads"),
+    "balance",
 )
 """Settings that have a flag; the rest are for the configuration file."""
 
@@ -38,7 +40,7 @@ def parser() -> ArgumentParser:
     options.add_argument("--config", type=Path, metavar="FILE", help="YAML file; flags override it")
     for key in KEYS:  # pydantic reads the numbers
         text = TrainConfig.model_fields[key].description
-        metavar = "NAME" if key in ("loss", "precision") else "N"
+        metavar = "NAME" if key in ("balance", "loss", "precision") else "N"
         options.add_argument(f"--{key.replace('_', '-')}", metavar=metavar, help=text)
     options.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     options.add_argument("--overwrite", action="store_true", help="delete the training in --out first")

@@ -64,18 +64,25 @@ def run_lock(run: Run, job: str) -> Iterator[None]:
 
 
 @contextmanager
-def folder_lock(folder: Path, job: str) -> Iterator[None]:
-    """Hold a folder, which must exist, while the block runs; errors as `run_lock`."""
-    held = acquire(folder, introduce(job))
+def folder_lock(folder: Path, job: str, *, heir_of: str | None = None) -> Iterator[str]:
+    """Hold a folder, which must exist, while the block runs, and give the lock's token; errors as `run_lock`.
+
+    A job of several processes that lost the one with the lock goes on at once in another: a lock whose token
+    is `heir_of` is taken over although its holder may seem to live.
+    """
+    held = acquire(folder, introduce(job), heir_of=heir_of)
     try:
         with _beating(held.file):
-            yield
+            yield held.mine.token
     finally:
         release(folder, held)
 
 
-def acquire(folder: Path, mine: Holder) -> Held:
-    """Become the last of the folder's chain; ConfigError, naming its last, while that one lives."""
+def acquire(folder: Path, mine: Holder, *, heir_of: str | None = None) -> Held:
+    """Become the last of the folder's chain; ConfigError, naming its last, while that one lives.
+
+    The one with the token `heir_of` counts as dead.
+    """
     root = folder / LOCK
     while True:
         file, chain = root, [mine]
@@ -84,7 +91,8 @@ def acquire(folder: Path, mine: Holder) -> Held:
             if holder is None:  # it left at this moment
                 break
             successor = _successor(folder, holder)
-            if not successor.exists() and _lives(holder, file):
+            dead = holder.token == heir_of
+            if not dead and not successor.exists() and _lives(holder, file):
                 raise ConfigError(_refusal(folder, holder, file))
             chain.insert(-1, holder)
             file = successor

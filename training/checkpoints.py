@@ -68,9 +68,10 @@ class State:
 
 
 class Checkpoint(NamedTuple):
-    """A checkpoint that was read whole."""
+    """Everything a training goes on from."""
 
-    file: Path
+    file: Path | None
+    """Where it was read; None for one that was only taken in memory."""
     state: State
     weights: list[NDArray[Any]]
     optimizer: list[NDArray[Any]]
@@ -85,6 +86,21 @@ def save(out: Path, state: State, model: keras.Model, optimizer: keras.Optimizer
     for old in checkpoint_files(out)[:-KEPT]:
         old.unlink()
     return file
+
+
+def taken(state: State, model: keras.Model, optimizer: keras.Optimizer) -> Checkpoint:
+    """Return a checkpoint in memory; later updates do not change it."""
+    weights, moments = (
+        [np.array(variable) for variable in variables] for variables in (model.weights, optimizer.variables)
+    )
+    return Checkpoint(None, state, weights, moments)
+
+
+def newest(*found: Checkpoint | None) -> Checkpoint | None:
+    """Return the one that has come furthest, None when there is none."""
+    there = [checkpoint for checkpoint in found if checkpoint is not None]
+    # At the end of an epoch validation and its row come after the last update.
+    return max(there, key=lambda one: (one.state.steps, one.state.epoch), default=None)
 
 
 def checkpoint_files(out: Path) -> list[Path]:

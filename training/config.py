@@ -19,6 +19,7 @@ Precision = Literal["float32", "bfloat16", "float16"]
 LossName = Literal["crossentropy", "focal", "dice"]
 ScheduleName = Literal["constant", "cosine", "step"]
 ClassWeight = Annotated[float, Field(gt=0, le=1000)]
+Share = Annotated[float, Field(ge=0, le=1_000_000)]
 
 
 class TrainConfig(Settings):
@@ -30,6 +31,12 @@ class TrainConfig(Settings):
     epochs: int = Field(50, ge=1, description="passes over the training chips")
     batch_size: int = Field(32, ge=1, description="chips a rank works on at once")
     accumulate: int = Field(1, ge=1, description="batches a rank adds up before each update")
+    balance: Literal["equal", "auto"] | tuple[Share, ...] = Field(
+        "equal", description="chips of an update for each rank: equal, auto (by measured speed), or shares"
+    )
+    balance_steps: int = Field(
+        64, ge=4, description="balance auto: most updates from one look at the ranks' speeds to the next"
+    )
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: float = Field(1e-3, gt=0, le=10, description="of the whole job; see reference_batch")
     reference_batch: int | None = Field(
@@ -62,6 +69,9 @@ class TrainConfig(Settings):
     checkpoint_steps: int | None = Field(
         None, ge=1, description="updates between checkpoints inside an epoch; None: one an epoch"
     )
+    commit_steps: int = Field(
+        10, ge=1, description="elastic training: updates between commits, lost at most when a rank is"
+    )
 
     channels: Channels = Field("rgb", description="what of the picture the network sees")
     scaling: Scaling = Field("255", description="column-l2 only to reproduce the published code's mistake")
@@ -87,6 +97,12 @@ class TrainConfig(Settings):
         return self
 
     @model_validator(mode="after")
+    def _somebody_works(self) -> Self:
+        if not any(self.balance):
+            raise ValueError(f"balance {list(self.balance)} gives no rank a chip")
+        return self
+
+    @model_validator(mode="after")
     def _schedule_is_whole(self) -> Self:
         if (self.schedule == "step") != bool(self.decay_epochs):
             raise ValueError("schedule step and decay_epochs belong together: give both or neither")
@@ -98,7 +114,7 @@ class TrainConfig(Settings):
 
     @property
     def rank_batch(self) -> int:
-        """Chips a rank contributes to an update."""
+        """Chips a rank contributes to an update, on average over the ranks."""
         return self.batch_size * self.accumulate
 
     @property

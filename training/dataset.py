@@ -47,9 +47,12 @@ def make_batch(
     store: ChipStore, indices: Indices, channels: Channels, scaling: Scaling, turning: Turning | None
 ) -> Batch:
     """Read and stack the chips at `indices` (B,); EMPTY gives an empty one, `turning` None turns none."""
-    chips = [_chip(store, int(index), turning) for index in indices]
-    images = np.stack([chip.image for chip in chips])
-    return Batch(network_input(images, channels, scaling), np.stack([chip.label for chip in chips]))
+    count, size = len(indices), store.card.size
+    images = np.empty((count, size, size, 3), np.uint8)
+    labels = np.empty((count, size, size), np.uint8)
+    for place, index in enumerate(indices):
+        images[place], labels[place] = _chip(store, int(index), turning)
+    return Batch(network_input(images, channels, scaling), labels)
 
 
 def batches(

@@ -37,6 +37,8 @@ class World(NamedTuple):
     size: int
     local_rank: int
     """Rank among the processes of this machine."""
+    elastic: bool = False
+    """Whether horovodrun lets ranks come and go; see elastic.py."""
 
     @property
     def leads(self) -> bool:
@@ -75,13 +77,17 @@ def start(wait_seconds: float = WAIT_S) -> World:
     global _limit
     _limit = wait_seconds
     hvd.init()
-    return World(rank=hvd.rank(), size=hvd.size(), local_rank=hvd.local_rank())
+    elastic = os.environ.get("HOROVOD_ELASTIC") == "1"
+    return World(rank=hvd.rank(), size=hvd.size(), local_rank=hvd.local_rank(), elastic=elastic)
 
 
 def broadcast(variables: Sequence[keras.Variable]) -> None:
     """Give every rank the values that rank 0 has."""
+    # hvd.broadcast_variables goes by the variables' own names, which count the networks a process has built:
+    # an elastic training's new rank would wait for ever for one that has built two.
     with _not_for_ever("broadcast"):
-        hvd.broadcast_variables([variable.value for variable in variables], root_rank=0)
+        for number, variable in enumerate(variables):
+            variable.assign(hvd.broadcast(variable.value, root_rank=0, name=f"broadcast.{number}"))
 
 
 def broadcast_object(value: T, name: str) -> T:

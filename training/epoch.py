@@ -22,7 +22,7 @@ from training.metrics import Scores, confusion_matrix, empty_matrix, scores
 from training.precision import MOST_SKIPPED
 from training.prepare import Training
 from training.schedule import Schedule
-from training.sharding import Indices, epoch_order, rank_batches
+from training.sharding import Indices, epoch_order, share_batches
 from training.step import LookStep, TrainStep, Update, seed_dropout
 from training.stop import Stop
 
@@ -44,22 +44,22 @@ def learn(training: Training, step: TrainStep, state: State, stop: Stop) -> Iter
     """
     config, world, part, count = training.config, training.world, state.part, len(training.train)
     epoch = state.epoch + 1
-    seed_dropout(
-        training.model, seed=config.seed, epoch=epoch, rank=world.rank, passes=part.steps * config.accumulate
-    )
+    passes = part.steps * math.ceil(training.balancer.share / config.batch_size)
+    seed_dropout(training.model, seed=config.seed, epoch=epoch, rank=world.rank, passes=passes)
     order = epoch_order(count, seed=config.seed, epoch=epoch)[part.seen :]
-    plan = rank_batches(order, batch_size=config.rank_batch, rank=world.rank, size=world.size)
+    updates = math.ceil(len(order) / training.global_batch)
     schedule = Schedule.of(config, training.global_batch)
     trouble, skipped = Trouble(), 0
     started = time.perf_counter() - part.seconds
     for images, labels in shown(
-        _turned(training, plan, epoch, trouble), len(plan), f"epoch {epoch}", world.leads
+        _fed(training, order, epoch, trouble), updates, f"epoch {epoch}", world.leads
     ):
         seen = min(part.seen + training.global_batch, count)
         rate = schedule.rate(epoch - 1 + part.seen / count, epoch - 1 + seen / count)
         training.optimizer.learning_rate = rate
         flags = Flags.of(stop=stop.requested, trouble=trouble.error is not None)
         found = step(images, labels, flags)
+        training.balancer.took(float(found.ready))
         skipped = 0 if found.finite else skipped + 1
         _check(found, config, trouble, f"update {part.steps + 1} of epoch {epoch}", skipped)
         part = Part(
@@ -86,13 +86,16 @@ def validate(training: Training, look: LookStep, stop: Stop) -> Validation | Non
     if not len(training.val):
         return None
     order = np.arange(len(training.val), dtype=np.int64)
-    plan = rank_batches(order, batch_size=config.batch_size, rank=world.rank, size=world.size)
+    shares = training.balancer.shares_of(config.batch_size * world.size)
+    plan = share_batches(order, shares, world.rank)
     matrix, losses, trouble = empty_matrix(), np.zeros(2), Trouble()
     dataset = batches(training.val, plan, channels=config.channels, scaling=config.scaling, trouble=trouble)
     for images, labels in dataset:
-        seen = look(images, labels)
-        matrix += confusion_matrix(labels.numpy(), seen.predicted.numpy())
-        losses += float(seen.loss.total), float(seen.loss.weight)
+        for first in range(0, len(labels), config.batch_size):
+            some = slice(first, first + config.batch_size)
+            seen = look(images[some], labels[some])
+            matrix += confusion_matrix(labels[some].numpy(), seen.predicted.numpy())
+            losses += float(seen.loss.total), float(seen.loss.weight)
         if distributed.any_rank(stop.requested, "stop"):
             raise StoppedError(f"asked to end during validation. {GO_ON}")
     with distributed.agreeing("validation"):
@@ -101,6 +104,19 @@ def validate(training: Training, look: LookStep, stop: Stop) -> Validation | Non
     matrix = distributed.sum_array(matrix, "matrix")
     total, weight = distributed.sum_array(losses, "losses")
     return Validation(scores(matrix), float(total / (weight or 1.0)))
+
+
+def _fed(
+    training: Training, order: Indices, epoch: int, trouble: Trouble
+) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+    """Yield this rank's part of each update, reviewing the shares (a collective) on the way."""
+    balancer = training.balancer
+    while len(order):
+        updates = balancer.window or len(order)
+        now, order = np.split(order, [updates * training.global_batch])
+        plan = share_batches(now, balancer.shares, training.world.rank)
+        yield from balancer.timed(_turned(training, plan, epoch, trouble))
+        balancer.review()
 
 
 def _turned(training: Training, plan: Indices, epoch: int, trouble: Trouble) -> tf.data.Dataset:

@@ -8,24 +8,29 @@ from training.config import TrainConfig
 
 FREE: Final = {
     *("chips", "out", "epochs", "patience", "absent_classes"),
-    *("checkpoint_steps", "wait_seconds", "threads"),
+    *("checkpoint_steps", "commit_steps", "wait_seconds", "threads"),
+    *("balance", "balance_steps"),
 }
 """Settings that may change between a checkpoint and the run that goes on from it."""
+
+ELASTIC: Final = "elastic"
+"""Global batch of a training whose ranks come and go; it may go on from, or to, any other."""
 
 Facts = dict[str, Any]
 
 
-def facts_of(config: TrainConfig, *, ranks: int, chips: str) -> Facts:
+def facts_of(config: TrainConfig, *, ranks: int, chips: str, elastic: bool = False) -> Facts:
     """Return the settings that decide the weights, JSON-safe; `chips` is the digest of the chips folder.
 
-    `batch_size`, `accumulate` and the number of ranks count as their product only: the chips of an update
-    stay the same however they are shared out.
+    `batch_size`, `accumulate` and the number of ranks count as their product only, and the balance of the
+    ranks not at all: the chips of an update stay the same however they are shared out. Where the number of
+    ranks may change, no product is told.
     """
     facts: Facts = config.model_dump(mode="json", exclude=FREE | {"batch_size", "accumulate"})
     facts |= {
         "dropout": list(config.dropout_rates),
         "chips": chips,
-        "global_batch": config.rank_batch * ranks,
+        "global_batch": ELASTIC if elastic else config.rank_batch * ranks,
     }
     if config.schedule == "cosine":  # its length is part of its shape
         facts["epochs"] = config.epochs
@@ -38,8 +43,17 @@ def differences(before: Facts, now: Facts) -> list[str]:
     return [
         f"{key} was {before.get(key)!r}, now {now.get(key)!r}{_HINTS.get(key, '')}"
         for key in keys
-        if before.get(key) != now.get(key)
+        if before.get(key) != now.get(key) and not (key == "global_batch" and _elastic(before, now))
     ]
+
+
+def joined(before: Facts, now: Facts) -> Facts:
+    """Return the facts of a training that goes on: elastic as soon as a part of it was."""
+    return now | {"global_batch": ELASTIC} if _elastic(before, now) else now
+
+
+def _elastic(before: Facts, now: Facts) -> bool:
+    return ELASTIC in (before.get("global_batch"), now.get("global_batch"))
 
 
 _HINTS: Final = {"global_batch": " (batch_size x accumulate x ranks)"}

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 
-from training import distributed
+from training import distributed, elastic
 from training.card import ModelCard
 from training.checkpoints import State
 from training.config import TrainConfig
 from training.device import limit_threads, pin_gpu
+from training.elastic import Commit, Start, no_commit
 from training.epoch import learn, validate
 from training.errors import StoppedError
-from training.folder import check_folder
+from training.folder import Hold, check_folder
 from training.history import TensorBoard, epoch_row, line
 from training.outcome import advanced, finish, interrupted, record, record_run, save
 from training.prepare import Training, absent_classes, begin, build, meet, open_splits
@@ -36,35 +38,51 @@ def run(
     world = distributed.start(config.wait_seconds)
     limit_threads(config.threads)
     pin_gpu(world.local_rank)
+    with Hold(config.out) as hold:
+        work = partial(train, config, hold, stop or Stop(), started)
+        if world.elastic:
+            return elastic.run(work, resume=resume, overwrite=overwrite)
+        return work(Start(resume, overwrite))
+
+
+def train(
+    config: TrainConfig, hold: Hold, stop: Stop, started: float, start: Start, commit: Commit = no_commit
+) -> ModelCard | None:
+    """Train with the ranks that are there; `run` does it once, elastic training again when they change."""
+    world = distributed.start(config.wait_seconds)
     with distributed.agreeing("inputs"):
-        train, val = open_splits(config)
-        check_folder(config.out, resume=resume, overwrite=overwrite)
-    meet(config, world, train, val)
-    training = build(config, world, train, val)
-    state = begin(training, resume=resume, overwrite=overwrite)
-    state = loop(training, state, stop or Stop(), started)
+        train_chips, val_chips = open_splits(config)
+        if world.leads:
+            hold.take()
+        check_folder(config.out, resume=start.resume, overwrite=start.overwrite)
+    hold.token = distributed.broadcast_object(hold.token, "lock")
+    meet(config, world, train_chips, val_chips)
+    training = build(config, world, train_chips, val_chips)
+    state = begin(training, **start._asdict())
+    state = loop(training, state, stop, started, commit)
     if not world.leads:
         return None
     record_run(training, state, started, "finished" if state.epoch >= config.epochs else "early")
     return finish(training, state)
 
 
-def loop(training: Training, state: State, stop: Stop, started: float) -> State:
+def loop(training: Training, state: State, stop: Stop, started: float, commit: Commit = no_commit) -> State:
     """Run the epochs that are left and return where that ends."""
     config, leads = training.config, training.world.leads
-    train_step = make_train_step(
-        training.model, training.optimizer, training.loss, accumulate=config.accumulate
-    )
+    train_step = make_train_step(training.model, training.optimizer, training.loss, at_once=config.batch_size)
     look_step = make_look_step(training.model, training.loss)
     curves = TensorBoard(config.out) if leads else None
     if leads and (absent := absent_classes(training.train.card)):
         print(f"train: no training chip shows {' or '.join(absent)}", file=sys.stderr, flush=True)
     while not is_over(state, config):
+        commit(training, state)
         try:
             for updated in learn(training, train_step, state, stop):
                 state = updated
                 if leads and config.checkpoint_steps and state.steps % config.checkpoint_steps == 0:
                     save(training, state)
+                if state.steps % config.commit_steps == 0:
+                    commit(training, state)
             found = validate(training, look_step, stop)
         except StoppedError:
             if leads:

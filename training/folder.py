@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from labeling.errors import ConfigError
+from labeling.lock import folder_lock
 from labeling.raster import remove
 from training.card import CARD_FILE, MODEL_FILE
 from training.checkpoints import FOLDER, Checkpoint, latest
@@ -20,8 +24,6 @@ def check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
     """Raise ConfigError when a training in `out` would mix with an earlier one."""
     if resume and overwrite:
         raise ConfigError("--resume goes on with a training, --overwrite deletes it: give one of them")
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"{out} is a file; --out takes the model folder to write")
     held = [name for name in OURS if (out / name).exists()]
     if held and not (resume or overwrite):
         raise ConfigError(
@@ -45,7 +47,7 @@ def open_folder(out: Path, *, resume: bool, overwrite: bool, facts: Facts) -> Ch
         for leftover in _half_written(out):
             remove(leftover)
     except OSError as error:
-        raise ConfigError(f"cannot write to {out}: {error.strerror}. Choose another with --out.") from None
+        raise _unwritable(out, error) from None
     found = latest(out) if resume else None
     if found is not None:
         _check_fit(found, facts)
@@ -53,6 +55,52 @@ def open_folder(out: Path, *, resume: bool, overwrite: bool, facts: Facts) -> Ch
             raise ConfigError(f"{out} lost its {MODEL_FILE}, the best epoch; start again with --overwrite")
     (out / MARK).unlink(missing_ok=True)
     return found
+
+
+class Hold:
+    """The lock that keeps other trainings out of a model folder until the block ends."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.token: str | None = None
+        """Names the lock; what rank 0 has belongs to the others too, to inherit the lock from it."""
+        self._kept = ExitStack()
+        self._taken = False
+
+    def take(self) -> None:
+        """Hold the folder, which is made; on rank 0 only. ConfigError while another training works in it."""
+        if self._taken:
+            return
+        if self.out.is_file():
+            raise ConfigError(f"{self.out} is a file; --out takes the model folder to write")
+        try:
+            self._make()
+            self.token = self._kept.enter_context(folder_lock(self.out, "train", heir_of=self.token))
+        except OSError as error:
+            raise _unwritable(self.out, error) from None
+        self._taken = True
+
+    def _make(self) -> None:
+        if not self.out.exists():
+            self.out.mkdir(parents=True)
+            self._kept.callback(self._leave_no_trace)
+
+    def _leave_no_trace(self) -> None:
+        """Remove the folder if the training never came to writing."""
+        with suppress(OSError):
+            self.out.rmdir()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._kept.close()
+
+
+def _unwritable(out: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"cannot write to {out}: {error.strerror}. Choose another with --out.")
 
 
 def _half_written(out: Path) -> list[Path]:

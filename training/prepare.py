@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 
@@ -12,11 +12,12 @@ from labeling.chip import ChipCard
 from labeling.classes import IceClass
 from labeling.errors import ConfigError
 from training import checkpoints, distributed
-from training.checkpoints import State
+from training.balancer import Balancer
+from training.checkpoints import Checkpoint, State
 from training.chips import ChipStore
 from training.config import TrainConfig
 from training.distributed import World
-from training.facts import Facts, differences, facts_of
+from training.facts import Facts, differences, facts_of, joined
 from training.folder import open_folder
 from training.inputs import CHANNEL_COUNT
 from training.losses import ClassWeights, Loss, balanced_weights, make_loss
@@ -40,6 +41,8 @@ class Training:
     loss: Loss
     facts: Facts
     """What decides the weights; see facts.py."""
+    balancer: Balancer
+    """Which share of each global batch this rank takes."""
 
     @property
     def global_batch(self) -> int:
@@ -103,7 +106,10 @@ def meet(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) ->
 
 
 def build(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) -> Training:
-    """Make model and optimiser. Each rank starts from weights of its own until rank 0's are broadcast."""
+    """Make model and optimiser. Each rank starts from weights of its own until rank 0's are broadcast.
+
+    ConfigError, on all ranks alike, for a balance that does not fit their number.
+    """
     keras.utils.set_random_seed(config.seed + world.rank)
     model = make_network(config, POLICIES[config.precision])
     kept = model if config.precision == "float32" else make_network(config, POLICIES["float32"])
@@ -115,8 +121,9 @@ def build(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) -
         pixels=config.batch_size * train.card.size**2,
     )
     loss = make_loss(config.loss, class_weights(config, train.card), config.focal_gamma)
-    facts = facts_of(config, ranks=world.size, chips=train.card.digest)
-    return Training(config, world, train, val, model, kept, optimizer, loss, facts)
+    facts = facts_of(config, ranks=world.size, chips=train.card.digest, elastic=world.elastic)
+    balancer = Balancer(config, world)
+    return Training(config, world, train, val, model, kept, optimizer, loss, facts, balancer)
 
 
 def make_network(config: TrainConfig, policy: str) -> keras.Model:
@@ -139,23 +146,29 @@ def class_weights(config: TrainConfig, card: ChipCard) -> ClassWeights | None:
     return config.class_weights
 
 
-def begin(training: Training, *, resume: bool, overwrite: bool) -> State:
-    """Bring all ranks to one start: rank 0's fresh weights, or its newest checkpoint."""
+def begin(training: Training, *, resume: bool, overwrite: bool, committed: Checkpoint | None = None) -> State:
+    """Bring all ranks to one start: rank 0's fresh weights, or its newest checkpoint.
+
+    `committed` is a checkpoint in memory; with `resume` the newer of it and the folder's counts.
+    """
     config = training.config
     state = State(epoch=0, history=[], best_epoch=0, best_scores=None, facts=training.facts)
     with distributed.agreeing("checkpoint"):
         if training.world.leads:
             found = open_folder(config.out, resume=resume, overwrite=overwrite, facts=training.facts)
+            found = checkpoints.newest(found, committed)
             if found is not None:
                 checkpoints.restore(found, training.model, training.optimizer)
-                state = found.state
-                print(_place(state, len(training.train)), file=sys.stderr, flush=True)
+                state = replace(found.state, facts=joined(found.state.facts, training.facts))
+                print(_place(state, training), file=sys.stderr, flush=True)
     state = distributed.broadcast_object(state, "state")
     distributed.broadcast(training.model.weights)
     distributed.broadcast(training.optimizer.variables)
     return state
 
 
-def _place(state: State, chips: int) -> str:
-    part = f" and {state.part.seen} of {chips} chips of the next" if state.part.seen else ""
-    return f"train: going on after epoch {state.epoch}{part}"
+def _place(state: State, training: Training) -> str:
+    seen, chips, ranks = state.part.seen, len(training.train), training.world.size
+    part = f" and {seen} of {chips} chips of the next" if seen else ""
+    ranks_now = f", ranks: {ranks}" if training.world.elastic else ""
+    return f"train: going on after epoch {state.epoch}{part}{ranks_now}"

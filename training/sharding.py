@@ -3,6 +3,7 @@ for itself and a resumed run goes on exactly where the first would have."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -28,7 +29,18 @@ def rank_batches(order: Indices, *, batch_size: int, rank: int, size: int) -> In
     """
     if batch_size < 1 or not 0 <= rank < size:
         raise ValueError(f"rank {rank} of {size} with batches of {batch_size} is not possible")
-    steps = -(-len(order) // (batch_size * size))
-    padded = np.full(steps * size * batch_size, EMPTY, np.int64)
+    return share_batches(order, (batch_size,) * size, rank)
+
+
+def share_batches(order: Indices, shares: Sequence[int], rank: int) -> Indices:
+    """Return the chips of one rank, int64 (steps, shares[rank]), where ranks take unequal shares of a batch.
+
+    The global batches are those of `rank_batches` for the same number of chips, sum(shares), so the shares
+    decide who works on a chip and not when it is learned from. A share may be 0.
+    """
+    batch = sum(shares)
+    steps = -(-len(order) // batch)
+    padded = np.full(steps * batch, EMPTY, np.int64)
     padded[: len(order)] = order
-    return np.ascontiguousarray(padded.reshape(steps, size, batch_size)[:, rank])
+    first = sum(shares[:rank])
+    return np.ascontiguousarray(padded.reshape(steps, batch)[:, first : first + shares[rank]])

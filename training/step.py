@@ -32,6 +32,8 @@ class Update(NamedTuple):
     """Whether every gradient was a number, bool; with loss scaling the update was skipped if not."""
     flags: Flags
     """Which flags any rank raised, bool."""
+    ready: tf.Tensor
+    """When this rank had its own gradients and began to wait for the others', s since 1970, float64."""
 
 
 class Look(NamedTuple):
@@ -62,12 +64,13 @@ def make_optimizer(
 
 
 def make_train_step(
-    model: keras.Model, optimizer: keras.Optimizer, loss: Loss, *, accumulate: int = 1
+    model: keras.Model, optimizer: keras.Optimizer, loss: Loss, *, at_once: int | None = None
 ) -> TrainStep:
     """Return the step that updates the model from every rank's batch at once; a collective.
 
-    It takes this rank's images (B, H, W, C), labels (B, H, W) and flags. The network is given B /
-    `accumulate` chips at a time, so that memory limits that number and not the batch.
+    It takes this rank's images (B, H, W, C), labels (B, H, W) and flags. B may differ between ranks and
+    steps, and may be 0. The network is given `at_once` chips at a time or fewer, so that memory limits that
+    number and not the batch; None: all of them.
     """
 
     def gradients_of(images: tf.Tensor, labels: tf.Tensor) -> Sums:
@@ -79,17 +82,18 @@ def make_train_step(
 
     def train_step(images: tf.Tensor, labels: tf.Tensor, flags: Flags) -> Update:
         none = Sums([tf.zeros(v.shape) for v in model.trainable_variables], tf.zeros(()), tf.zeros(()))
-        own = _in_parts(gradients_of, none, images, labels, accumulate)
+        own = _in_parts(gradients_of, none, images, labels, at_once)
+        ready = _moment(own)
         summed, raised = sum_step(own, flags)
         # A step in which no rank has a labelled pixel must not divide by zero.
         weight = tf.where(summed.weight > 0, summed.weight, 1.0)
         gradients = [gradient / weight for gradient in summed.gradients]
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients])
         optimizer.apply(gradients, model.trainable_variables)
-        return Update(StepLoss(summed.loss, summed.weight), finite, raised)
+        return Update(StepLoss(summed.loss, summed.weight), finite, raised, ready)
 
-    # Horovod has no XLA kernel on CPU.
-    compiled: TrainStep = tf.function(train_step, jit_compile=False)
+    # Horovod has no XLA kernel on CPU. A second batch size makes the graph one for any size.
+    compiled: TrainStep = tf.function(train_step, jit_compile=False, reduce_retracing=True)
     return compiled
 
 
@@ -102,7 +106,7 @@ def make_look_step(model: keras.Model, loss: Loss) -> LookStep:
         predicted = tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8)
         return Look(StepLoss(found.total, found.weight), predicted)
 
-    compiled: LookStep = tf.function(look_step, jit_compile=False)
+    compiled: LookStep = tf.function(look_step, jit_compile=False, reduce_retracing=True)
     return compiled
 
 
@@ -125,19 +129,30 @@ def seed_dropout(model: keras.Model, *, seed: int, epoch: int, rank: int, passes
 
 
 def _in_parts(
-    work: Callable[[tf.Tensor, tf.Tensor], Sums], none: Sums, images: tf.Tensor, labels: tf.Tensor, parts: int
+    work: Callable[[tf.Tensor, tf.Tensor], Sums],
+    none: Sums,
+    images: tf.Tensor,
+    labels: tf.Tensor,
+    at_once: int | None,
 ) -> Sums:
-    """Add up, from `none`, what `work` finds in equal parts of a batch, given one after the other."""
-    if parts == 1:
+    """Add up, from `none`, what `work` finds in parts of a batch, as equal as can be, one after the other."""
+    known, count = images.shape[0], tf.shape(images)[0]
+    if known and known <= (at_once or known):
         return work(images, labels)
-    shape = [parts, images.shape[0] // parts]
-    images = tf.reshape(images, [*shape, *images.shape[1:]])
-    labels = tf.reshape(labels, [*shape, *labels.shape[1:]])
+    parts = -(-count // at_once) if at_once else tf.minimum(count, 1)
 
     def add(part: tf.Tensor, before: Sums) -> tuple[tf.Tensor, Sums]:
-        return part + 1, tf.nest.map_structure(tf.add, before, work(images[part], labels[part]))
+        here = slice(count * part // parts, count * (part + 1) // parts)
+        return part + 1, tf.nest.map_structure(tf.add, before, work(images[here], labels[here]))
 
     start = tf.constant(0), none
     # One at a time: the point is to hold the activations of one part only.
     _, total = tf.while_loop(lambda part, _: part < parts, add, start, parallel_iterations=1)
     return Sums(*total)
+
+
+def _moment(own: Sums) -> tf.Tensor:
+    """Return the time at which a rank's sums are there."""
+    # The first layer's gradient is the last to be made. On a GPU only a copy of it to the host waits for it.
+    with tf.device("CPU:0"), tf.control_dependencies([tf.identity(own.gradients[0])]):
+        return tf.timestamp()

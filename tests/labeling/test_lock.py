@@ -102,6 +102,19 @@ class TestHeld:
         with folder_lock(tmp_path, "label"), folder_lock(tmp_path / "model", "train"):
             assert left_in(tmp_path) == left_in(tmp_path / "model") == [LOCK]
 
+    def test_an_heir_takes_over_from_the_living(self, tmp_path):
+        # On another host a process that was killed seems to live until it has been silent for long.
+        gone = leave(tmp_path, machine="another", host="elsewhere")
+        with pytest.raises(ConfigError, match="elsewhere"), folder_lock(tmp_path, "train", heir_of="0" * 32):
+            pass
+        with folder_lock(tmp_path, "train", heir_of=gone.token) as token:
+            # Nobody else inherits from it, and the heir is refused to others.
+            for other in (gone.token, None):
+                with pytest.raises(ConfigError, match="in use by train"):
+                    lock.acquire(tmp_path, introduce("train"), heir_of=other)
+            with folder_lock(tmp_path, "train", heir_of=token):
+                pass
+
     def test_the_heartbeat_touches_the_lock_and_ends_with_the_job(self, tmp_path, monkeypatch):
         monkeypatch.setattr(lock, "BEAT", 0.01)
         with folder_lock(tmp_path, "label"):

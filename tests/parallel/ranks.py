@@ -4,8 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+import psutil
 
 ROOT = Path(__file__).parents[2]
 HOROVODRUN = Path(sys.executable).with_name("horovodrun")
@@ -16,12 +19,12 @@ class Ended(NamedTuple):
     output: str
 
 
-def horovodrun(ranks, *command, timeout=120):
+def horovodrun(ranks, *command, timeout=120, flags=()):
     """Run a command on several ranks from the repository's root; fails the test when it does not end."""
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}  # horovodrun itself loads TensorFlow
     job = subprocess.Popen(
         # --gloo only spares horovodrun from loading TensorFlow a second time to see what it was built with.
-        [HOROVODRUN, "--gloo", "-np", str(ranks), *map(str, command)],
+        [HOROVODRUN, "--gloo", "-np", str(ranks), *map(str, [*flags, *command])],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -32,12 +35,22 @@ def horovodrun(ranks, *command, timeout=120):
     try:
         output, _ = job.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
-        os.killpg(job.pid, signal.SIGKILL)
+        kill_all(job.pid)
         output, _ = job.communicate()
         raise AssertionError(f"still running after {timeout} s:\n{output}") from None
     return Ended(job.returncode, output)
 
 
-def train(*arguments, ranks=2, timeout=120):
+def kill_all(pid):
+    """Kill horovodrun and its ranks, which are in process groups of their own."""
+    started = psutil.Process(pid).children(recursive=True)
+    os.killpg(pid, signal.SIGKILL)
+    for process in started:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def train(*arguments, ranks=2, timeout=120, flags=()):
     """Run `jobs.train` on several ranks."""
-    return horovodrun(ranks, sys.executable, "-m", "jobs.train", *arguments, timeout=timeout)
+    command = [sys.executable, "-m", "jobs.train", *arguments]
+    return horovodrun(ranks, *command, timeout=timeout, flags=flags)

@@ -1,8 +1,21 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from labeling.errors import ConfigError
-from training.checkpoints import KEPT, Part, State, checkpoint_files, latest, read, restore, save
+from training.checkpoints import (
+    KEPT,
+    Part,
+    State,
+    checkpoint_files,
+    latest,
+    newest,
+    read,
+    restore,
+    save,
+    taken,
+)
 from training.step import make_optimizer
 from training.unet import build_unet
 
@@ -76,3 +89,24 @@ def test_no_readable_checkpoint_is_an_error_and_none_at_all_is_none(tmp_path, ma
     save(tmp_path, state(1), *made).write_bytes(b"")
     with pytest.raises(ConfigError, match="--overwrite"):
         latest(tmp_path)
+
+
+def test_a_checkpoint_in_memory_brings_back_what_was(made):
+    model, optimizer = made
+    before = values(model.weights + optimizer.variables)
+    checkpoint = taken(state(1), model, optimizer)
+    optimizer.apply([np.ones(v.shape, np.float32) for v in model.trainable_variables])
+    changed = values(model.weights + optimizer.variables)
+    assert not all(np.array_equal(a, b) for a, b in zip(before, changed, strict=True))
+    restore(checkpoint, model, optimizer)
+    for a, b in zip(before, values(model.weights + optimizer.variables), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_newest_has_made_more_updates_or_finished_its_epoch(made):
+    early, late = (taken(state(epoch), *made) for epoch in (1, 2))
+    validated = taken(replace(state(2), epoch=3), *made)
+    assert newest(late, early) is newest(early, late) is late
+    assert newest(validated, late) is newest(late, validated) is validated
+    assert newest(None, early) is early
+    assert newest(None, None) is None

@@ -68,6 +68,15 @@ def test_the_dataset_yields_the_plans_batches(tmp_path):
         np.testing.assert_array_equal(labels, expected.labels)
 
 
+@pytest.mark.parametrize("channels", ["rgb", "grey"])
+def test_an_empty_share_gives_empty_batches(tmp_path, channels):
+    store = ChipStore(write_chips(tmp_path, train=5, size=16), "train")
+    plan = np.empty((3, 0), np.int64)
+    found = list(batches(store, plan, channels=channels, scaling="255", trouble=Trouble()))
+    shapes = [(tuple(images.shape), tuple(labels.shape)) for images, labels in found]
+    assert shapes == [((0, 16, 16, 3 if channels == "rgb" else 1), (0, 16, 16))] * 3
+
+
 def test_chips_are_read_as_they_are_needed(tmp_path):
     class Counting(ChipStore):
         read = 0

@@ -1,11 +1,10 @@
 from training.config import TrainConfig
-from training.facts import FREE, differences, facts_of
+from training.facts import ELASTIC, FREE, differences, facts_of, joined
 
 
-def facts(ranks=1, chips="d", **changed):
-    return facts_of(
-        TrainConfig.model_validate({"chips": "c", "out": "o"} | changed), ranks=ranks, chips=chips
-    )
+def facts(ranks=1, chips="d", elastic=False, **changed):
+    config = TrainConfig.model_validate({"chips": "c", "out": "o"} | changed)
+    return facts_of(config, ranks=ranks, chips=chips, elastic=elastic)
 
 
 def test_every_setting_either_counts_or_is_free_to_change():
@@ -32,3 +31,13 @@ def test_the_length_of_a_cosine_is_part_of_its_shape():
     assert differences(facts(schedule="cosine"), facts(schedule="cosine", epochs=60)) == [
         "epochs was 50, now 60"
     ]
+
+
+def test_an_elastic_training_goes_on_with_any_number_of_ranks_and_stays_marked():
+    fixed, free = facts(ranks=2), facts(ranks=2, elastic=True)
+    assert free == facts(ranks=5, elastic=True)
+    for before, now in ((fixed, free), (free, fixed), (free, free)):
+        assert differences(before, now) == []
+        assert joined(before, now)["global_batch"] == ELASTIC
+    assert joined(fixed, facts(ranks=1, batch_size=64)) == fixed
+    assert differences(free, facts(loss="dice")) == ["loss was 'crossentropy', now 'dice'"]

@@ -9,6 +9,7 @@ import pytest
 from chip_factory import write_chips
 
 from labeling.errors import ConfigError
+from labeling.lock import LOCK, folder_lock
 from training.card import read_model_card
 from training.checkpoints import latest
 from training.chips import ChipStore
@@ -127,6 +128,17 @@ def test_a_folder_in_use_is_refused_unless_resumed_or_overwritten(chips, tmp_pat
     card = run(config(chips, out, epochs=1, depth=1), overwrite=True)
     assert (card.epochs_run, card.depth) == (1, 1)
     assert (out / "notes.txt").exists()
+
+
+def test_a_folder_in_which_another_training_works_is_refused(chips, tmp_path):
+    with (
+        folder_lock(tmp_path, "train"),
+        pytest.raises(ConfigError, match=f"{tmp_path} is in use by train"),
+    ):
+        run(config(chips, tmp_path), overwrite=True)
+    assert not list(tmp_path.iterdir())
+    run(config(chips, tmp_path, epochs=1))
+    assert not (tmp_path / LOCK).exists()
 
 
 def test_resume_refuses_another_network_or_other_chips(chips, tmp_path):

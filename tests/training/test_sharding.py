@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.sharding import EMPTY, epoch_order, rank_batches
+from training.sharding import EMPTY, epoch_order, rank_batches, share_batches
 
 COUNTS = st.integers(0, 70)
 
@@ -26,6 +26,15 @@ def test_every_chip_is_seen_exactly_once_in_equal_numbers_of_steps(count, batch_
 def test_many_ranks_see_in_a_step_what_one_would_with_the_whole_batch(count, batch_size, size):
     order, found = plans(count, batch_size, size)
     alone = rank_batches(order, batch_size=batch_size * size, rank=0, size=1)
+    np.testing.assert_array_equal(np.concatenate(found, axis=1), alone)
+
+
+@given(COUNTS, st.lists(st.integers(0, 5), min_size=1, max_size=5).filter(any))
+def test_unequal_shares_of_the_same_global_batches(count, shares):
+    order = epoch_order(count, seed=1, epoch=2)
+    found = [share_batches(order, shares, rank) for rank in range(len(shares))]
+    assert [plan.shape[1] for plan in found] == shares
+    alone = rank_batches(order, batch_size=sum(shares), rank=0, size=1)
     np.testing.assert_array_equal(np.concatenate(found, axis=1), alone)
 
 

@@ -1,3 +1,5 @@
+import time
+
 import keras
 import numpy as np
 import pytest
@@ -38,12 +40,35 @@ def values(variables):
 
 def test_parts_of_a_batch_give_the_update_of_the_whole():
     whole, _, step = made()
-    parts, _, partial = made(accumulate=4)
+    parts, _, partial = made(at_once=1)
     parts.set_weights(whole.get_weights())
     found, other = taken(step), taken(partial)
     assert float(found.loss.weight) == float(other.loss.weight) == 4 * 64
     for one, two in zip(whole.get_weights(), parts.get_weights(), strict=True):
         np.testing.assert_allclose(one, two, rtol=0, atol=1e-6)
+
+
+def test_batches_of_any_size_share_a_graph():
+    whole, _, step = made(at_once=3)
+    parts, _, partial = made(at_once=3)
+    parts.set_weights(whole.get_weights())
+    quiet = Flags.of(stop=False, trouble=False)
+    # None of these divides by what is worked on at once, one has nothing and one fits whole.
+    for count in (4, 0, 2, 1, 4):
+        partial(tf.constant(IMAGES[:count]), tf.constant(LABELS[:count]), quiet)
+        if count:
+            step.python_function(tf.constant(IMAGES[:count]), tf.constant(LABELS[:count]), quiet)
+    assert partial.experimental_get_tracing_count() == 2
+    for one, two in zip(whole.get_weights(), parts.get_weights(), strict=True):
+        np.testing.assert_allclose(one, two, rtol=0, atol=1e-6)
+
+
+def test_own_gradients_are_ready_between_call_and_return():
+    _, _, step = made()
+    taken(step)
+    before = time.time()
+    ready = float(taken(step).ready)
+    assert before - 0.01 <= ready <= time.time() + 0.01
 
 
 def test_flags_come_back():
@@ -84,7 +109,7 @@ def test_an_overflow_skips_the_update_and_halves_the_scale():
 
 
 def test_dropout_can_be_taken_up_in_the_middle_of_an_epoch():
-    model, _, step = made(dropout=0.5, accumulate=2)
+    model, _, step = made(dropout=0.5, at_once=2)
     [layer] = [layer for layer in model.layers if "dropout" in layer.name]
     where = {"seed": 3, "epoch": 2, "rank": 1}
     seed_dropout(model, **where)

@@ -48,6 +48,9 @@ def test_a_number_for_scaling_is_understood():
         ({"decay_epochs": (3,)}, "schedule step and decay_epochs belong together"),
         ({"schedule": "step", "decay_epochs": (5, 3)}, "decay_epochs must rise"),
         ({"schedule": "cosine", "epochs": 3, "warmup_epochs": 3}, "warmup_epochs to be fewer than epochs"),
+        ({"balance": "fair"}, "Input should be 'equal' or 'auto'"),
+        ({"balance": (1.0, -1.0)}, "greater than or equal to 0"),
+        ({"balance": (0.0, 0.0)}, "gives no rank a chip"),
         ({"precision": "float8"}, "'float32', 'bfloat16' or 'float16'"),
     ],
 )

@@ -1,0 +1,47 @@
+"""Trains while each rank sleeps so long over every chip, as if its processor were slow. Run under horovodrun.
+
+python slowed.py CONFIG.json REPORTS SECONDS...
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import tensorflow as tf
+
+from training import distributed, prepare
+from training.config import TrainConfig
+from training.fit import loop
+from training.losses import make_loss
+from training.prepare import begin, build
+from training.stop import Stop
+
+
+def slow_loss(seconds):
+    """Return a maker of losses that take so many more seconds a chip, asleep."""
+
+    def make(*arguments):
+        loss = make_loss(*arguments)
+
+        def slow(labels, probabilities):
+            tf.py_function(lambda chips: time.sleep(seconds * int(chips)), [tf.shape(labels)[0]], [])
+            return loss(labels, probabilities)
+
+        return slow
+
+    return make
+
+
+def main(config_file, reports, seconds):
+    config = TrainConfig.model_validate_json(config_file.read_text())
+    world = distributed.start()
+    prepare.make_loss = slow_loss(seconds[world.rank])
+    training = build(config, world, *prepare.open_splits(config))
+    state = begin(training, resume=False, overwrite=False)
+    loop(training, state, Stop(), started=0.0)
+    (reports / f"rank-{world.rank}.json").write_text(json.dumps(training.balancer.shares))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), [float(text) for text in sys.argv[3:]])
