@@ -9,14 +9,16 @@ chips/
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, overload
 
 import pyarrow as pa
 from pydantic import ValidationError
 
 from labeling.errors import ConfigError
 from labeling.settings import Settings
+from labeling.storage import AnyPath
 
 Split = Literal["train", "val", "test"]
 SPLITS: Final[tuple[Split, ...]] = ("train", "val", "test")
@@ -58,12 +60,16 @@ class ChipCard(Settings):
     """sha256 over images, labels and splits: two folders with one digest train the same model."""
 
 
-def split_files(chips: Path, split: Split) -> list[Path]:
+@overload
+def split_files(chips: Path, split: Split) -> list[Path]: ...
+@overload
+def split_files(chips: AnyPath, split: Split) -> list[AnyPath]: ...
+def split_files(chips: AnyPath, split: Split) -> Sequence[AnyPath]:
     """Return the Parquet files of one split in a fixed order; empty when the split has no chips."""
-    return sorted((chips / f"split={split}").glob("*.parquet"))
+    return sorted((chips / f"split={split}").glob("*.parquet"), key=str)
 
 
-def read_card(chips: Path) -> ChipCard:
+def read_card(chips: AnyPath) -> ChipCard:
     """Read the card of a chips folder; ConfigError when the folder holds no chips."""
     card = chips / "chips.json"
     if not card.is_file():

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
@@ -16,8 +14,9 @@ from labeling.classes import IGNORE, Rgb
 from labeling.cloud_products import CloudClass
 from labeling.clouds import CloudSettings
 from labeling.layout import read_done
-from labeling.raster import TILE, new_raster, quiet_georeference
+from labeling.raster import TILE, new_raster, open_raster
 from labeling.scene_info import SceneInfo
+from labeling.storage import AnyPath
 
 CLOUDS: Final = "clouds.tif"
 """Name of a labelled scene's cloud raster."""
@@ -31,7 +30,7 @@ COLOURS: Final[dict[CloudClass, Rgb]] = {
 
 
 def write_clouds(
-    target: Path,
+    target: AnyPath,
     probability: NDArray[np.float32] | None,
     classes: NDArray[np.uint8],
     *,
@@ -73,7 +72,7 @@ def _percent(probability: NDArray[np.float32] | None, shape: tuple[int, ...]) ->
     return np.where(np.isnan(percent), IGNORE, percent).astype(np.uint8)
 
 
-def read_cloud_mask(folder: Path, info: SceneInfo) -> tuple[NDArray[np.uint8], CellGrid] | None:
+def read_cloud_mask(folder: AnyPath, info: SceneInfo) -> tuple[NDArray[np.uint8], CellGrid] | None:
     """Return the CloudClass of a labelled scene's cells and their grid; None where no cloud was looked for.
 
     `folder` is that of the scene's finished labels.
@@ -82,5 +81,5 @@ def read_cloud_mask(folder: Path, info: SceneInfo) -> tuple[NDArray[np.uint8], C
     if done is None or CLOUDS not in done["files"]:
         return None
     grid = CloudSettings(**done["inputs"]["clouds"]).grid(height=info.height, width=info.width)
-    with quiet_georeference(), rasterio.open(folder / CLOUDS) as raster:
+    with open_raster(folder / CLOUDS) as raster:
         return np.asarray(raster.read(2), np.uint8), grid

@@ -19,6 +19,13 @@ class OutputError(PolynyaError):
     """Results cannot be written where they belong, for want of room or permission; jobs exit with code 1."""
 
 
+class StorageError(PolynyaError, OSError):
+    """A bucket cannot be reached, or refuses; also what code expects that knows files only. Exit code 1."""
+
+    def __str__(self) -> str:
+        return f"{self.filename}: {self.strerror}"
+
+
 class ModelError(PolynyaError):
     """A model folder cannot be read, or does not fit the scenes it is asked to map."""
 

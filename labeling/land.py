@@ -23,7 +23,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.crs import CRS
 
 from labeling.errors import ConfigError
-from labeling.settings import Settings
+from labeling.settings import LocalPath, Settings
 
 SIDES: Final = (1024, 128, 16)
 """Pixels along a tile at each round; each is a multiple of the next."""
@@ -35,7 +35,7 @@ CHUNK: Final = 1024
 class LandSettings(Settings):
     """Where land and ice shelf are, which have no ice class."""
 
-    vector: Path | None = None
+    vector: LocalPath | None = None
     """Polygons of land and ice shelf, in any format and CRS that OGR reads; None where there is no such file.
 
     Edges are straight in the file's own coordinates. Polygons in longitude and latitude may be cut at 180

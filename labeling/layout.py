@@ -26,9 +26,10 @@ from tempfile import TemporaryFile
 from typing import Any, Final, NamedTuple
 
 import labeling
-from labeling.errors import ConfigError
+from labeling.errors import ConfigError, StorageError
 from labeling.raster import PARTS, remove, replacing, write_json
 from labeling.redact import without_secrets
+from labeling.storage import AnyPath
 
 DONE: Final = "done.json"
 """Name of the mark in a finished folder."""
@@ -37,62 +38,65 @@ DONE: Final = "done.json"
 class Run(NamedTuple):
     """Paths of a run folder."""
 
-    root: Path
+    root: AnyPath
 
     @property
-    def catalog(self) -> Path:
+    def catalog(self) -> AnyPath:
         """The catalogue of scenes."""
         return self.root / "catalog.parquet"
 
     @property
-    def chips(self) -> Path:
+    def chips(self) -> AnyPath:
         """The chips folder."""
         return self.root / "chips"
 
     @property
-    def model(self) -> Path:
+    def model(self) -> AnyPath:
         """The model folder."""
         return self.root / "model"
 
     @property
-    def failures(self) -> Path:
+    def failures(self) -> AnyPath:
         """One JSON line for each scene that a step could not do."""
         return self.root / "failures.jsonl"
 
     @property
-    def evaluation(self) -> Path:
+    def evaluation(self) -> AnyPath:
         """The figures of `jobs.evaluate`."""
         return self.root / "evaluation.json"
 
     @property
-    def report(self) -> Path:
+    def report(self) -> AnyPath:
         """The page a person opens."""
         return self.root / "report" / "index.html"
 
     @property
-    def scratch(self) -> Path:
+    def scratch(self) -> AnyPath:
         """Blocks between map and reduce; every worker must see it, as it must see the outputs."""
         return self.root / ".scratch"
 
-    def labels(self, scene_id: str) -> Path:
+    def labels(self, scene_id: str) -> AnyPath:
         """Folder of a scene's labels."""
         return self.root / "labels" / scene_id
 
-    def maps(self, scene_id: str) -> Path:
+    def maps(self, scene_id: str) -> AnyPath:
         """Folder of a scene's map."""
         return self.root / "maps" / scene_id
 
-    def job(self, name: str) -> Path:
+    def job(self, name: str) -> AnyPath:
         """Record of the last run of a job."""
         return self.root / "jobs" / f"{name}.json"
 
 
-def make_run(root: Path) -> Run:
+def make_run(root: AnyPath) -> Run:
     """Create the run folder, or raise ConfigError when nothing can be written there."""
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=root, buffering=0) as probe:
-            probe.write(bytes(4096))  # a full disk may still have room for a name
+        if isinstance(root, Path):
+            root.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=root, buffering=0) as probe:
+                probe.write(bytes(4096))  # a full disk may still have room for a name
+        else:
+            root.check_writable()
     except OSError as error:
         raise ConfigError(
             f"cannot write to the run folder {root}: {error.strerror}. Choose another with --out."
@@ -100,17 +104,19 @@ def make_run(root: Path) -> Run:
     return Run(root.absolute())
 
 
-def remove_leftovers(run: Run, folder: Path, scratch: Path) -> None:
+def remove_leftovers(run: Run, folder: AnyPath, scratch: AnyPath) -> None:
     """Remove what killed jobs and tasks left of a job that writes `folder`: half files, and all its scratch.
 
-    Half files are looked for there and beside the run's own files. No other job may be working in the run.
+    Half files are looked for there and beside the run's own files; in a bucket there are none. No other job
+    may be working in the run.
     """
-    halves = [*run.root.glob(PARTS), *(run.root / "jobs").glob(PARTS), *folder.rglob(PARTS)]
-    for path in [*halves, scratch]:
-        remove(path)
+    if isinstance(run.root, Path):
+        for path in [*run.root.glob(PARTS), *(run.root / "jobs").glob(PARTS), *folder.rglob(PARTS)]:
+            remove(path)
+    remove(scratch)
 
 
-def is_done(folder: Path, inputs: dict[str, Any], files: Iterable[str]) -> bool:
+def is_done(folder: AnyPath, inputs: dict[str, Any], files: Iterable[str]) -> bool:
     """Tell whether `files` in a folder were finished from exactly these inputs, and are still there."""
     done = read_done(folder)
     return (
@@ -120,22 +126,24 @@ def is_done(folder: Path, inputs: dict[str, Any], files: Iterable[str]) -> bool:
     )
 
 
-def has_inputs(folder: Path, inputs: dict[str, Any]) -> bool:
+def has_inputs(folder: AnyPath, inputs: dict[str, Any]) -> bool:
     """Tell whether a folder's completion mark names exactly these inputs."""
     done = read_done(folder)
     return done is not None and done["inputs"] == json.loads(json.dumps(inputs))
 
 
-def read_done(folder: Path) -> dict[str, Any] | None:
+def read_done(folder: AnyPath) -> dict[str, Any] | None:
     """Return the completion mark of a scene's folder, None when it is not finished."""
     try:
         done = json.loads((folder / DONE).read_text(encoding="utf-8"))
+    except StorageError:  # a server that is down is no reason to do all of it again
+        raise
     except (OSError, ValueError):
         return None
     return done if isinstance(done, dict) and {"inputs", "files"} <= done.keys() else None
 
 
-def write_done(folder: Path, inputs: dict[str, Any], files: list[str], **facts: Any) -> None:
+def write_done(folder: AnyPath, inputs: dict[str, Any], files: list[str], **facts: Any) -> None:
     """Mark a scene's folder as finished; write this last."""
     content = {"inputs": inputs, "files": files, "versions": versions(), **facts}
     write_json(folder / DONE, content)

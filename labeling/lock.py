@@ -59,7 +59,13 @@ class Held(NamedTuple):
 @contextmanager
 def run_lock(run: Run, job: str) -> Iterator[None]:
     """Hold a run folder while the block runs; ConfigError, naming the other job, where one works in it."""
-    with folder_lock(run.root, job):
+    if isinstance(run.root, Path):
+        with folder_lock(run.root, job):
+            yield
+        return
+    from labeling.bucket_lock import bucket_lock  # only here: it brings the client of object stores
+
+    with bucket_lock(run.root, job, name=LOCK, beat=BEAT, silent=SILENT):
         yield
 
 

@@ -16,12 +16,16 @@ from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
+from labeling import s3
 from labeling.errors import SceneError
 from labeling.grid import Block
 from labeling.pieces import LARGE, check_pieces, check_written
+from labeling.products.scene import state_of
 from labeling.raster import quiet_georeference
 from labeling.rendering import RGB8
 from labeling.scene_info import GDAL_OPTIONS, Pixels, SceneInfo
+from labeling.storage import AnyPath, read_range
+from labeling.uri import gdal_path
 
 SUFFIXES: Final = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg"})
 """Endings, in lower case, of the pictures that a folder is searched for."""
@@ -37,11 +41,12 @@ _MAGIC: Final = {
 
 
 @contextmanager
-def open_picture(path: Path) -> Iterator[PictureScene]:
-    """Open a picture; SceneError when it is none, or not 8-bit RGB."""
-    with rasterio.Env(**GDAL_OPTIONS), quiet_georeference():
+def open_picture(path: AnyPath) -> Iterator[PictureScene]:
+    """Open a picture, here or in a bucket; SceneError when it is none, or not 8-bit RGB."""
+    server = {} if isinstance(path, Path) else s3.gdal_options()
+    with rasterio.Env(**(server | GDAL_OPTIONS)), quiet_georeference():
         try:
-            dataset = rasterio.open(path, driver=_driver_of(path))
+            dataset = rasterio.open(gdal_path(str(path)), driver=_driver_of(path))
         except RasterioError as error:
             raise SceneError(
                 f"{path} cannot be opened as a picture ({error}). It may be damaged. Fetch the file again, "
@@ -52,11 +57,10 @@ def open_picture(path: Path) -> Iterator[PictureScene]:
             yield PictureScene(path, dataset)
 
 
-def _driver_of(path: Path) -> str:
+def _driver_of(path: AnyPath) -> str:
     """Return GDAL's driver for a file, which GDAL itself would take for anything: a list of files, say."""
     try:
-        with path.open("rb") as file:
-            start = file.read(8)
+        start = read_range(path, 0, 8)
     except OSError as error:
         raise SceneError(
             f"{path} cannot be read ({error.strerror}). Let the user read it that runs the job."
@@ -75,7 +79,7 @@ class PictureScene:
 
     product = None
 
-    def __init__(self, path: Path, dataset: DatasetReader) -> None:
+    def __init__(self, path: AnyPath, dataset: DatasetReader) -> None:
         self._path = path
         self._dataset = dataset
         self._bands = _rgb_bands(path, dataset)
@@ -85,7 +89,7 @@ class PictureScene:
     @cached_property
     def info(self) -> SceneInfo:
         """The picture's description."""
-        data, status = self._dataset, self._path.stat()
+        data, state = self._dataset, state_of(self._path)
         georeferenced = data.crs is not None or data.transform != Affine.identity()
         return SceneInfo(
             uri=str(self._path),
@@ -96,8 +100,9 @@ class PictureScene:
             crs=data.crs.to_wkt() if data.crs else None,
             transform=list(data.transform)[:6] if georeferenced else None,
             block=self._block,
-            bytes=status.st_size,
-            modified_ns=status.st_mtime_ns,
+            bytes=state.bytes,
+            modified_ns=state.modified_ns,
+            etag=state.etag,
         )
 
     @property
@@ -150,7 +155,7 @@ class PictureScene:
         return None
 
 
-def _rgb_bands(path: Path, dataset: DatasetReader) -> list[int]:
+def _rgb_bands(path: AnyPath, dataset: DatasetReader) -> list[int]:
     """Return the 1-based bands that are red, green and blue."""
     colours = dataset.colorinterp
     count = len([c for c in colours if c != ColorInterp.alpha])

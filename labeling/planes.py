@@ -7,7 +7,6 @@ other rectangles. A note is a set of small arrays that belongs to one block.
 from __future__ import annotations
 
 from io import BytesIO
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from labeling.grid import Block, blocks
 from labeling.raster import write_bytes
+from labeling.storage import AnyPath, read_range
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -66,13 +66,13 @@ class MemoryPlanes:
 
 
 class FilePlanes:
-    """Layers in files of a scratch folder, one a block.
+    """Layers in files of a scratch folder or bucket, one a block.
 
     A file appears whole, so a task that runs again, or twice at a time, does no harm. Of a neighbour's block
     only the rows in question are read.
     """
 
-    def __init__(self, folder: Path, *, height: int, width: int, rows: int, columns: int) -> None:
+    def __init__(self, folder: AnyPath, *, height: int, width: int, rows: int, columns: int) -> None:
         self._folder = folder
         self._blocks = {
             (block.row // rows, block.column // columns): block
@@ -98,9 +98,8 @@ class FilePlanes:
 
     def _read(self, layer: str, part: Block, rows: slice) -> NDArray[np.uint8]:
         count = (rows.stop - rows.start) * part.width
-        with self._file(layer, part, ".u8").open("rb") as file:
-            values = np.fromfile(file, np.uint8, count, offset=rows.start * part.width)
-        return values.reshape(-1, part.width)
+        values = read_range(self._file(layer, part, ".u8"), rows.start * part.width, count)
+        return np.frombuffer(values, np.uint8).reshape(-1, part.width)
 
     def note(self, name: str, block: Block, **arrays: NDArray[Any]) -> None:
         """See Planes."""
@@ -110,8 +109,8 @@ class FilePlanes:
 
     def noted(self, name: str, block: Block) -> Arrays:
         """See Planes."""
-        with np.load(self._file(name, block, ".npz")) as arrays:
+        with self._file(name, block, ".npz").open("rb") as file, np.load(file) as arrays:
             return dict(arrays)
 
-    def _file(self, name: str, block: Block, suffix: str) -> Path:
+    def _file(self, name: str, block: Block, suffix: str) -> AnyPath:
         return self._folder / f"{name}-{block.row}-{block.column}{suffix}"

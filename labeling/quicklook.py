@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 from labeling.classes import IGNORE, PALETTES, IceClass
 from labeling.preview import PREVIEW_SIDE, paint
 from labeling.raster import replacing
+from labeling.storage import AnyPath
 
 
 def write_quicklook(
-    target: Path,
+    target: AnyPath,
     title: str,
     scene: NDArray[np.uint8],
     panels: Sequence[tuple[str, NDArray[np.uint8]]],

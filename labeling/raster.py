@@ -9,7 +9,8 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from tempfile import TemporaryDirectory, gettempdir
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import numpy as np
@@ -18,11 +19,17 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
-from rasterio.io import DatasetWriter, MemoryFile
+from rasterio.io import DatasetReader, DatasetWriter, MemoryFile
 from rasterio.windows import Window
 
+from labeling import s3
 from labeling.classes import IGNORE, PALETTES, IceClass
 from labeling.errors import OutputError
+from labeling.storage import AnyPath
+from labeling.uri import gdal_path
+
+if TYPE_CHECKING:
+    from labeling.object_store import BucketPath
 
 TILE = 256
 """Side in pixels of a tile in every GeoTIFF we write."""
@@ -39,13 +46,28 @@ _NO_ROOM: Final = {
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `target` that takes its name when the block succeeds.
+def replacing(target: AnyPath) -> Iterator[Path]:
+    """Yield a temporary path of this machine that becomes `target` when the block succeeds.
 
-    On an error the temporary file or folder is removed and `target` is left as it was. The temporary
-    name keeps the suffix, because GDAL and Keras choose the format by it. OutputError when the disk is
-    full or takes nothing.
+    It lies beside `target` and takes its name; a file for a bucket is sent there. On an error the temporary
+    file or folder is removed and `target` is left as it was. The temporary name keeps the suffix, because
+    GDAL and Keras choose the format by it. OutputError when the disk is full or takes nothing.
     """
+    try:
+        with _renamed(target) if isinstance(target, Path) else _uploaded(target) as temporary:
+            yield temporary
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        place = target if isinstance(target, Path) else f"{gettempdir()}, where {target} is prepared,"
+        raise OutputError(
+            f"{_NO_ROOM[error.errno]}: {place} cannot be written. Make room there, or choose another "
+            "folder, and run the same command again: what is finished stays."
+        ) from error
+
+
+@contextmanager
+def _renamed(target: Path) -> Iterator[Path]:
     temporary = target.with_name(f".{target.stem}.{uuid4().hex[:8]}.part{target.suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -53,43 +75,79 @@ def replacing(target: Path) -> Iterator[Path]:
         if temporary.is_dir() and target.is_dir():
             shutil.rmtree(target)
         temporary.replace(target)
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        raise OutputError(
-            f"{_NO_ROOM[error.errno]}: {target} cannot be written. Make room there, or choose another "
-            "folder, and run the same command again: what is finished stays."
-        ) from error
     finally:
         with suppress(OSError):  # what went wrong first is what matters
             remove(temporary)
 
 
-def remove(path: Path) -> None:
+@contextmanager
+def _uploaded(target: BucketPath) -> Iterator[Path]:
+    with TemporaryDirectory(prefix="polynya-") as folder:
+        temporary = Path(folder) / target.name
+        yield temporary
+        target.upload(temporary)
+
+
+@contextmanager
+def refilling(target: AnyPath, mark: str) -> Iterator[AnyPath]:
+    """Yield a folder that many processes fill, and that is `target` when the block succeeds.
+
+    As `replacing` on this machine. In a bucket, where no folder can be renamed, it is `target` itself,
+    emptied: `mark` is the file without which a reader takes the folder for unfinished, the first to be
+    removed, and to be written last.
+    """
+    if isinstance(target, Path):
+        with replacing(target) as temporary:
+            temporary.mkdir()
+            yield temporary
+        return
+    remove(target / mark)
+    remove(target)
+    yield target
+
+
+def remove(path: AnyPath) -> None:
     """Delete a file or folder if it is there.
 
     A folder that another process is still writing to may stay: a task that Spark has given up, say.
     """
-    if path.is_dir():
+    if not isinstance(path, Path):
+        path.remove_all()
+    elif path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
 
 
-def write_bytes(target: Path, content: bytes | memoryview) -> None:
+def write_bytes(target: AnyPath, content: bytes | memoryview) -> None:
     """Write bytes, or the memory of a C-contiguous array, atomically."""
+    if not isinstance(target, Path):
+        target.write_bytes(content)
+        return
     with replacing(target) as temporary:
         temporary.write_bytes(content)
 
 
-def write_json(target: Path, content: object) -> None:
+def write_json(target: AnyPath, content: object) -> None:
     """Write `content` as indented JSON, atomically."""
     with replacing(target) as temporary:
         temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
+@contextmanager
+def open_raster(path: AnyPath, driver: str | None = None) -> Iterator[DatasetReader]:
+    """Open a raster for reading, here or in a bucket, as a certain format or any."""
+    options = {} if isinstance(path, Path) else s3.gdal_options()
+    with (
+        rasterio.Env(**options),
+        quiet_georeference(),
+        rasterio.open(gdal_path(str(path)), driver=driver) as raster,
+    ):
+        yield raster
+
+
 def write_class_raster(
-    target: Path,
+    target: AnyPath,
     blocks: Iterable[tuple[Window, NDArray[np.uint8]]],
     *,
     height: int,
@@ -130,7 +188,7 @@ def write_class_raster(
 
 
 @contextmanager
-def new_raster(target: Path, **profile: Any) -> Iterator[DatasetWriter]:
+def new_raster(target: AnyPath, **profile: Any) -> Iterator[DatasetWriter]:
     """Yield a raster of rasterio's `profile` to write; it appears as `target` when the block succeeds.
 
     It is made in memory, compressed as the profile says: GDAL tells nobody when one of its threads, or

@@ -15,15 +15,17 @@ from labeling.picture import SUFFIXES, open_picture
 from labeling.products.safe import open_product
 from labeling.products.scene import ProductScene, is_safe, state_of
 from labeling.products.stac import has_items, is_stac, open_stac
+from labeling.products.stac_fetch import probe
 from labeling.products.stac_item import list_items
 from labeling.products.stack import is_stack, open_stack
 from labeling.scene_info import Pixels, Scene, SceneInfo
+from labeling.storage import AnyPath, at, is_s3
 from labeling.uri import is_url
 
 __all__ = ["Pixels", "Scene", "SceneInfo", "is_scene", "list_scenes", "open_scene", "searched_for"]
 
 
-def is_scene(path: Path) -> bool:
+def is_scene(path: AnyPath) -> bool:
     """Tell whether a file or folder is a scene, from its name; JSON has to hold STAC items too."""
     return path.suffix.lower() in SUFFIXES or is_safe(path) or has_items(path)
 
@@ -68,17 +70,20 @@ def refusal(info: SceneInfo, rendering: str, needed_by: str = "what is asked for
 
 @contextmanager
 def _open(uri: str, rendering: str | None) -> Iterator[Scene]:
-    path = Path(uri)
     _check_name(uri)
     if is_stac(uri):
         with open_stac(uri) as (item, state):
             yield ProductScene(uri, item, state, rendering)
         return
-    if is_url(uri) or is_stack(path):
+    path = at(uri)
+    if is_s3(uri):
+        _check_object(uri)
+    if (is_url(uri) and not is_s3(uri)) or is_stack(path):
         with open_stack(uri) as (stack, state):
             yield ProductScene(uri, stack, state, rendering)
         return
-    _check_file(path)
+    if isinstance(path, Path):
+        _check_file(path)
     if is_safe(path):
         with open_product(uri) as product:
             yield ProductScene(uri, product, state_of(path), rendering)
@@ -92,6 +97,11 @@ def _check_name(uri: str) -> None:
         uri.encode()
     except UnicodeEncodeError:
         raise SceneError(f"{uri!r} has a name that is not UTF-8. Rename it.") from None
+
+
+def _check_object(uri: str) -> None:
+    if probe(uri).bytes == 0:
+        raise SceneError(f"{uri} is empty (0 bytes). Fetch or write it again.")
 
 
 def _check_file(path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from labeling.preview import preview_shape, preview_step
 from labeling.raster import remove, write_class_raster
 from labeling.scene_info import SceneInfo
 from labeling.stac_items import ITEM, Fact, ItemAsset, write_item
+from labeling.storage import AnyPath
 
 QUICKLOOK = "quicklook.png"
 
@@ -25,7 +25,7 @@ QUICKLOOK = "quicklook.png"
 class SceneOutput(NamedTuple):
     """Where and how a scene's classes are written."""
 
-    folder: Path
+    folder: AnyPath
     raster: str
     heading: str
     """What the quicklook calls the classes."""

@@ -16,7 +16,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pyproj
 import pystac
-import rasterio
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
@@ -30,8 +29,9 @@ from rasterio.crs import CRS
 
 import labeling
 from labeling.classes import IGNORE, PALETTES, IceClass
-from labeling.raster import quiet_georeference, remove, write_json
+from labeling.raster import open_raster, remove, write_json
 from labeling.scene_info import SceneInfo
+from labeling.storage import AnyPath
 from labeling.uri import is_url
 
 ITEM: Final = "item.json"
@@ -71,7 +71,7 @@ class Footprint(NamedTuple):
 
 
 def write_item(
-    target: Path,
+    target: AnyPath,
     info: SceneInfo,
     *,
     item_id: str,
@@ -213,11 +213,11 @@ def _add_observation(item: pystac.Item, info: SceneInfo) -> None:
         ViewExtension.ext(item, add_if_missing=True).sun_elevation = round(90 - info.sun_zenith, 6)
 
 
-def _add_asset(item: pystac.Item, folder: Path, asset: ItemAsset) -> None:
+def _add_asset(item: pystac.Item, folder: AnyPath, asset: ItemAsset) -> None:
     file = Path(asset.file)
     extra: dict[str, Any] = {}
     if file.suffix == ".png":
-        with quiet_georeference(), rasterio.open(folder / file) as picture:
+        with open_raster(folder / asset.file) as picture:
             extra = {"proj:shape": [picture.height, picture.width]}
         # Null says that it does not lie on the scene's grid, whatever the Item's properties say.
         extra |= dict.fromkeys(("proj:code", "proj:wkt2", "proj:projjson") & item.properties.keys())

@@ -17,6 +17,7 @@ from labeling.redact import without_secrets
 LISTS: Final = frozenset({".json", ".geojson"})
 """Endings, in lower case, of files that can list scenes."""
 
+_IMAGES: Final = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg"})
 _URL: Final = re.compile(r"(https?|s3)://", re.IGNORECASE)
 _OTHER: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _LISTED: Final = re.compile(r"(?P<location>.+?\.(geo)?json)#(?P<item>.+)", re.IGNORECASE | re.DOTALL)
@@ -66,7 +67,7 @@ def stem(uri: str) -> str:
     if not is_url(location):
         return Path(location).stem
     name = PurePosixPath(_file(location))
-    return name.stem if name.suffix.lower() in LISTS | {".tif", ".tiff"} else name.name
+    return name.stem if name.suffix.lower() in LISTS | _IMAGES else name.name
 
 
 def shown(uri: str) -> str:
@@ -101,8 +102,10 @@ def join(base: str, href: str) -> str:
             "Fetch the item with its files, and give the local copy."
         )
     if is_url(base):
+        scheme, _, rest = base.partition("://")
         try:
-            return urljoin(base, href)
+            # As of the web, whose rules the library knows; those of s3 are the same.
+            return f"{scheme}://{urljoin(f'https://{rest}', href).partition('://')[2]}"
         except ValueError as error:  # brackets in the host that are no address
             raise SceneError(f"{shown(base)} names '{href}', no address ({error}). Fetch it again.") from None
     return str((Path(base).parent / href).absolute())

@@ -16,9 +16,11 @@ import pyarrow.parquet as pq
 from labeling.errors import ConfigError, SceneError, describe
 from labeling.layout import Run
 from labeling.limits import LimitSettings, check_sun
+from labeling.products.scene import is_safe
 from labeling.raster import replacing
 from labeling.scene import SceneInfo, is_scene, list_scenes, open_scene, refusal, searched_for
 from labeling.simulate import SIDECARS
+from labeling.storage import AnyPath, at, is_s3
 from labeling.uri import absolute, is_url, parse, shown, stem
 from pipelines.schemas import CATALOG
 
@@ -92,7 +94,8 @@ def read_catalog(run: Run) -> list[CatalogRow]:
             f"{run.root} is not a run folder: {run.catalog.name} is missing. Label scenes into it first: "
             f"python -m jobs.label --scenes … --out {run.root}"
         )
-    table = pq.read_table(run.catalog)
+    with run.catalog.open("rb") as file:
+        table = pq.read_table(file)
     if not table.schema.equals(CATALOG):
         raise ConfigError(
             f"{run.catalog} was written by another version. Delete it, or choose another folder."
@@ -130,6 +133,8 @@ def assign_ids(uris: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
 
 
 def _expand_one(given: str) -> list[str]:
+    if is_s3(given):
+        return _expand_bucket(given)
     path = Path(given)
     if not is_url(given) and path.is_dir() and not is_scene(path):
         return sorted(str(item) for item in path.iterdir() if is_scene(item) and not _is_hidden(item))
@@ -140,6 +145,25 @@ def _expand_one(given: str) -> list[str]:
     return sorted(str(path) for path in found if path.is_file() or is_scene(path))
 
 
+def _expand_bucket(given: str) -> list[str]:
+    """Return the scenes below s3://bucket/folder/ or of a pattern; anything else is a scene itself."""
+    bucket, _, pattern = given[5:].partition("/")
+    if is_safe(at(given)):
+        return [given.rstrip("/")]
+    if given.endswith("/") or not pattern:
+        pattern += "*"
+    elif not glob.has_magic(given):
+        return [given]
+    try:
+        root = at(f"s3://{bucket}")
+        found = [path for path in root.glob(pattern) if is_scene(path) and not _is_hidden(path)]
+        if not found and not root.is_dir():
+            return [given]
+    except OSError:
+        return [given]  # as in `_list`
+    return sorted(str(path) for path in found)
+
+
 def _list(uri: str) -> list[str]:
     try:
         return list_scenes(uri)
@@ -147,7 +171,7 @@ def _list(uri: str) -> list[str]:
         return [uri]  # opening it fails for the same reason, which is then told
 
 
-def _is_hidden(path: Path) -> bool:
+def _is_hidden(path: AnyPath) -> bool:
     """Tell whether a file belongs to a scene rather than being one: truth beside it, or half written."""
     return path.stem.endswith(SIDECARS) or path.name.startswith(".")
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from pyspark.sql import types as T
@@ -24,9 +22,10 @@ from labeling.clouds import cloud_mask
 from labeling.errors import describe
 from labeling.grid import Block, blocks
 from labeling.label import class_fractions
-from labeling.raster import quiet_georeference, remove, replacing
+from labeling.raster import open_raster, remove, replacing
 from labeling.scene import Scene, SceneInfo, open_scene
 from labeling.splits import split_cells
+from labeling.storage import AnyPath
 from pipelines.config import ChipSettings
 from pipelines.label_worker import LABELS
 from pipelines.rows import records
@@ -49,9 +48,9 @@ class ChipJob(NamedTuple):
 
     settings: ChipSettings
     rendering: str
-    labels: Path
+    labels: AnyPath
     """Folder of the labels, a folder a scene."""
-    target: Path
+    target: AnyPath
     """Folder that the Parquet files go to."""
 
 
@@ -97,7 +96,7 @@ def _choose_splits(scene_id: str, info: SceneInfo, split: str | None, job: ChipJ
     whole = blocks(height=rows * size, width=columns * size, size=size) if rows and columns else ()
     places = list(whole)
     fractions, usable = np.zeros((rows, columns, CLASS_COUNT)), np.zeros((rows, columns), np.bool_)
-    with quiet_georeference(), rasterio.open(job.labels / scene_id / LABELS) as labels:
+    with open_raster(job.labels / scene_id / LABELS) as labels:
         for place in places:
             label = labels.read(1, window=place.window)
             cell = place.row // size, place.column // size
@@ -111,7 +110,7 @@ def _choose_splits(scene_id: str, info: SceneInfo, split: str | None, job: ChipJ
 
 
 def _write_split(
-    file: Path, scene_id: str, info: SceneInfo, places: list[Block], job: ChipJob
+    file: AnyPath, scene_id: str, info: SceneInfo, places: list[Block], job: ChipJob
 ) -> dict[str, Any]:
     """Write chips of one scene and split, one row group each; return their count, class pixels and digest."""
     digest, pixels = sha256(), np.zeros(CLASS_COUNT, np.int64)
@@ -119,7 +118,7 @@ def _write_split(
         replacing(file) as temporary,
         pq.ParquetWriter(temporary, CHIP_SCHEMA, compression="zstd") as writer,
         open_scene(info.uri, job.rendering) as scene,
-        rasterio.open(job.labels / scene_id / LABELS) as labels,
+        open_raster(job.labels / scene_id / LABELS) as labels,
     ):
         clouds = read_cloud_mask(job.labels / scene_id, info)
         for place in places:

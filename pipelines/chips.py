@@ -18,7 +18,7 @@ from labeling.chip import SPLITS, ChipCard, Split
 from labeling.classes import CLASS_COUNT
 from labeling.layout import Run, is_done, read_done, write_done
 from labeling.profile import LabelingProfile
-from labeling.raster import replacing, write_json
+from labeling.raster import refilling, write_json
 from labeling.splits import split_groups
 from pipelines.catalog import CatalogRow, Failure
 from pipelines.chip_worker import CUT, ChipJob, cut_scenes
@@ -46,7 +46,7 @@ def make_chips(
 ) -> list[Failure]:
     """Cut the labelled scenes into `run.chips`, unless that is done; return the scenes that gave an error.
 
-    The folder appears whole, with its card; an earlier one is replaced.
+    The folder appears whole, with its card; an earlier one is replaced. In a bucket the card comes last.
     """
     inputs = _inputs(rows, run, settings)
     if not rows or is_done(run.chips, inputs, [_CARD]):
@@ -56,11 +56,10 @@ def make_chips(
         {"scene_id": row.scene_id, "info": row.info.dumps(), "split": splits.get(row.info.group)}
         for row in rows
     ]
-    with replacing(run.chips) as folder:
+    with refilling(run.chips, _CARD) as folder:
         job = ChipJob(settings, profile.rendering, run.root / "labels", folder)
         tasks = one_task_each(spark(), work, _WORK)
         cut = [row.asDict() for row in tasks.mapInPandas(partial(cut_scenes, job=job), CUT).collect()]
-        folder.mkdir(exist_ok=True)
         card = _card(cut, profile, settings, by_scene=bool(splits))
         write_json(folder / _CARD, card.model_dump())
         if not any(row["error"] for row in cut):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import ByteSize, Field
@@ -10,7 +9,7 @@ from pydantic import ByteSize, Field
 from labeling.clouds import CloudSettings
 from labeling.land import LandSettings
 from labeling.limits import LimitSettings
-from labeling.settings import Settings
+from labeling.settings import AnyFolder, LocalPath, Settings
 
 Output = Literal["labels", "quicklook", "chips"]
 
@@ -41,8 +40,8 @@ class ChipSettings(Settings):
 class LabelConfig(Settings):
     """`jobs.label`: scenes in, labels, quicklooks and chips out."""
 
-    scenes: list[str] = Field(min_length=1, description="files, folders and globs")
-    out: Path = Field(description="run folder")
+    scenes: list[str] = Field(min_length=1, description="files, folders, globs and addresses")
+    out: AnyFolder = Field(description="run folder, here or s3://bucket/folder")
     profile: str = Field("polynya", description="name of a shipped profile, or a .yaml file")
     cut: Literal["auto", "never", "always"] = Field(
         "auto", description="whether scenes are cut into blocks; never changes a result"
@@ -62,9 +61,9 @@ class LabelConfig(Settings):
 class InferConfig(Settings):
     """`jobs.infer`: a model and scenes in, maps out."""
 
-    model: Path = Field(description="model folder, as jobs.train writes it")
-    scenes: list[str] = Field(min_length=1, description="files, folders and globs")
-    out: Path = Field(description="run folder")
+    model: LocalPath = Field(description="model folder, as jobs.train writes it")
+    scenes: list[str] = Field(min_length=1, description="files, folders, globs and addresses")
+    out: AnyFolder = Field(description="run folder, here or s3://bucket/folder")
     window: int = Field(512, ge=32, description="side of the window given to the network, pixels")
     limits: LimitSettings = LimitSettings()
     land: LandSettings = LandSettings()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from hashlib import file_digest
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -22,7 +22,8 @@ from labeling.grid import Block
 from labeling.layout import Run, read_done
 from labeling.lock import run_lock
 from labeling.raster import write_json
-from labeling.settings import Settings
+from labeling.settings import AnyFolder, Settings
+from labeling.storage import AnyPath
 from pipelines.catalog import CatalogRow, Failure, read_catalog
 from pipelines.evaluate_scene import count_scene
 from pipelines.evaluation import Evaluation, SceneResult, Tally, accuracy_of, add_up, agreement_of
@@ -42,7 +43,7 @@ OTHER_MODEL: Final = (
 class EvaluateConfig(Settings):
     """`jobs.evaluate`: a run folder with chips and maps in, figures and the report out."""
 
-    run: Path = Field(description="run folder")
+    run: AnyFolder = Field(description="run folder")
     palette: Literal["polynya", "iqrah-2024"] = "polynya"
     pictures: int = Field(24, ge=0, description="scenes that the report shows as pictures, at most")
 
@@ -90,11 +91,13 @@ def evaluate(run: Run) -> tuple[Evaluation, list[Failure]]:
     return evaluation, failures
 
 
-def read_footprints(chips: Path, size: int) -> dict[str, list[Block]]:
+def read_footprints(chips: AnyPath, size: int) -> dict[str, list[Block]]:
     """Return the ground of the test chips by scene; empty when the test split is."""
     found: dict[str, list[Block]] = {}
     for file in split_files(chips, "test"):
-        for chip in pq.read_table(file, columns=["scene_id", "row", "column"]).to_pylist():
+        with file.open("rb") as stream:
+            table = pq.read_table(stream, columns=["scene_id", "row", "column"])
+        for chip in table.to_pylist():
             found.setdefault(chip["scene_id"], []).append(Block(chip["row"], chip["column"], size, size))
     return found
 
@@ -148,7 +151,7 @@ def _tested(rows: list[CatalogRow], evaluation: Evaluation) -> list[CatalogRow]:
 # --- where the maps come from ---
 
 
-def model_folder(run: Run) -> Path:
+def model_folder(run: Run) -> AnyPath:
     """Return the folder of the model that made the maps: jobs.infer's record says which, else the run's."""
     try:
         folder = Path(json.loads(run.job("infer").read_text(encoding="utf-8"))["config"]["model"])
@@ -172,6 +175,5 @@ def map_notes(run: Run, scene_ids: list[str]) -> list[str]:
     digests = {mark["inputs"].get("model") for mark in marks if mark is not None} - {None}
     file = model_folder(run) / MODEL_FILE
     if file.is_file():
-        with file.open("rb") as stream:
-            digests.add(file_digest(stream, "sha256").hexdigest())
+        digests.add(sha256(file.read_bytes()).hexdigest())
     return [OTHER_MODEL] if len(digests) > 1 else []

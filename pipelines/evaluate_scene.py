@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
@@ -17,9 +16,10 @@ from labeling.errors import SceneError
 from labeling.grid import Block
 from labeling.layout import Run, read_done
 from labeling.profile import LabelingProfile, ThresholdSettings
-from labeling.raster import quiet_georeference
+from labeling.raster import open_raster, quiet_georeference
 from labeling.scene import Scene, open_scene
 from labeling.simulate import sidecar_path, truth_path
+from labeling.storage import AnyPath
 from labeling.thresholds import label
 from labeling.uri import is_url, shown
 from pipelines.evaluation import Tally, count_footprint
@@ -44,7 +44,7 @@ def count_scene(run: Run, scene_id: str, footprints: list[Block]) -> Iterator[Ta
     """Yield the counts of each footprint; SceneError where labels, map or truth cannot be compared."""
     inputs = _finished_inputs(run, scene_id)
     with ExitStack() as stack, quiet_georeference():
-        labels = stack.enter_context(rasterio.open(run.labels(scene_id) / LABELS))
+        labels = stack.enter_context(open_raster(run.labels(scene_id) / LABELS))
         model = stack.enter_context(_like(labels, run.maps(scene_id) / CLASSES))
         truth = _open_truth(stack, labels, inputs)
         for block in footprints:
@@ -87,9 +87,9 @@ def _open_truth(stack: ExitStack, labels: DatasetReader, inputs: dict[str, Any])
 
 
 @contextmanager
-def _like(labels: DatasetReader, file: Path) -> Iterator[DatasetReader]:
+def _like(labels: DatasetReader, file: AnyPath) -> Iterator[DatasetReader]:
     """Open a raster that must have the size of the labels."""
-    with rasterio.open(file) as raster:
+    with open_raster(file) as raster:
         if raster.shape != labels.shape:
             raise SceneError(
                 f"{file} has {raster.height} rows x {raster.width} columns, but the labels have "

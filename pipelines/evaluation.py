@@ -7,7 +7,6 @@ asks whether the model does what its labels do; "accuracy against truth" asks wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from pydantic import ValidationError
 from labeling.classes import IGNORE
 from labeling.errors import ConfigError
 from labeling.settings import Settings
+from labeling.storage import AnyPath
 from training.metrics import Matrix, confusion_matrix, empty_matrix, scores
 
 Method = Literal["model", "labels", "thresholds"]
@@ -200,7 +200,7 @@ def accuracy_of(tally: Tally) -> AccuracyTable:
     return table
 
 
-def read_evaluation(file: Path) -> Evaluation | None:
+def read_evaluation(file: AnyPath) -> Evaluation | None:
     """Read `evaluation.json`; None where there is none, ConfigError when this version cannot read it."""
     if not file.is_file():
         return None

@@ -23,6 +23,7 @@ from labeling.planes import FilePlanes
 from labeling.scene import Scene, SceneInfo, open_scene
 from labeling.scene_land import find_land, land_inputs
 from labeling.scene_output import SceneOutput, sample
+from labeling.storage import AnyPath
 from labeling.windows import core_of, read_window
 from pipelines.rows import Row, each_row, one_row
 from pipelines.schemas import OUTCOME, PREDICTED
@@ -43,9 +44,9 @@ class InferJob(NamedTuple):
     window: int
     """Side of a window, pixels."""
     margin: int
-    folder: Path
+    folder: AnyPath
     """Where each scene gets a folder with its map."""
-    scratch: Path
+    scratch: AnyPath
     palette: str
     land: LandSettings = LandSettings()
     limits: LimitSettings = LimitSettings()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +23,7 @@ from labeling.planes import FilePlanes
 from labeling.scene import SceneInfo, open_scene
 from labeling.scene_output import SceneOutput
 from labeling.stages import Excluded, Recipe
+from labeling.storage import AnyPath
 from labeling.whole import label_whole
 from pipelines.plan import Cut
 from pipelines.rows import Row, each_row, one_row
@@ -36,9 +36,9 @@ class LabelJob(NamedTuple):
     """What every worker needs to know; small, and pickled with the tasks."""
 
     recipe: Recipe
-    folder: Path
+    folder: AnyPath
     """Where each scene gets a folder with its labels."""
-    scratch: Path
+    scratch: AnyPath
     quicklook: bool
     palette: str
     threads: int = 1

@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
@@ -17,9 +16,10 @@ from labeling.classes import IGNORE
 from labeling.errors import SceneError
 from labeling.layout import Run
 from labeling.preview import paint
-from labeling.raster import quiet_georeference
+from labeling.raster import open_raster
 from labeling.scene import open_scene
 from labeling.simulate import truth_path
+from labeling.storage import AnyPath
 from labeling.uri import is_url
 from pipelines.infer_worker import CLASSES
 from pipelines.label_worker import LABELS
@@ -73,12 +73,12 @@ def read_rgb(uri: str) -> NDArray[np.uint8] | None:
         return None
 
 
-def read_classes(file: Path) -> NDArray[np.uint8] | None:
+def read_classes(file: AnyPath) -> NDArray[np.uint8] | None:
     """Return a reduced class raster, u8 (height, width), by nearest pixels; None where there is none."""
     if not file.is_file():
         return None
     try:
-        with quiet_georeference(), rasterio.open(file) as raster:
+        with open_raster(file) as raster:
             shape = reduced_shape(height=raster.height, width=raster.width)
             return np.asarray(raster.read(1, out_shape=shape, resampling=Resampling.nearest), np.uint8)
     except RasterioError:

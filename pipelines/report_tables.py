@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any, Final, NamedTuple
 
@@ -13,6 +12,7 @@ from labeling.chip import ChipCard, read_card
 from labeling.classes import IceClass
 from labeling.errors import ConfigError
 from labeling.layout import Run, read_done
+from labeling.storage import AnyPath
 from pipelines.catalog import read_catalog
 from pipelines.figures import HistoryRow
 from pipelines.headline import NONE
@@ -65,7 +65,8 @@ def read_scenes(run: Run) -> list[ReportScene]:
     """Return every scene of the run, test scenes first; ConfigError when it is no run folder."""
     card = read_chips(run)
     uris = {row.scene_id: row.info.uri for row in read_catalog(run)}
-    for folder in sorted((run.root / "maps").glob("*")):  # scenes mapped without being labelled
+    maps: list[AnyPath] = [*(run.root / "maps").glob("*")]
+    for folder in sorted(maps, key=str):  # scenes mapped without being labelled
         done = read_done(folder)
         if done is not None:
             uris.setdefault(folder.name, str(done["inputs"].get("uri", folder.name)))
@@ -206,7 +207,7 @@ def training_facts(history: Sequence[HistoryRow]) -> list[tuple[str, str]]:
     return facts + ([("chips per second (median)", f"{median(rates):.1f}")] if rates else [])
 
 
-def read_history(file: Path) -> list[HistoryRow]:
+def read_history(file: AnyPath) -> list[HistoryRow]:
     """Return the epochs of history.csv; lines without an epoch are left out, missing values are None."""
     if not file.is_file():
         return []

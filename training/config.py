@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from labeling.classes import CLASS_COUNT
-from labeling.settings import Settings
+from labeling.settings import LocalPath, Settings
 from training.inputs import Channels, Scaling
 
 PUBLISHED_DROPOUT: Final = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
@@ -25,8 +24,8 @@ Share = Annotated[float, Field(ge=0, le=1_000_000)]
 class TrainConfig(Settings):
     """What to train on, the network, and how it is trained."""
 
-    chips: Path = Field(description="chips folder, as jobs.label writes it")
-    out: Path = Field(description="model folder to write")
+    chips: LocalPath = Field(description="chips folder, as jobs.label writes it")
+    out: LocalPath = Field(description="model folder to write")
 
     epochs: int = Field(50, ge=1, description="passes over the training chips")
     batch_size: int = Field(32, ge=1, description="chips a rank works on at once")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
+from labeling import s3
 from labeling.errors import SceneError
 from labeling.grid import Block
 from labeling.pieces import check_pieces
@@ -25,19 +26,6 @@ GDAL_OPTIONS: Final[dict[str, Any]] = {
     "GDAL_NUM_THREADS": 1,
     # Nothing beside an image may change what it says; and on a server, no folder is listed.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    # A GeoTIFF's header in one request.
-    "GDAL_INGESTED_BYTES_AT_OPEN": 32_768,
-    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": True,
-    # Nothing outlives its file: a process that goes on must not mix a new image with blocks of the old one.
-    "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/:/vsis3/",
-    # Seconds. A request is for a few blocks; one that brings nothing for a while is given up.
-    "GDAL_HTTP_CONNECTTIMEOUT": 10,
-    "GDAL_HTTP_TIMEOUT": 120,
-    "GDAL_HTTP_LOW_SPEED_TIME": 30,
-    "GDAL_HTTP_LOW_SPEED_LIMIT": 1,
-    # Of a server that is overloaded or stumbles (429, 5xx); seconds between, growing.
-    "GDAL_HTTP_MAX_RETRY": 3,
-    "GDAL_HTTP_RETRY_DELAY": 1,
 }
 
 
@@ -70,7 +58,12 @@ class RasterFiles:
 @contextmanager
 def raster_files() -> Iterator[RasterFiles]:
     """Open rasters within the block, with settings that suit servers and damaged files alike."""
-    with rasterio.Env(**GDAL_OPTIONS), quiet_georeference(), _masked_log(), ExitStack() as stack:
+    with (
+        rasterio.Env(**(s3.gdal_options() | GDAL_OPTIONS)),
+        quiet_georeference(),
+        _masked_log(),
+        ExitStack() as stack,
+    ):
         yield RasterFiles(stack)
 
 
@@ -119,8 +112,8 @@ def _way_out(location: str) -> str:
     if location[:2].lower() == "s3":
         return (
             "Check the credentials that GDAL sees (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY; where readers "
-            "pay AWS_REQUEST_PAYER=requester; for CDSE AWS_VIRTUAL_HOSTING=FALSE and "
-            "AWS_S3_ENDPOINT=eodata.dataspace.copernicus.eu), or download the product."
+            "pay AWS_REQUEST_PAYER=requester; for CDSE AWS_S3_ENDPOINT=eodata.dataspace.copernicus.eu), or "
+            "download the product."
         )
     return (
         "Check the address, whether a signed link has expired, and that the server answers requests for "

@@ -16,6 +16,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
+from labeling import s3
 from labeling.bands import BANDS, NODATA_DN, SATURATED_DN, Band
 from labeling.errors import SceneError
 from labeling.grid import Block
@@ -184,5 +185,5 @@ def open_product(uri: str) -> Iterator[SafeProduct]:
             f"{files.uri}: its XML states {metadata.height} rows and {metadata.width} columns of 10 m, which "
             "60 m pixels do not divide. Fetch the product again."
         )
-    with rasterio.Env(**GDAL_OPTIONS), quiet_georeference(), ExitStack() as stack:
+    with rasterio.Env(**(s3.gdal_options() | GDAL_OPTIONS)), quiet_georeference(), ExitStack() as stack:
         yield SafeProduct(files, metadata, stack)

@@ -15,6 +15,8 @@ import os
 import re
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -22,6 +24,8 @@ from typing import Final
 
 from labeling.bands import Band
 from labeling.errors import SceneError
+from labeling.storage import AnyPath, at
+from labeling.uri import gdal_path
 
 LARGEST_XML: Final = 16 << 20
 """Bytes; the XML of a real product stays below 1 MiB."""
@@ -49,7 +53,7 @@ _PREFERRED_METRES: Final = {"TCI": 10, "SCL": 20}
 class ProductFiles:
     """Where the files of one product are. Names are relative to the product, with `/`."""
 
-    uri: Path
+    uri: AnyPath
     """The folder or the zip, absolute."""
     prefix: str
     """Folder of the product inside the zip with its `/`; empty at the top of a zip, and for a folder."""
@@ -58,7 +62,7 @@ class ProductFiles:
     names: tuple[str, ...]
     """Every file under the granule."""
 
-    @property
+    @cached_property
     def zipped(self) -> bool:
         """Whether the files are inside a zip."""
         return self.uri.is_file()
@@ -104,14 +108,14 @@ class ProductFiles:
     def gdal_path(self, name: str) -> str:
         """Return the path under which GDAL opens a file of the product, in place."""
         if self.zipped:
-            return f"/vsizip/{{{self.uri}}}/{self.prefix}{name}"
-        return str(self.uri / name)
+            return f"/vsizip/{{{gdal_path(str(self.uri))}}}/{self.prefix}{name}"
+        return gdal_path(str(self.uri / name))
 
     def read_xml(self, name: str) -> bytes:
         """Return the content of an XML file; SceneError when it is damaged or beyond LARGEST_XML."""
         try:
             if self.zipped:
-                with zipfile.ZipFile(self.uri) as archive, archive.open(self.prefix + name) as file:
+                with _open_zip(self.uri) as archive, archive.open(self.prefix + name) as file:
                     content = file.read(LARGEST_XML + 1)
             else:
                 with (self.uri / name).open("rb") as file:
@@ -134,7 +138,7 @@ def find_files(uri: str) -> ProductFiles:
     Raises SceneError when it does not exist, is no product, has not exactly one granule, lacks an XML file,
     or is a zip that is damaged or dangerous (paths that lead out of it, or far too much inside).
     """
-    path = Path(uri).absolute()
+    path = at(uri).absolute()
     if path.is_dir():
         prefix, product_xml = "", _product_xml(path, _list(path))
         names = _walk(path)
@@ -165,7 +169,7 @@ def _native_metres(layer: str) -> int:
     return _PREFERRED_METRES[layer] if layer in _PREFERRED_METRES else Band(layer).resolution
 
 
-def _product_xml(path: Path, names: list[str]) -> str:
+def _product_xml(path: AnyPath, names: list[str]) -> str:
     found = [name for name in names if _PRODUCT_XML.fullmatch(PurePosixPath(name).name)]
     if not found:
         raise SceneError(
@@ -179,14 +183,16 @@ def _product_xml(path: Path, names: list[str]) -> str:
     return found[0]
 
 
-def _list(folder: Path) -> list[str]:
+def _list(folder: AnyPath) -> list[str]:
     try:
         return [entry.name for entry in folder.iterdir()]
     except OSError as error:
         raise SceneError(f"{folder} cannot be listed ({error.strerror}). Check its permissions.") from None
 
 
-def _walk(folder: Path) -> list[str]:
+def _walk(folder: AnyPath) -> list[str]:
+    if not isinstance(folder, Path):
+        return [name for name in folder.files_below() if name.startswith("GRANULE/")]
     return [
         (Path(parent) / name).relative_to(folder).as_posix()
         for parent, _, names in os.walk(folder / "GRANULE")
@@ -194,7 +200,7 @@ def _walk(folder: Path) -> list[str]:
     ]
 
 
-def _only_granule(path: Path, names: list[str]) -> str:
+def _only_granule(path: AnyPath, names: list[str]) -> str:
     """Return "GRANULE/<name>/", the folder of the product's one granule."""
     granules = sorted({name.split("/")[1] for name in names if name.count("/") >= 2})
     if not granules:
@@ -209,10 +215,17 @@ def _only_granule(path: Path, names: list[str]) -> str:
     return f"GRANULE/{granules[0]}/"
 
 
-def _zip_members(path: Path) -> list[str]:
+@contextmanager
+def _open_zip(path: AnyPath) -> Iterator[zipfile.ZipFile]:
+    """Open a zip; of one in a bucket only its list and what is read are fetched."""
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        yield archive
+
+
+def _zip_members(path: AnyPath) -> list[str]:
     """Return the names of a zip's files after checking that all of it is safe to read."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _open_zip(path) as archive:
             entries = archive.infolist()
     except _UNREADABLE as error:
         raise SceneError(f"{path} is damaged, or no zip at all ({error}). Fetch it again.") from None
@@ -235,7 +248,7 @@ def _leads_out(name: str) -> bool:
     return name.startswith("/") or "\\" in name or ":" in name or ".." in PurePosixPath(name).parts
 
 
-def _unsafe(path: Path, reason: str) -> SceneError:
+def _unsafe(path: AnyPath, reason: str) -> SceneError:
     return SceneError(
         f"{path} is refused: {reason}. Do not use this copy: fetch the product from its source."
     )

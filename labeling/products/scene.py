@@ -16,6 +16,7 @@ from labeling.grid import Block
 from labeling.products.product import GRID, Product
 from labeling.rendering import find_rendering, render, renderings_of
 from labeling.scene_info import Pixels, SceneInfo
+from labeling.storage import AnyPath
 
 TRUE_COLOUR: Final = (RED, GREEN, BLUE)
 COARSEST: Final = 60
@@ -27,7 +28,7 @@ _STRIP_ROWS: Final = 1020
 _NAME: Final = re.compile(r"S2[A-D]_.*\.(SAFE|SAFE\.zip|zip)", re.IGNORECASE)
 
 
-def is_safe(path: Path) -> bool:
+def is_safe(path: AnyPath) -> bool:
     """Tell from its name whether a file or folder is a Sentinel-2 product in SAFE format."""
     return _NAME.fullmatch(path.name) is not None
 
@@ -40,8 +41,11 @@ class FileState(NamedTuple):
     etag: str | None = None
 
 
-def state_of(path: Path) -> FileState:
-    """Return the state of a file, or of all files of a folder."""
+def state_of(path: AnyPath) -> FileState:
+    """Return the state of a file, or of all files of a folder; OSError without it."""
+    if not isinstance(path, Path):
+        size, etag = path.state()
+        return FileState(size, 0, etag)
     files = [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
     status = [file.stat() for file in files]
     return FileState(sum(one.st_size for one in status), max(one.st_mtime_ns for one in status))

@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from labeling.bands import RED, Band
@@ -24,18 +23,20 @@ from labeling.products.scene import FileState
 from labeling.products.stac_assets import explain_absence, find_bands, find_layers
 from labeling.products.stac_facts import baseline_of, check_mission, read_facts
 from labeling.products.stac_item import LARGEST, Found, find_item
+from labeling.storage import AnyPath, is_s3
 from labeling.uri import LISTS, is_url, shown, suffix
 
 _FEATURE: Final = re.compile(rb'"type"\s*:\s*"Feature(Collection)?"')
 
 
 def is_stac(uri: str) -> bool:
-    """Tell from its name whether something is a STAC item or list: .json, or an address but of a GeoTIFF."""
-    return suffix(uri) in LISTS or (is_url(uri) and suffix(uri) not in (".tif", ".tiff"))
+    """Tell from its name whether something is a STAC item or list: .json, or on the web all but a GeoTIFF."""
+    on_web = is_url(uri) and not is_s3(uri)
+    return suffix(uri) in LISTS or (on_web and suffix(uri) not in (".tif", ".tiff"))
 
 
-def has_items(path: Path) -> bool:
-    """Tell whether a local file is a STAC item or list of items; it may be any other JSON in a folder."""
+def has_items(path: AnyPath) -> bool:
+    """Tell whether a file is a STAC item or list of items; it may be any other JSON in a folder."""
     if path.suffix.lower() not in LISTS or not path.is_file() or path.stat().st_size > LARGEST:
         return False
     content = path.read_bytes()

@@ -1,17 +1,17 @@
-"""Small files, items and metadata, from this machine or a server; images go through GDAL instead."""
+"""Small files, items and metadata, from here, a server or a bucket; images go through GDAL instead."""
 
 from __future__ import annotations
 
 import time
 from hashlib import sha256
 from http.client import HTTPException, HTTPMessage, InvalidURL
-from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from labeling.errors import SceneError
 from labeling.products.scene import FileState, state_of
+from labeling.storage import at, is_s3
 from labeling.uri import is_url, shown
 
 TIMEOUT: Final = 30.0
@@ -33,26 +33,31 @@ class Document(NamedTuple):
 
 
 def fetch(location: str, largest: int) -> Document:
-    """Read a whole file, a path or an http(s) URL, of at most `largest` bytes.
+    """Read a whole file, a path or URL, of at most `largest` bytes.
 
     Its state is the size and time of change of a local file, and what a server calls it (ETag, or else
     Last-Modified; where it sends neither, a digest of the content). Raises SceneError.
     """
-    if is_url(location):
+    if is_url(location) and not is_s3(location):
         return _fetch_remote(location, largest)
-    path = Path(location)
+    path = at(location)
     try:
         with path.open("rb") as file:
             content = file.read(largest + 1)
+        state = state_of(path)
     except OSError as error:
-        raise SceneError(f"{path} cannot be read ({error.strerror}). Check the path.") from None
+        raise _unreadable(location, error) from None
     _check_size(content, largest, location)
-    return Document(content, state_of(path), remote=False)
+    return Document(content, state, remote=is_s3(location))
 
 
 def probe(location: str) -> FileState:
-    """Return the state of a file on a server without fetching it, an http(s) URL. Raises SceneError."""
-    _check_web(location, "Give it by its https address, or as an asset of a STAC item.")
+    """Return the state of a file on a server or in a bucket without fetching it. Raises SceneError."""
+    if is_s3(location):
+        try:
+            return state_of(at(location))
+        except OSError as error:
+            raise _unreadable(location, error) from None
     # Not HEAD: a signed link is often good for GET alone.
     _, headers = _attempt(location, 1, {"Range": "bytes=0-0"})
     total = (headers["Content-Range"] or "").rpartition("/")[2] or headers["Content-Length"] or ""
@@ -60,7 +65,6 @@ def probe(location: str) -> FileState:
 
 
 def _fetch_remote(location: str, largest: int) -> Document:
-    _check_web(location, "Give its https address, or a copy of it; links in an item may be of s3.")
     accepted = "application/geo+json, application/json, application/xml, */*"
     content, headers = _attempt(location, largest + 1, {"Accept": accepted})
     _check_size(content, largest, location)
@@ -106,9 +110,9 @@ def _get(location: str, most: int, wanted: dict[str, str]) -> tuple[bytes, HTTPM
     return content, headers
 
 
-def _check_web(location: str, way_out: str) -> None:
-    if not location.lower().startswith("http"):
-        raise SceneError(f"{shown(location)} is not on the web: of s3 only images are read. {way_out}")
+def _unreadable(location: str, error: OSError) -> SceneError:
+    way_out = "" if is_s3(location) else " Check the path."  # errors of buckets have theirs
+    return SceneError(f"{shown(location)} cannot be read ({error.strerror}).{way_out}")
 
 
 def _check_size(content: bytes, largest: int, location: str) -> None:

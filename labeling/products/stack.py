@@ -22,7 +22,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import rasterio
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
@@ -36,7 +35,8 @@ from labeling.products.band_rasters import BandRaster, BandRasters, LayerRaster
 from labeling.products.band_tags import TagFacts, read_calibration, read_facts
 from labeling.products.scene import FileState, state_of
 from labeling.products.stac_fetch import probe
-from labeling.raster import quiet_georeference
+from labeling.raster import open_raster
+from labeling.storage import AnyPath
 from labeling.uri import is_url, shown, stem
 
 SUFFIXES: Final = frozenset({".tif", ".tiff"})
@@ -46,15 +46,15 @@ _CLASSES: Final = "SCL"
 """Description of a band of scene classes, in any case."""
 
 
-def is_stack(path: Path) -> bool:
-    """Tell whether a local file is a stack, from its header: a GeoTIFF with a named band that is not 8 bit.
+def is_stack(path: AnyPath) -> bool:
+    """Tell whether a file is a stack, from its header: a GeoTIFF with a named band that is not 8 bit.
 
     Eight bits are a picture, whatever its bands are called. False for what cannot be opened at all.
     """
     if path.suffix.lower() not in SUFFIXES or not path.is_file():
         return False
     try:
-        with quiet_georeference(), rasterio.open(path, driver="GTiff") as image:
+        with open_raster(path, driver="GTiff") as image:
             named = zip(image.descriptions, image.dtypes, strict=True)
             return any(name and band_named(name) and dtype not in ("uint8", "int8") for name, dtype in named)
     except RasterioError:
@@ -63,7 +63,7 @@ def is_stack(path: Path) -> bool:
 
 @contextmanager
 def open_stack(uri: str) -> Iterator[tuple[BandRasters, FileState]]:
-    """Open the stack at `uri`, a path or an http(s) URL, and return it with its state.
+    """Open the stack at `uri`, a path or URL, and return it with its state.
 
     SceneError says why it cannot be opened.
     """
