@@ -1,11 +1,13 @@
-"""Train the U-Net on a chips folder, on one process or on many with Horovod.
+"""Train a network on a chips folder, on one process or on many with Horovod.
 
     python -m jobs.train --chips RUN/chips --out RUN/model
     horovodrun -np 2 python -m jobs.train --chips RUN/chips --out RUN/model
     horovodrun -np 8 -H node1:4,node2:4 python -m jobs.train --config jobs/conf/train.yaml …
     horovodrun -np 2 --min-np 1 --max-np 4 --host-discovery-script jobs/discover_hosts.sh python …
     python -m jobs.train --chips RUN/chips --out RUN/model --resume
+    python -m jobs.train --config jobs/conf/train-kinds.yaml --chips RUN/chips --out RUN/kinds
 
+The last one names whole chips instead of pixels, for jobs.sieve.
 Exit code: 0 done, 2 usage or configuration, 75 ended by SIGTERM after a checkpoint (start it again with
 --resume), 1 anything else. horovodrun turns every code but 0 into 1: see training/stop.py for a batch script.
 """

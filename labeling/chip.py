@@ -9,13 +9,16 @@ chips/
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from pathlib import Path
-from typing import Final, Literal, overload
+from typing import Any, Final, Literal, NamedTuple, overload
 
+import numpy as np
 import pyarrow as pa
 from pydantic import ValidationError
 
+from labeling.classes import CLASS_COUNT
 from labeling.errors import ConfigError
 from labeling.settings import Settings
 from labeling.storage import AnyPath
@@ -60,6 +63,54 @@ class ChipCard(Settings):
     """sha256 over images, labels and splits: two folders with one digest train the same model."""
 
 
+CARD_FILE: Final = "chips.json"
+
+
+class ChipFile(NamedTuple):
+    """What one Parquet file of chips holds; `ChipTally` counts it."""
+
+    split: Split
+    scene_id: str
+    chips: int
+    pixels: tuple[int, ...]
+    """Labelled pixels of each class."""
+    digest: str
+    """sha256 over images and labels."""
+
+
+class ChipTally:
+    """Counts chips as they are written to a file, or read from it, in its order."""
+
+    def __init__(self) -> None:
+        self.chips, self._pixels, self._digest = 0, np.zeros(CLASS_COUNT, np.int64), sha256()
+
+    def add(self, image: bytes, label: bytes) -> None:
+        """Count one chip: u8, size x size x channels and size x size, C order."""
+        self.chips += 1
+        self._pixels += np.bincount(np.frombuffer(label, np.uint8), minlength=256)[:CLASS_COUNT]
+        self._digest.update(image + label)
+
+    def of(self, split: Split, scene_id: str) -> ChipFile:
+        """Return what was counted, as the file of a split and scene."""
+        return ChipFile(split, scene_id, self.chips, tuple(self._pixels.tolist()), self._digest.hexdigest())
+
+
+def card_contents(files: Iterable[ChipFile]) -> dict[str, Any]:
+    """Return what a card says of its folder's files: counts, class_pixels, scenes and digest."""
+    held = sorted(file for file in files if file.chips)
+    of = {split: [file for file in held if file.split == split] for split in SPLITS}
+    lines = sorted(f"{file.split} {file.scene_id} {file.digest}" for file in held)
+    return {
+        "counts": {split: sum(file.chips for file in of[split]) for split in SPLITS},
+        "class_pixels": {
+            split: tuple(sum(file.pixels[code] for file in of[split]) for code in range(CLASS_COUNT))
+            for split in SPLITS
+        },
+        "scenes": {split: [file.scene_id for file in of[split]] for split in SPLITS},
+        "digest": sha256("\n".join(lines).encode()).hexdigest(),
+    }
+
+
 @overload
 def split_files(chips: Path, split: Split) -> list[Path]: ...
 @overload
@@ -71,7 +122,7 @@ def split_files(chips: AnyPath, split: Split) -> Sequence[AnyPath]:
 
 def read_card(chips: AnyPath) -> ChipCard:
     """Read the card of a chips folder; ConfigError when the folder holds no chips."""
-    card = chips / "chips.json"
+    card = chips / CARD_FILE
     if not card.is_file():
         raise ConfigError(
             f"no chips in {chips}: {card.name} is missing. Make chips first: "

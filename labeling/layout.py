@@ -104,6 +104,12 @@ def make_run(root: AnyPath) -> Run:
     return Run(root.absolute())
 
 
+def run_of(chips: Path) -> Run | None:
+    """Return the run folder that a chips folder is part of, None when it lies by itself."""
+    run = Run(chips.absolute().parent)
+    return run if run.chips == chips.absolute() and run.catalog.is_file() else None
+
+
 def remove_leftovers(run: Run, folder: AnyPath, scratch: AnyPath) -> None:
     """Remove what killed jobs and tasks left of a job that writes `folder`: half files, and all its scratch.
 

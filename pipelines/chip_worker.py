@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from pyspark.sql import types as T
 
 from labeling.cells import CellGrid
-from labeling.chip import CHIP_SCHEMA, SPLITS
+from labeling.chip import CHIP_SCHEMA, SPLITS, ChipTally
 from labeling.classes import CLASS_COUNT, IGNORE
 from labeling.cloud_raster import read_cloud_mask
 from labeling.clouds import cloud_mask
@@ -81,8 +80,8 @@ def _cut_scene(task: dict[str, Any], job: ChipJob) -> Iterator[dict[str, Any]]:
         for split in SPLITS:
             chosen = [block for block, choice in splits.items() if choice == split]
             if chosen:
-                facts = _write_split(files[split], scene_id, info, chosen, job)
-                yield none | {"split": split} | facts
+                tally = _write_split(files[split], scene_id, info, chosen, job)
+                yield none | tally.of(split, scene_id)._asdict()
     except Exception as problem:  # whatever is wrong with one scene must not stop the others
         for file in files.values():
             remove(file)
@@ -111,9 +110,9 @@ def _choose_splits(scene_id: str, info: SceneInfo, split: str | None, job: ChipJ
 
 def _write_split(
     file: AnyPath, scene_id: str, info: SceneInfo, places: list[Block], job: ChipJob
-) -> dict[str, Any]:
-    """Write chips of one scene and split, one row group each; return their count, class pixels and digest."""
-    digest, pixels = sha256(), np.zeros(CLASS_COUNT, np.int64)
+) -> ChipTally:
+    """Write chips of one scene and split, one row group each; return what they are."""
+    tally = ChipTally()
     with (
         replacing(file) as temporary,
         pq.ParquetWriter(temporary, CHIP_SCHEMA, compression="zstd") as writer,
@@ -124,9 +123,8 @@ def _write_split(
         for place in places:
             chip = _read_chip(scene, labels.read(1, window=place.window), place, clouds)
             writer.write_table(pa.Table.from_pylist([_record(scene_id, info, chip)], schema=CHIP_SCHEMA))
-            pixels += np.bincount(chip.label.ravel(), minlength=256)[:CLASS_COUNT]
-            digest.update(chip.image.tobytes() + chip.label.tobytes())
-    return {"chips": len(places), "pixels": pixels.tolist(), "digest": digest.hexdigest()}
+            tally.add(chip.image.tobytes(), chip.label.tobytes())
+    return tally
 
 
 def _read_chip(

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from hashlib import sha256
 from typing import Any
 
-import numpy as np
 from pyspark.sql import SparkSession
 from pyspark.sql import types as T
 
-from labeling.chip import SPLITS, ChipCard, Split
-from labeling.classes import CLASS_COUNT
+from labeling.chip import CARD_FILE, SPLITS, ChipCard, ChipFile, Split, card_contents
 from labeling.layout import Run, is_done, read_done, write_done
 from labeling.profile import LabelingProfile
 from labeling.raster import refilling, write_json
@@ -26,7 +23,6 @@ from pipelines.config import ChipSettings
 from pipelines.session import one_task_each
 
 CHANNELS = 3
-_CARD = "chips.json"
 
 _WORK = T.StructType(
     [
@@ -49,21 +45,21 @@ def make_chips(
     The folder appears whole, with its card; an earlier one is replaced. In a bucket the card comes last.
     """
     inputs = _inputs(rows, run, settings)
-    if not rows or is_done(run.chips, inputs, [_CARD]):
+    if not rows or is_done(run.chips, inputs, [CARD_FILE]):
         return []
     splits = _splits_by_scene(rows, settings)
     work = [
         {"scene_id": row.scene_id, "info": row.info.dumps(), "split": splits.get(row.info.group)}
         for row in rows
     ]
-    with refilling(run.chips, _CARD) as folder:
+    with refilling(run.chips, CARD_FILE) as folder:
         job = ChipJob(settings, profile.rendering, run.root / "labels", folder)
         tasks = one_task_each(spark(), work, _WORK)
         cut = [row.asDict() for row in tasks.mapInPandas(partial(cut_scenes, job=job), CUT).collect()]
         card = _card(cut, profile, settings, by_scene=bool(splits))
-        write_json(folder / _CARD, card.model_dump())
+        write_json(folder / CARD_FILE, card.model_dump())
         if not any(row["error"] for row in cut):
-            write_done(folder, inputs, [_CARD])
+            write_done(folder, inputs, [CARD_FILE])
     return [Failure(row["scene_id"], "chips", row["error"]) for row in cut if row["error"]]
 
 
@@ -89,14 +85,7 @@ def _card(
     *,
     by_scene: bool,
 ) -> ChipCard:
-    counts, pixels, scenes = {}, {}, {}
-    for split in SPLITS:
-        parts = [row for row in cut if row["split"] == split and row["chips"]]
-        counts[split] = sum(row["chips"] for row in parts)
-        totals = np.sum([row["pixels"] for row in parts], axis=0) if parts else np.zeros(CLASS_COUNT, int)
-        pixels[split] = tuple(int(total) for total in totals)
-        scenes[split] = sorted(row["scene_id"] for row in parts)
-    lines = sorted(f"{row['split']} {row['scene_id']} {row['digest']}" for row in cut if row["chips"])
+    contents = card_contents(ChipFile(*(row[key] for key in ChipFile._fields)) for row in cut)
     return ChipCard(
         profile=profile.name,
         profile_version=profile.version,
@@ -105,11 +94,8 @@ def _card(
         channels=CHANNELS,
         split_by="scene" if by_scene else "block",
         gap=0 if by_scene else settings.size,
-        counts=counts,
-        class_pixels=pixels,
-        scenes=scenes,
-        note=_note(by_scene, counts),
-        digest=sha256("\n".join(lines).encode()).hexdigest(),
+        note=_note(by_scene, contents["counts"]),
+        **contents,
     )
 
 

@@ -31,7 +31,7 @@ from training.card import MODEL_FILE, ModelCard, read_model_card
 def run(config: InferConfig) -> Outcome:
     """Map every scene that is not finished; write what failed to failures.jsonl."""
     started = time.time()
-    card = read_model_card(config.model)
+    card = read_model_card(config.model, "segment")
     _check_window(config, card)
     run = make_run(config.out)
     with run_lock(run, "infer"):

@@ -33,5 +33,6 @@ def test_imports_go_one_way(path):
             assert package == ONLY_IN[name], f"{name} belongs to {ONLY_IN[name]}"
 
 
-def test_unet_knows_keras_only():
-    assert not set(imported(ROOT / "training/unet.py")) & {"tensorflow", "horovod"}
+@pytest.mark.parametrize("network", ["unet", "squeezenet"])
+def test_networks_know_keras_only(network):
+    assert not set(imported(ROOT / f"training/{network}.py")) & {"tensorflow", "horovod"}

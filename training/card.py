@@ -24,6 +24,7 @@ from labeling.raster import write_json
 from labeling.settings import Settings
 from training.config import Precision
 from training.inputs import Channels, Scaling
+from training.task import Task
 
 MODEL_FILE: Final = "model.keras"
 CARD_FILE: Final = "model.json"
@@ -35,6 +36,8 @@ class ModelCard(Settings):
     """What a model was trained on, how, and what it needs at its input."""
 
     format: Literal["polynya-model-1"] = "polynya-model-1"
+    task: Task = "segment"
+    """What it names: pixels, or whole chips. Cards from before there was a choice do not say."""
     rendering: str
     """Name of the 8-bit picture the model was trained on; a scene of another rendering is refused."""
     channels: Channels
@@ -46,7 +49,8 @@ class ModelCard(Settings):
     chips_digest: str
     chip_size: int
     """Side of the training chips, pixels."""
-    depth: int
+    depth: int | None
+    """Levels of a U-Net; None for a network that classifies."""
     width: int
     dropout: tuple[float, ...]
     optimizer: str
@@ -71,7 +75,16 @@ class ModelCard(Settings):
     @property
     def multiple(self) -> int:
         """Height and width of a picture given to the network must be multiples of this, pixels."""
-        return int(2 ** (self.depth - 1))
+        return int(2 ** (self.depth - 1)) if self.depth is not None else 1
+
+
+_MISUSED: Final[dict[Task, str]] = {
+    "segment": "names pixels (task: segment), not whole chips. Give one that was trained with task: classify "
+    "(jobs/conf/train-kinds.yaml).",
+    "classify": "names whole chips (task: classify) and draws no map. Give one that was trained with task: "
+    "segment, or sieve training chips with it: python -m jobs.sieve.",
+}
+"""What to say where a model of a task is given for another."""
 
 
 def library_versions() -> dict[str, str]:
@@ -90,8 +103,11 @@ def write_model_card(folder: Path, card: ModelCard) -> None:
     write_json(folder / CARD_FILE, card.model_dump(mode="json"))
 
 
-def read_model_card(folder: Path) -> ModelCard:
-    """Read the card of a model folder; ModelError when the folder does not hold a finished model."""
+def read_model_card(folder: Path, task: Task | None = None) -> ModelCard:
+    """Read the card of a model folder.
+
+    ModelError when the folder does not hold a finished model, or one for another `task` than asked for.
+    """
     way_out = "Give the folder that `python -m jobs.train --chips … --out FOLDER` has written."
     if not folder.is_dir():
         raise ModelError(f"no model folder {folder}. {way_out}")
@@ -106,6 +122,8 @@ def read_model_card(folder: Path) -> ModelCard:
         raise ModelError(f"{file} is not a model card this version can read: {error}. {way_out}") from None
     if not (folder / MODEL_FILE).is_file():
         raise ModelError(f"{folder} holds a card but no {MODEL_FILE}; copy the whole folder. {way_out}")
+    if task not in (None, card.task):
+        raise ModelError(f"the model in {folder} {_MISUSED[card.task]}")
     return card
 
 

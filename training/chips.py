@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from labeling.chip import ChipCard, Split, read_card, split_files
 from labeling.classes import IGNORE
 from labeling.errors import ConfigError
+from training.chip_files import pixels, read_kinds, reading
+from training.task import CLASSES, Task
 
 OPEN_FILES = 64
 """Parquet files kept open; the usual limit of a process is 1024 handles."""
@@ -26,7 +27,7 @@ class Chip(NamedTuple):
     image: NDArray[np.uint8]
     """Picture (size, size, 3), R, G, B."""
     label: NDArray[np.uint8]
-    """Class codes (size, size)."""
+    """Class codes (size, size); to classify, the chip's kind (1, 1)."""
 
 
 class _Place(NamedTuple):
@@ -37,10 +38,11 @@ class _Place(NamedTuple):
 class ChipStore:
     """The chips of one split, by index 0 .. len-1, in the fixed order of files and row groups.
 
-    Opening reads the files' metadata only; a chip's bytes are read when it is asked for.
+    Opening reads the files' metadata only, and to classify the columns that the kinds follow from; a chip's
+    bytes are read when it is asked for.
     """
 
-    def __init__(self, chips: Path, split: Split) -> None:
+    def __init__(self, chips: Path, split: Split, task: Task = "segment") -> None:
         """Raise ConfigError when the folder is no chips folder, or its files do not fit its card."""
         self.card: ChipCard = read_card(chips)
         if self.card.channels != 3:
@@ -54,6 +56,21 @@ class ChipStore:
                 f"{chips}/split={split} holds {len(self._places)} chips, chips.json says {expected}: "
                 "files are missing or left over. Make the chips again with python -m jobs.label."
             )
+        self.split, self.task = split, task
+        self._kinds = read_kinds(self._files) if task == "classify" else None
+
+    @property
+    def label_shape(self) -> tuple[int, int]:
+        """Height and width of a chip's label, pixels."""
+        return (self.card.size, self.card.size) if self._kinds is None else (1, 1)
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """How much of each class the split shows: labelled pixels, or to classify chips."""
+        if self._kinds is None:
+            return self.card.class_pixels.get(self.split, (0, 0, 0))
+        kinds = len(CLASSES[self.task])
+        return tuple(np.bincount(self._kinds, minlength=IGNORE)[:kinds].tolist())
 
     @property
     def fingerprint(self) -> str:
@@ -75,15 +92,15 @@ class ChipStore:
     def __getitem__(self, index: int) -> Chip:
         """Read one chip, or raise ConfigError. The arrays are read-only views of its Parquet page."""
         place = self._places[index]
-        try:
-            table = self._open(place.file).read_row_group(place.row_group, columns=["image", "label"])
-        except (pa.ArrowException, OSError) as error:
-            raise _unreadable(place.file, error) from None
+        kind = None if self._kinds is None else self._kinds[index : index + 1]
+        columns = ["image", "label"] if kind is None else ["image"]
+        with reading(place.file):
+            table = self._open(place.file).read_row_group(place.row_group, columns=columns)
         size = self.card.size
         try:
             return Chip(
-                image=_bytes(table, "image").reshape(size, size, 3),
-                label=_bytes(table, "label").reshape(size, size),
+                image=pixels(table, "image").reshape(size, size, 3),
+                label=(pixels(table, "label") if kind is None else kind).reshape(self.label_shape),
             )
         except ValueError:
             raise ConfigError(
@@ -94,22 +111,12 @@ class ChipStore:
     def empty(self) -> Chip:
         """Return a black chip without a labelled pixel; it adds nothing to a loss or a metric."""
         size = self.card.size
-        return Chip(np.zeros((size, size, 3), np.uint8), np.full((size, size), IGNORE, np.uint8))
+        return Chip(np.zeros((size, size, 3), np.uint8), np.full(self.label_shape, IGNORE, np.uint8))
 
 
 def _places(file: Path) -> list[_Place]:
-    try:
+    with reading(file):
         metadata = pq.read_metadata(file)
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(file, error) from None
     if metadata.num_row_groups != metadata.num_rows:
         raise ConfigError(f"{file} does not keep one chip a row group. Make the chips again.")
     return [_Place(file, row_group) for row_group in range(metadata.num_row_groups)]
-
-
-def _unreadable(file: Path, error: Exception) -> ConfigError:
-    return ConfigError(f"cannot read chips from {file}: {error}. Make the chips again.")
-
-
-def _bytes(table: pa.Table, column: str) -> NDArray[np.uint8]:
-    return np.frombuffer(table.column(column)[0].as_buffer(), np.uint8)

@@ -6,12 +6,15 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from labeling.classes import CLASS_COUNT
 from labeling.settings import LocalPath, Settings
 from training.inputs import Channels, Scaling
+from training.task import CLASSES, Task
 
 PUBLISHED_DROPOUT: Final = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
 """Dropout rate of each level, top first, Iqrah et al. 2024."""
+
+PUBLISHED_SQUEEZENET_DROPOUT: Final = 0.5
+"""Dropout rate before the last convolution, Iandola et al. 2016."""
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -26,6 +29,7 @@ class TrainConfig(Settings):
 
     chips: LocalPath = Field(description="chips folder, as jobs.label writes it")
     out: LocalPath = Field(description="model folder to write")
+    task: Task = Field("segment", description="segment: name each pixel; classify: name a whole chip's kind")
 
     epochs: int = Field(50, ge=1, description="passes over the training chips")
     batch_size: int = Field(32, ge=1, description="chips a rank works on at once")
@@ -52,7 +56,7 @@ class TrainConfig(Settings):
         2.0, ge=0, le=10, description="loss focal: how much easy pixels are played down"
     )
     class_weights: Literal["none", "balanced"] | tuple[ClassWeight, ...] = Field(
-        "none", description="balanced: by rarity in chips.json; or a number for water, thin and thick ice"
+        "none", description="balanced: by rarity in the training chips; or a number for each class"
     )
     absent_classes: Literal["refuse", "allow"] = Field(
         "refuse", description="what to do when a class has no pixel in the training chips"
@@ -76,7 +80,9 @@ class TrainConfig(Settings):
     scaling: Scaling = Field("255", description="column-l2 only to reproduce the published code's mistake")
     depth: int = Field(5, ge=1, le=8, description="levels of the U-Net; chips must divide by 2**(depth-1)")
     width: int = Field(16, ge=1, le=512, description="filters of the top level; doubled at each level below")
-    dropout: tuple[Rate, ...] | None = Field(None, description="rate of each level; None: the published ones")
+    dropout: tuple[Rate, ...] | None = Field(
+        None, description="rate of each level, one to classify; None: the published ones"
+    )
 
     wait_seconds: float = Field(
         600.0, gt=0, description="longest that ranks wait for one another between steps"
@@ -84,15 +90,29 @@ class TrainConfig(Settings):
     threads: int | None = Field(None, ge=1, description="CPU threads a rank; None: all cores")
 
     @model_validator(mode="after")
+    def _fits_the_task(self) -> Self:
+        if self.task == "classify":
+            if self.loss == "dice":
+                raise ValueError(
+                    "loss dice compares areas, and a chip's kind has none: use another to classify"
+                )
+            if self.depth != TrainConfig.model_fields["depth"].default:
+                raise ValueError("depth is the U-Net's: leave it out to classify")
+            if self.dropout is not None and len(self.dropout) != 1:
+                raise ValueError(f"the network that classifies needs 1 dropout rate, not {len(self.dropout)}")
+        return self
+
+    @model_validator(mode="after")
     def _rate_for_each_level(self) -> Self:
-        if self.dropout is not None and len(self.dropout) != self.depth:
+        if self.task == "segment" and self.dropout is not None and len(self.dropout) != self.depth:
             raise ValueError(f"depth {self.depth} needs {self.depth} dropout rates, not {len(self.dropout)}")
         return self
 
     @model_validator(mode="after")
     def _weight_for_each_class(self) -> Self:
-        if not isinstance(self.class_weights, str) and len(self.class_weights) != CLASS_COUNT:
-            raise ValueError(f"class_weights needs {CLASS_COUNT} numbers, not {len(self.class_weights)}")
+        classes = len(CLASSES[self.task])
+        if not isinstance(self.class_weights, str) and len(self.class_weights) != classes:
+            raise ValueError(f"class_weights needs {classes} numbers, not {len(self.class_weights)}")
         return self
 
     @model_validator(mode="after")
@@ -118,7 +138,12 @@ class TrainConfig(Settings):
 
     @property
     def dropout_rates(self) -> tuple[float, ...]:
-        """Rate of each level, top first; levels below the published six repeat the last rate."""
+        """Rate of each level, top first; levels below the published six repeat the last rate.
+
+        A network that classifies has one.
+        """
         if self.dropout is not None:
             return self.dropout
+        if self.task == "classify":
+            return (PUBLISHED_SQUEEZENET_DROPOUT,)
         return tuple(PUBLISHED_DROPOUT[min(level, len(PUBLISHED_DROPOUT) - 1)] for level in range(self.depth))

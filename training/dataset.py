@@ -26,7 +26,7 @@ class Batch(NamedTuple):
     images: NDArray[np.float32]
     """Network input (B, size, size, C), 0..1."""
     labels: NDArray[np.uint8]
-    """Class codes (B, size, size)."""
+    """Class codes (B, size, size), or kinds (B, 1, 1)."""
 
 
 class Turning(NamedTuple):
@@ -49,7 +49,7 @@ def make_batch(
     """Read and stack the chips at `indices` (B,); EMPTY gives an empty one, `turning` None turns none."""
     count, size = len(indices), store.card.size
     images = np.empty((count, size, size, 3), np.uint8)
-    labels = np.empty((count, size, size), np.uint8)
+    labels = np.empty((count, *store.label_shape), np.uint8)
     for place, index in enumerate(indices):
         images[place], labels[place] = _chip(store, int(index), turning)
     return Batch(network_input(images, channels, scaling), labels)
@@ -84,7 +84,7 @@ def batches(
     size, count = store.card.size, plan.shape[1]
     signature = (
         tf.TensorSpec((count, size, size, CHANNEL_COUNT[channels]), tf.float32),
-        tf.TensorSpec((count, size, size), tf.uint8),
+        tf.TensorSpec((count, *store.label_shape), tf.uint8),
     )
     return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(AHEAD)
 

@@ -25,6 +25,7 @@ from training.schedule import Schedule
 from training.sharding import Indices, epoch_order, share_batches
 from training.step import LookStep, TrainStep, Update, seed_dropout
 from training.stop import Stop
+from training.task import class_names
 
 GO_ON = "All is saved: go on with --resume."
 
@@ -88,13 +89,14 @@ def validate(training: Training, look: LookStep, stop: Stop) -> Validation | Non
     order = np.arange(len(training.val), dtype=np.int64)
     shares = training.balancer.shares_of(config.batch_size * world.size)
     plan = share_batches(order, shares, world.rank)
-    matrix, losses, trouble = empty_matrix(), np.zeros(2), Trouble()
+    names = class_names(config.task)
+    matrix, losses, trouble = empty_matrix(len(names)), np.zeros(2), Trouble()
     dataset = batches(training.val, plan, channels=config.channels, scaling=config.scaling, trouble=trouble)
     for images, labels in dataset:
         for first in range(0, len(labels), config.batch_size):
             some = slice(first, first + config.batch_size)
             seen = look(images[some], labels[some])
-            matrix += confusion_matrix(labels[some].numpy(), seen.predicted.numpy())
+            matrix += confusion_matrix(labels[some].numpy(), seen.predicted.numpy(), len(names))
             losses += float(seen.loss.total), float(seen.loss.weight)
         if distributed.any_rank(stop.requested, "stop"):
             raise StoppedError(f"asked to end during validation. {GO_ON}")
@@ -103,7 +105,7 @@ def validate(training: Training, look: LookStep, stop: Stop) -> Validation | Non
             raise trouble.error
     matrix = distributed.sum_array(matrix, "matrix")
     total, weight = distributed.sum_array(losses, "losses")
-    return Validation(scores(matrix), float(total / (weight or 1.0)))
+    return Validation(scores(matrix, names), float(total / (weight or 1.0)))
 
 
 def _fed(

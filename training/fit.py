@@ -24,6 +24,7 @@ from training.outcome import advanced, finish, interrupted, record, record_run, 
 from training.prepare import Training, absent_classes, begin, build, meet, open_splits
 from training.step import make_look_step, make_train_step
 from training.stop import Stop
+from training.task import class_names
 
 
 def run(
@@ -72,7 +73,7 @@ def loop(training: Training, state: State, stop: Stop, started: float, commit: C
     train_step = make_train_step(training.model, training.optimizer, training.loss, at_once=config.batch_size)
     look_step = make_look_step(training.model, training.loss)
     curves = TensorBoard(config.out) if leads else None
-    if leads and (absent := absent_classes(training.train.card)):
+    if leads and (absent := absent_classes(training.train)):
         print(f"train: no training chip shows {' or '.join(absent)}", file=sys.stderr, flush=True)
     while not is_over(state, config):
         commit(training, state)
@@ -97,6 +98,7 @@ def loop(training: Training, state: State, stop: Stop, started: float, commit: C
             part=state.part,
             val_loss=found.loss if found else None,
             val=found.scores if found else None,
+            names=class_names(config.task),
         )
         state = advanced(state, epoch, row, found.scores if found else None)
         if curves is not None:

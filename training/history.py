@@ -12,7 +12,6 @@ import tensorflow as tf
 from rich.console import Console
 from rich.progress import track
 
-from labeling.classes import IceClass
 from labeling.raster import replacing
 from training.checkpoints import Part, Row
 from training.metrics import Scores
@@ -23,16 +22,18 @@ TENSORBOARD_FOLDER: Final = "tensorboard"
 T = TypeVar("T")
 
 
-def epoch_row(*, epoch: int, part: Part, val_loss: float | None, val: Scores | None) -> Row:
+def epoch_row(
+    *, epoch: int, part: Part, val_loss: float | None, val: Scores | None, names: tuple[str, ...]
+) -> Row:
     """Return one line of the history; None stands for what there is no validation split for.
 
-    Seconds and chips are those of learning, over all ranks; validation is not in them.
+    Each of the classes `names` has columns of its own. Seconds and chips are those of learning, over all
+    ranks; validation is not in them.
     """
     row: Row = {"epoch": epoch, "loss": part.loss / (part.weight or 1.0), "val_loss": val_loss}
     found = val.as_dict() if val is not None else None
     row |= {key: found[key] if found else None for key in ("accuracy", "mean_iou")}
-    for ice in IceClass:
-        name = ice.name.lower()
+    for name in names:
         for score in ("precision", "recall", "f1", "iou"):
             row[f"{score}_{name}"] = found["classes"][name][score] if found else None
     return row | {

@@ -28,7 +28,7 @@ class LossSum(NamedTuple):
 
 
 Loss = Callable[[keras.KerasTensor, keras.KerasTensor], LossSum]
-"""Takes class codes (N, H, W), u8, and probabilities (N, H, W, 3), float32 0..1."""
+"""Takes class codes (N, H, W), u8, and probabilities (N, H, W, classes), float32 0..1."""
 
 
 def make_loss(name: str, class_weights: ClassWeights | None = None, gamma: float = 2.0) -> Loss:

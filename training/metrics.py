@@ -4,7 +4,7 @@ and scenes, and the scores read from a matrix. NumPy only."""
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,14 @@ from labeling.classes import CLASS_COUNT, IGNORE, IceClass
 Matrix = NDArray[np.int64]
 """Pixel counts, (reference class, predicted class)."""
 
+ICE_NAMES: Final = tuple(ice.name.lower() for ice in IceClass)
+"""Names of the ice classes, in the order of their codes."""
+
 
 class Scores(NamedTuple):
     """Scores of one confusion matrix. Shares are 0..1; NaN where there is nothing to divide by.
+
+    Where whole chips are named, a chip is what a pixel is here.
 
     The per-class tuples are in the order of the class codes: `scores.recall[IceClass.THIN_ICE]`.
     """
@@ -35,6 +40,8 @@ class Scores(NamedTuple):
     """Pixels of a class in both, divided by its pixels in either."""
     support: tuple[int, ...]
     """Pixels of a class in the reference."""
+    names: tuple[str, ...] = ICE_NAMES
+    """Name of each class."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON-safe mapping: accuracy, mean_iou, pixels, classes -> name -> score; NaN is None."""
@@ -43,25 +50,27 @@ class Scores(NamedTuple):
             "mean_iou": _or_none(self.mean_iou),
             "pixels": sum(self.support),
             "classes": {
-                ice.name.lower(): {
-                    "precision": _or_none(self.precision[ice]),
-                    "recall": _or_none(self.recall[ice]),
-                    "f1": _or_none(self.f1[ice]),
-                    "iou": _or_none(self.iou[ice]),
-                    "support": self.support[ice],
+                name: {
+                    "precision": _or_none(self.precision[code]),
+                    "recall": _or_none(self.recall[code]),
+                    "f1": _or_none(self.f1[code]),
+                    "iou": _or_none(self.iou[code]),
+                    "support": self.support[code],
                 }
-                for ice in IceClass
+                for code, name in enumerate(self.names)
             },
         }
 
 
-def empty_matrix() -> Matrix:
+def empty_matrix(classes: int = CLASS_COUNT) -> Matrix:
     """Return a matrix of zeros to add to."""
-    return np.zeros((CLASS_COUNT, CLASS_COUNT), np.int64)
+    return np.zeros((classes, classes), np.int64)
 
 
-def confusion_matrix(reference: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> Matrix:
-    """Count pairs of classes over two arrays of class codes of one shape, int64 (3, 3).
+def confusion_matrix(
+    reference: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int = CLASS_COUNT
+) -> Matrix:
+    """Count pairs of classes over two arrays of class codes of one shape, int64 (classes, classes).
 
     Rows are the reference, columns the prediction. A pixel that is IGNORE in either is left out.
     Raises ValueError for arrays of different shape and for codes that are no class.
@@ -70,15 +79,16 @@ def confusion_matrix(reference: NDArray[np.uint8], predicted: NDArray[np.uint8])
         raise ValueError(f"reference has shape {reference.shape}, prediction {predicted.shape}")
     counted = (reference != IGNORE) & (predicted != IGNORE)
     rows, columns = reference[counted], predicted[counted]
-    if rows.size and max(int(rows.max()), int(columns.max())) >= CLASS_COUNT:
-        raise ValueError(f"class codes must be 0..{CLASS_COUNT - 1} or {IGNORE}")
-    pairs = rows.astype(np.uint8) * np.uint8(CLASS_COUNT) + columns.astype(np.uint8)
-    counts = np.bincount(pairs, minlength=CLASS_COUNT**2)
-    return counts.reshape(CLASS_COUNT, CLASS_COUNT).astype(np.int64)
+    if rows.size and max(int(rows.max()), int(columns.max())) >= classes:
+        raise ValueError(f"class codes must be 0..{classes - 1} or {IGNORE}")
+    # 16 bit hold the pairs of all 255 codes that an 8-bit picture can have.
+    pairs = rows.astype(np.uint16) * np.uint16(classes) + columns.astype(np.uint16)
+    counts = np.bincount(pairs, minlength=classes**2)
+    return counts.reshape(classes, classes).astype(np.int64)
 
 
-def scores(matrix: Matrix) -> Scores:
-    """Read the scores from a confusion matrix, (3, 3), rows reference, columns prediction."""
+def scores(matrix: Matrix, names: tuple[str, ...] = ICE_NAMES) -> Scores:
+    """Read the scores from a confusion matrix of the classes `names`, rows reference, columns prediction."""
     hits = np.diagonal(matrix)
     in_reference, in_prediction = matrix.sum(axis=1), matrix.sum(axis=0)
     iou = _ratios(hits, in_reference + in_prediction - hits)
@@ -90,6 +100,7 @@ def scores(matrix: Matrix) -> Scores:
         f1=_ratios(2 * hits, in_reference + in_prediction),
         iou=iou,
         support=tuple(int(pixels) for pixels in in_reference),
+        names=names,
     )
 
 

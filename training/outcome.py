@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from labeling.layout import Run, record_job
+from labeling.layout import record_job, run_of
 from labeling.raster import replacing
 from training import checkpoints
 from training.card import CARD_FILE, MODEL_FILE, ModelCard, write_model_card
@@ -16,6 +15,7 @@ from training.history import write_csv
 from training.metrics import Scores
 from training.prepare import Training
 from training.stop import leave_mark
+from training.task import CLASSES
 
 
 def advanced(state: State, epoch: int, row: Row, val: Scores | None) -> State:
@@ -71,14 +71,16 @@ def finish(training: Training, state: State) -> ModelCard:
     """Write the card, which marks the folder as finished; on rank 0 only."""
     config, chips = training.config, training.train.card
     card = ModelCard(
+        task=config.task,
         rendering=chips.rendering,
         channels=config.channels,
         scaling=config.scaling,
+        classes={int(each): each.title for each in CLASSES[config.task]},
         profile=chips.profile,
         profile_version=chips.profile_version,
         chips_digest=chips.digest,
         chip_size=chips.size,
-        depth=config.depth,
+        depth=config.depth if config.task == "segment" else None,
         width=config.width,
         dropout=config.dropout_rates,
         optimizer=config.optimizer,
@@ -95,12 +97,6 @@ def finish(training: Training, state: State) -> ModelCard:
     )
     write_model_card(config.out, card)
     return card
-
-
-def run_of(chips: Path) -> Run | None:
-    """Return the run folder that a chips folder is part of, None when it lies by itself."""
-    run = Run(chips.absolute().parent)
-    return run if run.chips == chips.absolute() and run.catalog.is_file() else None
 
 
 def record_run(training: Training, state: State, started: float, ended: str) -> None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.classes import CLASS_COUNT
 from labeling.errors import ModelError
 from training.card import MODEL_FILE, ModelCard, read_model_card
 from training.inputs import network_input
+from training.task import Task
 
 if TYPE_CHECKING:
     import keras
@@ -31,29 +31,33 @@ class Predictor:
     _network: keras.Model | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def load(cls, folder: Path, *, batch: int = 2, threads: int | None = None) -> Self:
-        """Read and check the card of a model folder; raises ModelError when it is no finished model."""
+    def load(
+        cls, folder: Path, *, batch: int = 2, threads: int | None = None, task: Task | None = None
+    ) -> Self:
+        """Read and check the card of a model folder; ModelError when it is no finished model for `task`."""
         if batch < 1:
             raise ValueError(f"batch must be at least 1, not {batch}")
-        return cls(folder.absolute(), read_model_card(folder), batch, threads)
+        return cls(folder.absolute(), read_model_card(folder, task), batch, threads)
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return class probabilities (N, H, W, 3), float32 0..1, of pictures (N, H, W, 3), u8, R, G, B.
 
-        The network always runs `batch` pictures; a short last batch is filled up with black ones. So a
-        picture's result does not depend on how many others are asked for with it. Raises ValueError for
-        another type or shape, ModelError for a height or width the network cannot halve often enough.
+        Those of a model that classifies are (N, 1, 1, 5), in the order of labeling.kinds.ChipKind. The
+        network always runs `batch` pictures; a short last batch is filled up with black ones. So a picture's
+        result does not depend on how many others are asked for with it. Raises ValueError for another type
+        or shape, ModelError for a height or width the network cannot halve often enough.
         """
         values = network_input(images, self.card.channels, self.card.scaling)
         count, height, width, _ = values.shape
         self._check_size(height, width)
-        probabilities = np.empty((count, height, width, CLASS_COUNT), np.float32)
-        for start in range(0, count, self.batch):
+        probabilities = []
+        # Without a picture a black batch tells the shape.
+        for start in range(0, max(count, 1), self.batch):
             part = values[start : start + self.batch]
             full = np.zeros((self.batch, *values.shape[1:]), np.float32)
             full[: len(part)] = part
-            probabilities[start : start + len(part)] = self._run(full)[: len(part)]
-        return probabilities
+            probabilities.append(self._run(full)[: len(part)])
+        return np.concatenate(probabilities)
 
     def _check_size(self, height: int, width: int) -> None:
         multiple = self.card.multiple

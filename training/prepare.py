@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import sys
 from dataclasses import dataclass, replace
 
 import keras
 
-from labeling.chip import ChipCard
-from labeling.classes import IceClass
 from labeling.errors import ConfigError
 from training import checkpoints, distributed
 from training.balancer import Balancer
@@ -22,7 +21,9 @@ from training.folder import open_folder
 from training.inputs import CHANNEL_COUNT
 from training.losses import ClassWeights, Loss, balanced_weights, make_loss
 from training.precision import POLICIES
+from training.squeezenet import build_squeezenet
 from training.step import make_optimizer
+from training.task import CLASSES
 from training.unet import build_unet
 
 
@@ -52,7 +53,7 @@ class Training:
 
 def open_splits(config: TrainConfig) -> tuple[ChipStore, ChipStore]:
     """Return the training and the validation chips; ConfigError when they cannot be trained on."""
-    train, val = ChipStore(config.chips, "train"), ChipStore(config.chips, "val")
+    train, val = ChipStore(config.chips, "train", config.task), ChipStore(config.chips, "val", config.task)
     if not len(train):
         raise ConfigError(
             f"no training chips in {config.chips}: its train split is empty ({train.card.counts}). "
@@ -64,24 +65,36 @@ def open_splits(config: TrainConfig) -> tuple[ChipStore, ChipStore]:
             "make chips with a larger val share, or leave patience out"
         )
     multiple = 2 ** (config.depth - 1)
-    if train.card.size % multiple:
+    if config.task == "segment" and train.card.size % multiple:
         raise ConfigError(
             f"a network of depth {config.depth} takes chips whose side is a multiple of {multiple} pixels, "
             f"those in {config.chips} have {train.card.size}: lower `depth` or make chips of another size"
         )
-    absent = absent_classes(train.card)
-    if absent and config.absent_classes == "refuse":
+    _check_classes(config, train)
+    return train, val
+
+
+def _check_classes(config: TrainConfig, train: ChipStore) -> None:
+    """Raise ConfigError when the training chips show too few classes."""
+    absent = absent_classes(train)
+    if config.task == "classify":
+        # That kinds are absent is usual: without a cloud mask, say, no chip is known to be cloud.
+        if len(absent) > len(CLASSES["classify"]) - 2:
+            raise ConfigError(
+                f"the training chips in {config.chips} are all of one kind, as far as theirs is known: "
+                "there is nothing to tell apart. Make chips from more scenes."
+            )
+    elif absent and config.absent_classes == "refuse":
         raise ConfigError(
             f"no training chip in {config.chips} shows {' or '.join(absent)}, and a network cannot learn "
             "what it never sees. Make chips from more scenes, or set `absent_classes: allow`."
         )
-    return train, val
 
 
-def absent_classes(card: ChipCard) -> list[str]:
-    """Return the titles of the classes without a pixel in the training chips."""
-    pixels = card.class_pixels.get("train", (0,) * len(IceClass))
-    return [ice.title for ice in IceClass if not pixels[ice]]
+def absent_classes(train: ChipStore) -> list[str]:
+    """Return the titles of the classes that no training chip shows."""
+    classes = CLASSES[train.task]
+    return [each.title for each, count in zip(classes, train.class_counts, strict=True) if not count]
 
 
 def meet(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) -> None:
@@ -118,9 +131,9 @@ def build(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) -
         config.learning_rate,
         model,
         precision=config.precision,
-        pixels=config.batch_size * train.card.size**2,
+        pixels=config.batch_size * math.prod(train.label_shape),
     )
-    loss = make_loss(config.loss, class_weights(config, train.card), config.focal_gamma)
+    loss = make_loss(config.loss, class_weights(config, train), config.focal_gamma)
     facts = facts_of(config, ranks=world.size, chips=train.card.digest, elastic=world.elastic)
     balancer = Balancer(config, world)
     return Training(config, world, train, val, model, kept, optimizer, loss, facts, balancer)
@@ -128,6 +141,14 @@ def build(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) -
 
 def make_network(config: TrainConfig, policy: str) -> keras.Model:
     """Return the configured network with first weights, computing as a Keras dtype policy says."""
+    if config.task == "classify":
+        return build_squeezenet(
+            channels=CHANNEL_COUNT[config.channels],
+            classes=len(CLASSES["classify"]),
+            width=config.width,
+            dropout=config.dropout_rates[0],
+            policy=policy,
+        )
     return build_unet(
         channels=CHANNEL_COUNT[config.channels],
         depth=config.depth,
@@ -137,12 +158,12 @@ def make_network(config: TrainConfig, policy: str) -> keras.Model:
     )
 
 
-def class_weights(config: TrainConfig, card: ChipCard) -> ClassWeights | None:
+def class_weights(config: TrainConfig, train: ChipStore) -> ClassWeights | None:
     """Return the configured weight of each class, None for none."""
     if config.class_weights == "none":
         return None
     if config.class_weights == "balanced":
-        return balanced_weights(card.class_pixels["train"])
+        return balanced_weights(train.class_counts)
     return config.class_weights
 
 

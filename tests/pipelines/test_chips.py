@@ -11,7 +11,7 @@ from conftest import patchwork, planar
 from pictures import ROSS_SEA, read_labels, write_tif
 
 import pipelines.label as label_job
-from labeling.chip import SPLITS, read_card, split_files
+from labeling.chip import SPLITS, ChipTally, card_contents, read_card, split_files
 from labeling.errors import ConfigError
 from pipelines.config import LabelConfig
 
@@ -65,6 +65,18 @@ def test_chips_hold_the_scenes_pixels_labels_and_place(four_scenes):
             assert ROSS_SEA["crs"].removeprefix("EPSG:") in chip["crs"]
             count += 1
     assert count == 12 + 4 + 16 + 1
+
+
+def test_digest_is_that_of_the_files(four_scenes):
+    files = []
+    for split in SPLITS:
+        for file in split_files(four_scenes / "chips", split):
+            tally = ChipTally()
+            for chip in pq.read_table(file).to_pylist():
+                tally.add(chip["image"], chip["label"])
+            files.append(tally.of(split, file.stem))
+    card = read_card(four_scenes / "chips")
+    assert card_contents(files) == card.model_dump(include=card_contents(files).keys())
 
 
 def test_card_counts_what_is_there(four_scenes):

@@ -10,7 +10,7 @@ from pictures import ROSS_SEA, write_png, write_tif
 from rasterio.crs import CRS
 
 import pipelines.infer as infer_job
-from labeling.errors import PolynyaError
+from labeling.errors import ModelError, PolynyaError
 from labeling.scene import open_scene
 from labeling.windows import core_of, cores, read_window
 from pipelines.config import InferConfig
@@ -153,6 +153,16 @@ def test_windows_that_cannot_work_are_refused(tmp_path, model, window, margin):
     scene = write_tif(tmp_path / "scene.tif", planar(SCENE))
     with pytest.raises(PolynyaError, match=r"multiple|leave nothing"):
         run_infer(model, [scene], tmp_path / "run", window=window, margin=margin)
+
+
+def test_a_model_of_whole_chips_draws_no_map(tmp_path):
+    folder = tmp_path / "kinds"
+    tiny_model(folder)
+    card = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(card | {"task": "classify", "depth": None}))
+    with pytest.raises(ModelError, match="draws no map"):
+        infer_job.run(InferConfig(model=folder, scenes=[str(tmp_path)], out=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(("size", "margin"), [(64, 16), (96, 0), (500, 100)])

@@ -2,6 +2,8 @@
 
 from training.card import MODEL_FILE, ModelCard, write_model_card
 from training.inputs import CHANNEL_COUNT
+from training.squeezenet import build_squeezenet
+from training.task import CLASSES
 from training.unet import build_unet
 
 
@@ -20,7 +22,16 @@ def write_model(folder, **changed):
     card = make_card(**changed)
     folder.mkdir()
     channels = CHANNEL_COUNT[card.channels]
-    model = build_unet(channels=channels, depth=card.depth, width=card.width, dropout=card.dropout)
+    if card.task == "classify":
+        model = build_squeezenet(
+            channels=channels, classes=len(CLASSES["classify"]), width=card.width, dropout=card.dropout[0]
+        )
+    else:
+        model = build_unet(channels=channels, depth=card.depth, width=card.width, dropout=card.dropout)
     model.save(folder / MODEL_FILE)
     write_model_card(folder, card)
     return folder
+
+
+KINDS = {"task": "classify", "depth": None, "dropout": (0.5,)}
+"""What makes a card one of a model that names chips."""

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from chip_factory import write_chips
+from chip_factory import write_chips, write_kind_chips
 
 from labeling.classes import IGNORE
 from labeling.errors import ConfigError
@@ -92,6 +92,29 @@ def test_chips_are_read_as_they_are_needed(tmp_path):
         next(feed)
         # Those that were taken, those made ahead, and the one being made.
         assert 2 * taken <= store.read <= 2 * (taken + AHEAD + 1)
+
+
+KINDS = [4, 0, 1, 255, 3, 2, 3]
+
+
+def test_to_classify_a_chips_label_is_its_kind(tmp_path):
+    chips = write_kind_chips(tmp_path, train=KINDS, size=16)
+    store, pictures = ChipStore(chips, "train", "classify"), ChipStore(chips, "train")
+    assert store.label_shape == store.empty().label.shape == (1, 1)
+    assert [int(store[index].label[0, 0]) for index in range(7)] == KINDS
+    assert store.class_counts == (1, 1, 1, 2, 1)
+    assert pictures.class_counts == pictures.card.class_pixels["train"]
+    for index in range(7):
+        np.testing.assert_array_equal(store[index].image, pictures[index].image)
+        turned = augmented(store[index], seed=1, epoch=2, index=index)
+        np.testing.assert_array_equal(turned.label, store[index].label)
+
+
+def test_the_dataset_yields_kinds_and_none_for_an_empty_chip(tmp_path):
+    store = ChipStore(write_kind_chips(tmp_path, train=KINDS, size=16), "train", "classify")
+    plan = np.array([[4, 1], [0, -1]])
+    found = list(batches(store, plan, channels="rgb", scaling="255", trouble=Trouble()))
+    np.testing.assert_array_equal([np.ravel(labels) for _, labels in found], [[3, 0], [4, IGNORE]])
 
 
 def test_an_unreadable_chip_is_told_and_the_batches_go_on_empty(tmp_path):

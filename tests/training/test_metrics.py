@@ -64,6 +64,18 @@ def test_scores_are_json_by_class_name_even_without_a_pixel():
     assert list(found["classes"]) == ["water", "thin_ice", "thick_ice"]
 
 
+def test_any_number_of_classes_can_be_counted():
+    reference, predicted = np.array([[0, 4, 254, 255], [4, 3, 254, 254]], np.uint8)
+    found = confusion_matrix(reference, predicted, 255)
+    assert found.shape == (255, 255)
+    assert found.sum() == found[0, 4] + found[4, 3] + found[254, 254] == 3
+    kinds = scores(np.diag([1, 2, 0, 0, 3]), ("a", "b", "c", "d", "e")).as_dict()
+    assert list(kinds["classes"]) == ["a", "b", "c", "d", "e"]
+    assert kinds["classes"]["e"]["support"] == 3
+    assert kinds["classes"]["c"]["recall"] is None
+    assert kinds["mean_iou"] == 1.0
+
+
 @pytest.mark.parametrize(("reference", "predicted"), [([0, 1], [0]), ([3], [0]), ([0], [7])])
 def test_arrays_that_are_no_two_class_maps_are_refused(reference, predicted):
     with pytest.raises(ValueError, match=r"shape|codes"):

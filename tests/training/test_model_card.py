@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from model_factory import make_card
+from model_factory import KINDS, make_card
 
 from labeling.errors import ModelError
 from training.card import MODEL_FILE, read_model_card, write_model_card
@@ -21,6 +21,18 @@ def test_a_card_tells_a_reader_without_our_code_what_the_model_is(tmp_path):
     assert content["format"] == "polynya-model-1"
     assert content["classes"] == {"0": "open water", "1": "thin ice", "2": "thick ice"}
     assert {"python", "numpy", "tensorflow", "keras", "horovod", "polynya"} <= content["versions"].keys()
+
+
+def test_a_card_from_before_there_were_tasks_is_one_of_pixels(tmp_path):
+    content = make_card().model_dump(mode="json")
+    del content["task"]
+    (tmp_path / "model.json").write_text(json.dumps(content))
+    (tmp_path / MODEL_FILE).touch()
+    assert read_model_card(tmp_path).task == "segment"
+
+
+def test_a_model_of_whole_chips_takes_any_size():
+    assert make_card(**KINDS).multiple == 1
 
 
 def test_what_is_no_finished_model_is_named_with_the_way_out(tmp_path):

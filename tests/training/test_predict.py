@@ -5,7 +5,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from model_factory import write_model
+from model_factory import KINDS, write_model
 
 from labeling.errors import ModelError
 from training.inputs import network_input
@@ -62,6 +62,22 @@ def test_sizes_the_network_cannot_halve_are_refused(folder):
         Predictor.load(folder).predict(RGB[:, :15])
     with pytest.raises(ValueError, match="batch"):
         Predictor.load(folder, batch=0)
+
+
+def test_a_model_of_whole_chips_gives_one_row_of_probabilities_a_chip(tmp_path):
+    predictor = Predictor.load(write_model(tmp_path / "model", **KINDS), task="classify")
+    found = predictor.predict(RGB)
+    assert found.shape == (5, 1, 1, 5)
+    np.testing.assert_allclose(found.sum(axis=-1), 1, rtol=1e-5)
+    assert predictor.predict(RGB[:0]).shape == (0, 1, 1, 5)
+
+
+def test_a_model_of_the_other_task_is_refused_with_the_way_out(folder, tmp_path):
+    with pytest.raises(ModelError, match=r"names pixels .*train-kinds\.yaml"):
+        Predictor.load(folder, task="classify")
+    write_model(tmp_path / "kinds", **KINDS)
+    with pytest.raises(ModelError, match=r"names whole chips .*jobs\.sieve"):
+        Predictor.load(tmp_path / "kinds", task="segment")
 
 
 def test_a_damaged_network_is_named(tmp_path):

@@ -21,7 +21,7 @@ def test_the_plain_file_writes_out_the_defaults():
 @pytest.mark.parametrize("file", sorted(CONF.glob("train*.yaml")), ids=lambda file: file.stem)
 def test_every_shipped_file_can_be_run(file):
     config = load_settings(TrainConfig, file, FOLDERS)
-    assert len(config.dropout_rates) == config.depth
+    assert len(config.dropout_rates) == (1 if config.task == "classify" else config.depth)
 
 
 def test_the_published_file_makes_the_published_network():
@@ -38,11 +38,16 @@ def test_a_number_for_scaling_is_understood():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"learning_rat": 1}, r"unknown key 'learning_rat' \(known: chips, out, epochs"),
+        ({"learning_rat": 1}, r"unknown key 'learning_rat' \(known: chips, out, task, epochs"),
         ({"epochs": 0}, "'epochs': Input should be greater"),
         ({"depth": 3, "dropout": (0.1, 0.2)}, "depth 3 needs 3 dropout rates, not 2"),
         ({"dropout": (0.1, 0.1, 0.2, 0.2, 1.0)}, "less than 1"),
         ({"class_weights": (1.0, 2.0)}, "class_weights needs 3 numbers, not 2"),
+        ({"task": "name"}, "'segment' or 'classify'"),
+        ({"task": "classify", "loss": "dice"}, "loss dice compares areas"),
+        ({"task": "classify", "depth": 3}, "depth is the U-Net's"),
+        ({"task": "classify", "dropout": (0.1, 0.1)}, "needs 1 dropout rate, not 2"),
+        ({"task": "classify", "class_weights": (1.0, 2.0, 1.0)}, "class_weights needs 5 numbers, not 3"),
         ({"class_weights": "heavy"}, "Input should be 'none' or 'balanced'"),
         ({"schedule": "step"}, "schedule step and decay_epochs belong together"),
         ({"decay_epochs": (3,)}, "schedule step and decay_epochs belong together"),

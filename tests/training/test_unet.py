@@ -45,7 +45,7 @@ def test_numbers_that_do_not_fit_are_named(changed, message):
 
 
 def test_network_and_loss_run_on_every_keras_backend():
-    for name in ("unet.py", "losses.py"):
+    for name in ("unet.py", "squeezenet.py", "losses.py"):
         source = Path(training.unet.__file__).with_name(name).read_text()
         names = [
             alias.name if isinstance(node, ast.Import) else node.module
