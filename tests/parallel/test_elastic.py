@@ -15,8 +15,6 @@ from survival import assert_same_end, start, wait_for
 from labeling.lock import folder_lock
 from training.card import read_model_card
 from training.checkpoints import latest
-from training.config import TrainConfig
-from training.fit import run
 from training.stop import MARK
 
 pytestmark = [pytest.mark.parallel, pytest.mark.slow]
@@ -112,7 +110,8 @@ def test_an_undisturbed_elastic_training_is_the_plain_one_bit_by_bit(settings, t
     assert_same_end(plain, free)
     assert_folder_is_whole(free)
     # What was elastic may go on as a plain training, on any number of ranks.
-    assert run(TrainConfig.model_validate(yaml.safe_load(settings.read_text()) | {"out": free}), resume=True)
+    ended = train("--config", settings, "--out", free, "--resume", ranks=1)
+    assert ended.code == 0, ended.output
 
 
 def test_sigterm_ends_an_elastic_training_with_the_mark(settings, tmp_path):
