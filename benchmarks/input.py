@@ -42,14 +42,13 @@ def drain(training: Training) -> int:
     config, count = training.config, len(training.train)
     order = epoch_order(count, seed=config.seed, epoch=1)
     plan = rank_batches(order, batch_size=config.rank_batch, rank=0, size=1)
-    turning = Turning(config.seed, 1) if config.augment else None
     feed = batches(
         training.train,
         plan,
         channels=config.channels,
         scaling=config.scaling,
         trouble=Trouble(),
-        turning=turning,
+        turning=Turning.of(config, 1, training.train.card),
     )
     for _ in feed:
         pass

@@ -28,7 +28,7 @@ from training.stop import REQUEUE, Stop
 
 KEYS = (
     *("epochs", "batch_size", "accumulate", "learning_rate", "loss", "patience", "precision", "seed"),
-    *("checkpoint_steps", "threads"),
+    *("skies", "checkpoint_steps", "threads"),
     "balance",
 )
 """Settings that have a flag; the rest are for the configuration file."""

@@ -58,6 +58,8 @@ class ChipCard(Settings):
     counts: dict[Split, int]
     class_pixels: dict[Split, tuple[int, int, int]]
     scenes: dict[Split, list[str]]
+    cut_points: tuple[int, int] | None = None
+    """Highest V of open water and of thin ice in the labelling profile; None in older folders."""
     note: str = ""
     digest: str
     """sha256 over images, labels and splits: two folders with one digest train the same model."""

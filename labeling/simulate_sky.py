@@ -23,7 +23,7 @@ CLOUD_VALUE: Final = 232.0
 BACKSCATTER: Final = 0.45
 """Share of the optical depth that turns light back to the sensor."""
 
-_DARKEST_SHADOW: Final = 0.46
+DARKEST_SHADOW: Final = 0.46
 """Share of the brightness that the deepest shadow takes."""
 
 _SHADOW_GAIN: Final = 2.2
@@ -100,7 +100,7 @@ def expose(rng: np.random.Generator, value: Field, sky: Sky) -> NDArray[np.uint8
         rng, height=height, width=width, slope=2.0, longest=500, step=8
     )
     clear = np.exp(-BACKSCATTER * sky.cloud)
-    seen = value * _sunlight(rng, height, width) * (1.0 - _DARKEST_SHADOW * sky.shadow) * clear
+    seen = value * _sunlight(rng, height, width) * (1.0 - DARKEST_SHADOW * sky.shadow) * clear
     seen += CLOUD_VALUE * (1.0 - clear)
     seen = np.asarray(cv2.GaussianBlur(seen, (0, 0), _BLUR), np.float32)
     warmth *= clear**3

@@ -90,6 +90,7 @@ def _card(
         profile=profile.name,
         profile_version=profile.version,
         rendering=profile.rendering,
+        cut_points=(profile.thresholds.water_max, profile.thresholds.thin_ice_max),
         size=settings.size,
         channels=CHANNELS,
         split_by="scene" if by_scene else "block",

@@ -74,7 +74,7 @@ def _write_folder(folder, chips, size, per_file):
             file = folder / f"split={split}" / f"{scene}.parquet"
             files.append(_write_file(file, scene, of_split[start:][:per_file]).of(split, scene))
     card = ChipCard(
-        profile="polynya", profile_version=1, rendering="rgb8", size=size, channels=3,
+        profile="polynya", profile_version=1, rendering="rgb8", size=size, channels=3, cut_points=(30, 204),
         split_by="scene", gap=0, **card_contents(files),
     )  # fmt: skip
     write_json(folder / "chips.json", card.model_dump(mode="json"))

@@ -64,10 +64,28 @@ class TrainConfig(Settings):
     patience: int | None = Field(
         None, ge=1, description="stop after so many epochs without a better validation mean IoU; None: never"
     )
+    keep: Literal["best", "last"] = Field(
+        "best", description="epoch that model.keras holds: best by validation mean IoU, or the last"
+    )
     precision: Precision = Field(
         "float32", description="float32, bfloat16 or float16: the network's arithmetic; weights stay float32"
     )
     augment: bool = Field(True, description="turn and mirror the chips, another way each epoch")
+    skies: float = Field(
+        0.0, ge=0, le=1, description="share of training chips that get drawn cloud and shadow, new each epoch"
+    )
+    tones: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of training chips that get other tones within their classes' ranges",
+    )
+    brightness: float = Field(
+        0.0,
+        ge=0,
+        le=0.2,
+        description="largest relative change of a training chip's brightness, new each epoch",
+    )
     seed: int = Field(2024, ge=0, description="decides order, augmentation, first weights and dropout")
     checkpoint_steps: int | None = Field(
         None, ge=1, description="updates between checkpoints inside an epoch; None: one an epoch"
@@ -129,6 +147,18 @@ class TrainConfig(Settings):
             raise ValueError(f"decay_epochs must rise, not {self.decay_epochs}")
         if self.schedule == "cosine" and self.warmup_epochs >= self.epochs:
             raise ValueError("schedule cosine needs warmup_epochs to be fewer than epochs")
+        return self
+
+    @model_validator(mode="after")
+    def _skies_leave_labels_true(self) -> Self:
+        if self.task == "classify" and (self.skies or self.tones):
+            raise ValueError("skies and tones change the kind of a chip: task classify goes without them")
+        return self
+
+    @model_validator(mode="after")
+    def _patience_keeps_the_best(self) -> Self:
+        if self.patience is not None and self.keep == "last":
+            raise ValueError("patience waits for a better epoch: it needs keep: best")
         return self
 
     @property

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from labeling.chip import ChipCard
 from labeling.errors import ConfigError
-from training.augment import augmented
+from labeling.tones import CutPoints
+from training.augment import POSES, Changes, augmented
 from training.chips import Chip, ChipStore
+from training.config import TrainConfig
 from training.inputs import CHANNEL_COUNT, Channels, Scaling, network_input
 from training.sharding import EMPTY, Indices
 
@@ -30,10 +33,18 @@ class Batch(NamedTuple):
 
 
 class Turning(NamedTuple):
-    """Names the random poses of an epoch."""
+    """Names the random poses and skies of an epoch."""
 
     seed: int
     epoch: int
+    changes: Changes = POSES
+
+    @classmethod
+    def of(cls, config: TrainConfig, epoch: int, card: ChipCard) -> Self:
+        """Return what is done to the training chips, of this card, in an epoch (from 1)."""
+        cuts = CutPoints(*card.cut_points) if card.cut_points else None
+        changes = Changes(config.augment, config.skies, config.tones, config.brightness, cuts)
+        return cls(config.seed, epoch, changes)
 
 
 @dataclass
@@ -46,7 +57,7 @@ class Trouble:
 def make_batch(
     store: ChipStore, indices: Indices, channels: Channels, scaling: Scaling, turning: Turning | None
 ) -> Batch:
-    """Read and stack the chips at `indices` (B,); EMPTY gives an empty one, `turning` None turns none."""
+    """Read and stack the chips at `indices` (B,); EMPTY gives an empty one, `turning` None changes none."""
     count, size = len(indices), store.card.size
     images = np.empty((count, size, size, 3), np.uint8)
     labels = np.empty((count, *store.label_shape), np.uint8)
@@ -93,4 +104,4 @@ def _chip(store: ChipStore, index: int, turning: Turning | None) -> Chip:
     if index == EMPTY:
         return store.empty()
     chip = store[index]
-    return chip if turning is None else augmented(chip, seed=turning.seed, epoch=turning.epoch, index=index)
+    return chip if turning is None else augmented(chip, index=index, **turning._asdict())

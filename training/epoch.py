@@ -123,14 +123,13 @@ def _fed(
 
 def _turned(training: Training, plan: Indices, epoch: int, trouble: Trouble) -> tf.data.Dataset:
     config = training.config
-    turning = Turning(config.seed, epoch) if config.augment else None
     return batches(
         training.train,
         plan,
         channels=config.channels,
         scaling=config.scaling,
         trouble=trouble,
-        turning=turning,
+        turning=Turning.of(config, epoch, training.train.card),
     )
 
 

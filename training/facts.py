@@ -7,7 +7,7 @@ from typing import Any, Final
 from training.config import TrainConfig
 
 FREE: Final = {
-    *("chips", "out", "epochs", "patience", "absent_classes"),
+    *("chips", "out", "epochs", "patience", "keep", "absent_classes"),
     *("checkpoint_steps", "commit_steps", "wait_seconds", "threads"),
     *("balance", "balance_steps"),
 }

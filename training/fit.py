@@ -100,7 +100,7 @@ def loop(training: Training, state: State, stop: Stop, started: float, commit: C
             val=found.scores if found else None,
             names=class_names(config.task),
         )
-        state = advanced(state, epoch, row, found.scores if found else None)
+        state = advanced(state, epoch, row, found.scores if found else None, last=config.keep == "last")
         if curves is not None:
             record(training, state)
             curves.add(row)

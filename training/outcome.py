@@ -18,11 +18,14 @@ from training.stop import leave_mark
 from training.task import CLASSES
 
 
-def advanced(state: State, epoch: int, row: Row, val: Scores | None) -> State:
-    """Return the state after an epoch; best is the highest validation mean IoU, or the last without one."""
+def advanced(state: State, epoch: int, row: Row, val: Scores | None, *, last: bool = False) -> State:
+    """Return the state after an epoch; best is the highest validation mean IoU, or the last without one.
+
+    With `last` it is always the last: the one to keep where the validation chips do not show what counts.
+    """
     best_epoch, best_scores = state.best_epoch, state.best_scores
     current = val.as_dict() if val else None
-    if _is_better(current, best_scores):
+    if last or _is_better(current, best_scores):
         best_epoch, best_scores = epoch, current
     return replace(
         state,

@@ -70,6 +70,11 @@ def open_splits(config: TrainConfig) -> tuple[ChipStore, ChipStore]:
             f"a network of depth {config.depth} takes chips whose side is a multiple of {multiple} pixels, "
             f"those in {config.chips} have {train.card.size}: lower `depth` or make chips of another size"
         )
+    if config.tones and train.card.cut_points is None:
+        raise ConfigError(
+            f"tones needs the labels' cut points, which {config.chips}/chips.json does not tell: an older "
+            "version made it. Make the chips again with python -m jobs.label, or leave tones out."
+        )
     _check_classes(config, train)
     return train, val
 

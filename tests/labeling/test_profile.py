@@ -6,7 +6,7 @@ from labeling.profile import LabelingProfile, ThinCloudSettings, load_profile, p
 
 
 def test_shipped_profiles_load_and_say_what_they_do():
-    assert profile_names() == ["iqrah-2024", "iqrah-2024-raw", "polynya", "polynya-l1c"]
+    assert profile_names() == ["iqrah-2024", "iqrah-2024-raw", "polynya", "polynya-clear", "polynya-l1c"]
     for name in profile_names():
         profile = load_profile(name)
         assert profile.name == name
@@ -47,7 +47,7 @@ def test_impossible_profiles_are_refused(tmp_path, change):
 
 
 def test_unknown_profile_names_the_known_ones():
-    with pytest.raises(ConfigError, match="iqrah-2024, iqrah-2024-raw, polynya, polynya-l1c"):
+    with pytest.raises(ConfigError, match="iqrah-2024, iqrah-2024-raw, polynya, polynya-clear, polynya-l1c"):
         load_profile("iqra")
 
 

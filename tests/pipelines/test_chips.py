@@ -42,6 +42,7 @@ def four_scenes(tmp_path_factory):
 def test_scenes_never_share_a_split(four_scenes):
     card = read_card(four_scenes / "chips")
     assert card.split_by == "scene"
+    assert card.cut_points == (30, 204)
     owners = [{row["scene_id"] for row in read_chips(four_scenes, split)} for split in SPLITS]
     assert set.union(*owners) == {"a", "b", "c", "d"}
     assert sum(map(len, owners)) == 4

@@ -101,6 +101,29 @@ def test_a_resumed_training_ends_as_one_that_never_stopped(chips, tmp_path, opti
         assert [row["epoch"] for row in csv.DictReader(stream)] == ["1", "2", "3", "4"]
 
 
+def test_skies_and_tones_are_drawn_alike_when_a_training_is_resumed(chips, tmp_path):
+    drawn = {"skies": 0.8, "tones": 0.5, "brightness": 0.05}
+    run(config(chips, tmp_path / "whole", epochs=3, **drawn))
+    run(config(chips, tmp_path / "parts", epochs=1, **drawn))
+    run(config(chips, tmp_path / "parts", epochs=3, **drawn), resume=True)
+    assert_same_training(tmp_path / "whole", tmp_path / "parts")
+    run(config(chips, tmp_path / "plain", epochs=3))
+    assert any(
+        not np.allclose(a, b)
+        for a, b in zip(arrays(tmp_path / "whole"), arrays(tmp_path / "plain"), strict=True)
+    )
+
+
+def test_the_last_epoch_is_kept_where_that_is_asked_for(chips, tmp_path):
+    # At this rate some later epoch is worse than an earlier one.
+    run(config(chips, tmp_path / "model", epochs=6, learning_rate=0.2, keep="last"))
+    with (tmp_path / "model" / "history.csv").open() as stream:
+        scores_by_epoch = [float(row["mean_iou"]) for row in csv.DictReader(stream)]
+    card = read_model_card(tmp_path / "model")
+    assert card.best_epoch == card.epochs_run == 6
+    assert card.metrics["mean_iou"] == pytest.approx(scores_by_epoch[-1], abs=1e-4)
+
+
 def test_resume_goes_back_to_the_last_whole_checkpoint(chips, tmp_path, capsys):
     run(config(chips, tmp_path / "whole", epochs=3))
     run(config(chips, tmp_path / "cut", epochs=3))

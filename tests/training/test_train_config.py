@@ -56,6 +56,8 @@ def test_a_number_for_scaling_is_understood():
         ({"balance": "fair"}, "Input should be 'equal' or 'auto'"),
         ({"balance": (1.0, -1.0)}, "greater than or equal to 0"),
         ({"balance": (0.0, 0.0)}, "gives no rank a chip"),
+        ({"patience": 3, "keep": "last"}, "it needs keep: best"),
+        ({"task": "classify", "skies": 0.5}, "task classify goes without them"),
         ({"precision": "float8"}, "'float32', 'bfloat16' or 'float16'"),
     ],
 )
