@@ -10,9 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
+from pipelines.archive import archive_options
 from pipelines.config import SparkSettings
 
 _LOGGING = Path(__file__).with_name("log4j2.properties")
@@ -36,6 +39,11 @@ def spark_session(app: str, settings: SparkSettings) -> Iterator[SparkSession]:
         "spark.ui.liveUpdate.period": "0",
         # Few, costly rows: merging partitions would run them one after the other.
         "spark.sql.adaptive.enabled": "false",
+        # One task for each row of the tables of work that the driver makes, see `one_task_each`.
+        "spark.sql.leafNodeDefaultParallelism": "1000000",
+        # Compiling a plan costs a second, and ours hand rows to Python only.
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
         # A row stands for up to minutes of work; hand them out one by one.
         "spark.sql.execution.arrow.maxRecordsPerBatch": "1",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
@@ -46,8 +54,9 @@ def spark_session(app: str, settings: SparkSettings) -> Iterator[SparkSession]:
         options["spark.python.daemon.module"] = "pipelines.daemon"
         options["spark.driver.memory"] = settings.driver_memory
         # Java only hands out rows: its optimising compiler and parallel collector cost more than they save.
-        java = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-        options["spark.driver.extraJavaOptions"] = f"{java} -Dlog4j2.configurationFile=file:{_LOGGING}"
+        java = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *archive_options()]
+        java.append(f"-Dlog4j2.configurationFile=file:{_LOGGING}")
+        options["spark.driver.extraJavaOptions"] = " ".join(java)
         if options["spark.master"].startswith("local"):
             # Everything stays on this machine, whatever its name resolves to.
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
@@ -73,10 +82,11 @@ def lazy_session(app: str, settings: SparkSettings) -> Iterator[Callable[[], Spa
 def one_task_each(spark: SparkSession, work: list[dict[str, Any]], schema: StructType) -> DataFrame:
     """Return a table of `work` whose rows are tasks of their own.
 
-    Cut up beforehand: a shuffle deals rows out by chance, several to one task and none to another, and
-    Spark's optimiser drops what would make it deal evenly.
+    A shuffle would deal rows out by chance, several to one task and none to another, and Spark's optimiser
+    drops what would make it deal evenly. A table that the driver holds is cut evenly, by a setting of the
+    session, and no Python worker has to make it first.
     """
-    rows = spark.sparkContext.parallelize(work, max(1, len(work)))
+    rows = pa.Table.from_pylist(work, schema=to_arrow_schema(schema))
     return spark.createDataFrame(rows, schema)
 
 

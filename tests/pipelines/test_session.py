@@ -5,6 +5,7 @@ from zipimport import zipimporter
 
 import pandas as pd
 import pytest
+from pyspark.sql import types as T
 
 from pipelines import daemon, rows
 from pipelines.config import SparkSettings
@@ -12,13 +13,15 @@ from pipelines.session import one_task_each, spark_session
 
 pytestmark = pytest.mark.slow
 
+IDS = T.StructType([T.StructField("id", T.LongType())])
+
 
 def test_workers_have_our_code_before_their_first_task():
     def loaded(frames):  # here, so that it crosses by value: workers do not know this module
         yield from (pd.DataFrame({"found": ["pipelines.label_worker" in sys.modules]}) for _ in frames)
 
     with spark_session("test", SparkSettings(master="local[2]")) as spark:
-        tasks = one_task_each(spark, [{"id": number} for number in range(4)], "id long")
+        tasks = one_task_each(spark, [{"id": number} for number in range(4)], IDS)
         assert [row.found for row in tasks.mapInPandas(loaded, "found boolean").collect()] == [True] * 4
 
 
