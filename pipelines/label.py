@@ -46,7 +46,7 @@ from pipelines.label_worker import (
     write_scene,
 )
 from pipelines.outcome import Outcome, close_job
-from pipelines.plan import Plan, PlannedScene, make_plan
+from pipelines.plan import Plan, PlannedScene, make_plan, tasks_of
 from pipelines.progress import progress
 from pipelines.schemas import COMPARED, DECODED, EXCLUDED, OUTCOME, WORK
 from pipelines.session import lazy_session, one_task_each
@@ -146,8 +146,9 @@ def plan_scenes(rows: list[CatalogRow], context: SparkContext, config: LabelConf
 
 
 def label_whole(spark: SparkSession, scenes: list[PlannedScene], job: LabelJob) -> list[Failure]:
-    """Label each scene in one task."""
+    """Label each scene in one go; a task does one scene, or some where there are many."""
     tasks = _tasks(spark, [task_of(scene) for scene in scenes])
+    tasks = tasks.coalesce(tasks_of(len(scenes), spark.sparkContext.defaultParallelism))
     return _failures(tasks.mapInPandas(partial(label_whole_scenes, job=job), OUTCOME).collect())
 
 

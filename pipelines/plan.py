@@ -106,6 +106,11 @@ def make_plan(
     )
 
 
+def tasks_of(scenes: int, cores: int) -> int:
+    """Return how many tasks do scenes whole: some for every core. Each costs half as much as a picture."""
+    return ceil(scenes / max(1, scenes // (_TASKS_PER_CORE * cores)))
+
+
 def _worth_cutting(info: SceneInfo, cut: Literal["auto", "never", "always"]) -> bool:
     if cut != "auto":
         return cut == "always"

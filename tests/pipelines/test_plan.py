@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from labeling.scene import SceneInfo
 from pipelines.catalog import CatalogRow
-from pipelines.plan import cut_of, make_plan, memory_of
+from pipelines.plan import cut_of, make_plan, memory_of, tasks_of
 
 GIB = 1 << 30
 GRANULE = (10980, 10980, [1024, 1024])
@@ -35,6 +35,14 @@ def test_many_small_pictures_are_done_whole():
     found = plan(scenes(66, 2048, 2048, [256, 256]))
     assert (len(found.whole), found.waves) == (66, [])
     assert str(found) == "66 scene(s) whole, a task each"
+
+
+@pytest.mark.parametrize(
+    ("count", "cores", "tasks"),
+    [(1, 2, 1), (17, 2, 17), (31, 2, 31), (66, 2, 17), (66, 16, 66), (1000, 4, 33)],
+)
+def test_a_task_does_some_scenes_where_there_are_many(count, cores, tasks):
+    assert tasks_of(count, cores) == tasks
 
 
 def test_one_large_scene_is_cut_over_all_cores():
