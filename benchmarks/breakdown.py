@@ -13,7 +13,7 @@ from unittest.mock import patch
 from benchmarks import engines
 from benchmarks.way import Job
 from benchmarks.workloads import Workload
-from labeling import stages
+from labeling import stages, whole
 from labeling.picture import PictureScene
 
 MOST_SCENES: Final = 8
@@ -62,6 +62,7 @@ def _timed() -> Iterator[dict[str, Cost]]:
 
     with ExitStack() as patches:
         for name, function in _STAGES.items():
-            patches.enter_context(patch.object(stages, function, timing(name, getattr(stages, function))))
+            patches.enter_context(patch.object(whole, function, timing(name, getattr(stages, function))))
+            patches.enter_context(patch.object(stages, function, getattr(whole, function)))
         patches.enter_context(patch.object(PictureScene, "read", timing("read", PictureScene.read)))
         yield costs

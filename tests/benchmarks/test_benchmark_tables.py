@@ -9,7 +9,7 @@ from benchmarks.measure import Measured, measure
 from benchmarks.scaling import Model, model_of
 from benchmarks.tables import ENGINES, Case, Row, goals
 from benchmarks.way import FILTERED, RAW
-from benchmarks.workloads import Workload, large
+from benchmarks.workloads import Workload, large, pictures
 
 MIB = 1 << 20
 
@@ -105,8 +105,9 @@ class TestModel:
         assert model_of({"decode": Cost(2, 2)}, scenes=1, blocks=1, cpu=1).alone == 0
 
 
-def test_stages_are_timed(tmp_path):
-    costs = stage_costs(large(tmp_path, 400), FILTERED)
+@pytest.mark.parametrize("made", [lambda folder: large(folder, 400), lambda folder: pictures(folder, 3, 300)])
+def test_stages_are_timed(tmp_path, made):
+    costs = stage_costs(made(tmp_path), FILTERED)
     assert list(costs) == ["read", "decode", "exclude", "compare", "write"]
     assert costs["decode"].cpu >= costs["read"].cpu > 0
     assert costs["compare"].cpu > 0
