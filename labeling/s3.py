@@ -73,8 +73,8 @@ def gdal_options() -> dict[str, Any]:
     """Return what GDAL must be told so that /vsis3/ reaches the same server; credentials it reads itself."""
     # Of two that differ GDAL would take the second, and the client takes the first.
     options = GDAL_TRANSFER | dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), region())
-    if unsigned():
-        options["AWS_NO_SIGN_REQUEST"] = "YES"
+    # Said either way: rasterio keeps what it found in the environment once, in a process that goes on.
+    options["AWS_NO_SIGN_REQUEST"] = "YES" if unsigned() else "NO"
     if url := endpoint():
         scheme, _, host = url.partition("://")
         options |= {"AWS_S3_ENDPOINT": host, "AWS_HTTPS": "NO" if scheme == "http" else "YES"}

@@ -20,7 +20,7 @@ from labeling.products.stac_item import list_items
 from labeling.products.stack import is_stack, open_stack
 from labeling.scene_info import Pixels, Scene, SceneInfo
 from labeling.storage import AnyPath, at, is_s3
-from labeling.uri import is_url
+from labeling.uri import foreign, is_url
 
 __all__ = ["Pixels", "Scene", "SceneInfo", "is_scene", "list_scenes", "open_scene", "searched_for"]
 
@@ -97,6 +97,8 @@ def _check_name(uri: str) -> None:
         uri.encode()
     except UnicodeEncodeError:
         raise SceneError(f"{uri!r} has a name that is not UTF-8. Rename it.") from None
+    if wrong := foreign(uri):
+        raise SceneError(f"the scene is at {wrong}. Fetch it, and give the local copy.")
 
 
 def _check_object(uri: str) -> None:

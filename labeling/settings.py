@@ -22,6 +22,8 @@ from labeling.storage import AnyPath, at, is_s3
 
 
 def _place(value: object, local: ValidatorFunctionWrapHandler) -> AnyPath:
+    if "://" in str(value) and not is_s3(str(value)):
+        raise ValueError(f"{value} can be no folder of a run: one of this machine or s3://bucket/folder can")
     found: AnyPath = at(str(value)) if is_s3(str(value)) else local(value)
     return found
 

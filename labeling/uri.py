@@ -37,6 +37,13 @@ def is_url(uri: str) -> bool:
     return _URL.match(uri) is not None
 
 
+def foreign(uri: str) -> str | None:
+    """Return what is wrong with a URL of a protocol that nothing here speaks (gs, az, ftp, …); else None."""
+    if is_url(uri) or not _OTHER.match(uri):
+        return None
+    return f"{uri.partition('://')[0]}://…; files, http, https and s3 can be read"
+
+
 def parse(uri: str) -> Place:
     """Part a URI into its file and the item in it. A `#` in a path counts only after .json or .geojson."""
     if is_url(uri):
@@ -96,10 +103,9 @@ def join(base: str, href: str) -> str:
                 "the item, and give the local copy."
             )
         return unquote(re.sub(r"file:(//[^/]*)?", "", href, flags=re.IGNORECASE))
-    if _OTHER.match(href):
+    if wrong := foreign(href):
         raise SceneError(
-            f"{shown(base)} names {href.partition('://')[0]}://…; files, http, https and s3 can be read. "
-            "Fetch the item with its files, and give the local copy."
+            f"{shown(base)} names {wrong}. Fetch the item with its files, and give the local copy."
         )
     if is_url(base):
         scheme, _, rest = base.partition("://")

@@ -21,7 +21,7 @@ from labeling.raster import replacing
 from labeling.scene import SceneInfo, is_scene, list_scenes, open_scene, refusal, searched_for
 from labeling.simulate import SIDECARS
 from labeling.storage import AnyPath, at, is_s3
-from labeling.uri import absolute, is_url, parse, shown, stem
+from labeling.uri import absolute, foreign, is_url, parse, shown, stem
 from pipelines.schemas import CATALOG
 
 
@@ -110,6 +110,9 @@ def expand(scenes: Iterable[str]) -> list[str]:
     Paths become absolute, and a list of STAC items becomes its items. A path that names no existing file is
     kept when others do: it fails alone. ConfigError when none exists.
     """
+    for given in scenes:
+        if wrong := foreign(given):
+            raise ConfigError(f"a scene is at {wrong}. Fetch it, and give the local copy.")
     named = dict.fromkeys(absolute(uri) for given in scenes for uri in _expand_one(given))
     if not any(is_url(uri) or Path(parse(uri).location).exists() for uri in named):
         raise ConfigError(

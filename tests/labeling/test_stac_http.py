@@ -261,5 +261,7 @@ def test_a_remote_item_does_not_name_files_of_this_machine(item, impatient):
     assert local(item).valid.all()
 
 
-def test_an_item_in_an_object_store_is_refused_with_the_way_out():
-    refused("s3://bucket/item.json", "s3://bucket/item.json is not on the web", "https address")
+@pytest.mark.parametrize("address", ["gs://bucket/item.json", "ftp://host/a.tif"])
+def test_other_protocols_are_refused_with_the_way_out(address):
+    with pytest.raises(SceneError, match=r"://…; files, http, https and s3 .* Fetch it"), open_scene(address):
+        pass

@@ -5,10 +5,12 @@ import shutil
 
 import numpy as np
 import pytest
+import rasterio
 from conftest import patchwork, planar
 from hypothesis import given
 from hypothesis import strategies as st
 from pictures import write_png, write_tif
+from rasterio._env import get_gdal_config
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
 from s3_server import KEY_ID, SECRET, S3Server
@@ -442,6 +444,16 @@ def test_one_set_of_variables_serves_both_clients(environment, variables, url, g
     assert s3.endpoint() == url
     assert gdal.items() <= s3.gdal_options().items()
     assert url or "AWS_S3_ENDPOINT" not in s3.gdal_options()
+
+
+def test_signing_is_asked_for_again_after_a_public_bucket(environment):
+    """Rasterio keeps what it found in the environment."""
+    environment(AWS_NO_SIGN_REQUEST="YES")
+    with rasterio.Env(**s3.gdal_options()):
+        pass
+    environment(AWS_ACCESS_KEY_ID=KEY_ID, AWS_SECRET_ACCESS_KEY=SECRET)
+    with rasterio.Env(**s3.gdal_options()):
+        assert get_gdal_config("AWS_NO_SIGN_REQUEST") is not True
 
 
 def test_gdal_is_told_no_credentials(environment):

@@ -10,7 +10,9 @@ from pictures import write_png
 
 from labeling.errors import ConfigError
 from labeling.layout import make_run
+from labeling.settings import load_settings
 from pipelines.catalog import assign_ids, build_catalog, expand, read_catalog, write_catalog
+from pipelines.config import LabelConfig
 
 
 def test_expand_takes_files_folders_and_globs_without_doubles(tmp_path):
@@ -30,6 +32,13 @@ def test_a_name_with_glob_characters_is_a_file_when_it_exists(tmp_path):
 def test_expand_says_where_it_looked(tmp_path):
     with pytest.raises(ConfigError, match=r"nothing\.tif"):
         expand([str(tmp_path / "nothing.tif")])
+
+
+def test_protocols_that_nobody_speaks():
+    with pytest.raises(ConfigError, match=r"at gs://…; files, http, https and s3 .* Fetch it"):
+        expand(["gs://bucket/a.tif"])
+    with pytest.raises(ConfigError, match="gs://bucket/run can be no folder of a run"):
+        load_settings(LabelConfig, None, {"scenes": ["a.tif"], "out": "gs://bucket/run"})
 
 
 class TestIds:
