@@ -11,12 +11,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from threading import Event, Thread
+from functools import partial
+from threading import Event
 from uuid import uuid4
 
 from labeling.errors import ConfigError
 from labeling.lock_holder import Holder, introduce
 from labeling.object_store import BucketPath
+from labeling.periodic import periodically
 
 _log = logging.getLogger("polynya.lock")
 
@@ -31,7 +33,7 @@ def bucket_lock(folder: BucketPath, job: str, *, name: str, beat: float, silent:
     lock, mine = folder / name, introduce(job)
     _acquire(lock, mine, silent)
     try:
-        with _beating(lock, mine, beat):
+        with periodically(partial(_beat, lock, mine), beat, name="lock heartbeat"):
             yield
     finally:
         with suppress(OSError):  # the job is done; the next one takes over what stays
@@ -72,26 +74,14 @@ def _lives(holder: Holder, lock: BucketPath, silent: float) -> bool:
         probe.unlink()
 
 
-@contextmanager
-def _beating(lock: BucketPath, mine: Holder, seconds: float) -> Iterator[None]:
-    ended = Event()
-
-    def beat() -> None:
-        while not ended.wait(seconds):
-            with suppress(OSError):  # a server that hiccups is no reason to stop
-                state = lock.etag()
-                if _read(lock) != mine:
-                    _log.warning("the lock on %s was taken: check what both jobs wrote", lock.parent)
-                    return
-                lock.write_if(mine.model_dump_json(indent=2).encode(), state)
-
-    thread = Thread(target=beat, name="lock heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+def _beat(lock: BucketPath, mine: Holder, ended: Event) -> None:
+    with suppress(OSError):  # a server that hiccups is no reason to stop
+        state = lock.etag()
+        if _read(lock) == mine:
+            lock.write_if(mine.model_dump_json(indent=2).encode(), state)
+        else:
+            _log.warning("the lock on %s was taken: check what both jobs wrote", lock.parent)
+            ended.set()
 
 
 def _refusal(lock: BucketPath, holder: Holder) -> ConfigError:

@@ -28,13 +28,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from typing import Final, NamedTuple
 from uuid import uuid4
 
 from labeling.errors import ConfigError
 from labeling.layout import Run
 from labeling.lock_holder import Holder, introduce
+from labeling.periodic import periodically
 
 LOCK: Final = ".lock"
 
@@ -181,22 +182,17 @@ def _silence(file: Path) -> float:
 @contextmanager
 def _beating(file: Path) -> Iterator[None]:
     """Touch a lock while the block runs."""
-    ended = Event()
     # By descriptor: this name may be another's file by now, if we were taken for dead.
     descriptor = os.open(file, os.O_RDONLY)
 
-    def beat() -> None:
-        while not ended.wait(BEAT):
-            with suppress(OSError):  # a file server that hiccups is no reason to stop
-                os.utime(descriptor)
+    def beat(_: Event) -> None:
+        with suppress(OSError):  # a file server that hiccups is no reason to stop
+            os.utime(descriptor)
 
-    thread = Thread(target=beat, name="lock heartbeat", daemon=True)
-    thread.start()
     try:
-        yield
+        with periodically(beat, BEAT, name="lock heartbeat"):
+            yield
     finally:
-        ended.set()
-        thread.join()
         os.close(descriptor)
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from threading import Event, Thread
+from threading import Event
 from typing import Final, NamedTuple
 from uuid import uuid4
 
 from pyspark import SparkContext, SparkStageInfo, StatusTracker
+
+from labeling.periodic import periodically
 
 EVERY: Final = 0.5
 """Seconds between two looks at Spark; a look takes some milliseconds."""
@@ -77,27 +79,23 @@ def stages_of(tracker: StatusTracker, group: str) -> Stages:
 @contextmanager
 def following(context: SparkContext, title: str, show: Callable[[Stages], None]) -> Iterator[None]:
     """Call `show` with the stages of the block's Spark jobs, every half second, from a thread."""
-    group, ended = f"polynya-{uuid4().hex}", Event()
+    group = f"polynya-{uuid4().hex}"
     before = {key: context.getLocalProperty(key) for key in _GROUP}
     context.setJobGroup(group, title)
     tracker = context.statusTracker()
 
-    def follow() -> None:
-        while not ended.wait(EVERY):
-            # A display must never harm the job it shows: Spark forgets old stages, and its connection may be
-            # closing. The next look may fare better, and the job reports its own errors.
-            with suppress(Exception):
-                jobs = stages_of(tracker, group)
-                if not ended.is_set():
-                    show(jobs)
+    def look(ended: Event) -> None:
+        # A display must never harm the job it shows: Spark forgets old stages, and its connection may be
+        # closing. The next look may fare better, and the job reports its own errors.
+        with suppress(Exception):
+            jobs = stages_of(tracker, group)
+            if not ended.is_set():
+                show(jobs)
 
-    thread = Thread(target=follow, name="progress", daemon=True)
-    thread.start()
     try:
-        yield
+        with periodically(look, EVERY, name="progress", patience=PATIENCE):
+            yield
     finally:
-        ended.set()
-        thread.join(PATIENCE)
         with suppress(Exception):  # Spark may have died in the block, and that is what should be raised
             for key, value in before.items():
                 context.setLocalProperty(key, value)  # type: ignore[arg-type] # None takes it away
