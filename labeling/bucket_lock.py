@@ -15,9 +15,9 @@ from functools import partial
 from threading import Event
 from uuid import uuid4
 
+from labeling.bucket_path import BucketPath
 from labeling.errors import ConfigError
 from labeling.lock_holder import Holder, introduce
-from labeling.object_store import BucketPath
 from labeling.periodic import periodically
 
 _log = logging.getLogger("polynya.lock")

@@ -1,8 +1,7 @@
-"""Buckets of an S3-compatible server as paths, and the file system of fsspec that these stand on.
+"""Buckets of an S3-compatible server as a file system for fsspec; obstore is the client.
 
-The file system is obstore's, with three things added: it is set up from the environment (labeling/s3.py), a
-server that is down is given up within seconds, and what goes wrong is a StorageError that says what to check
-(or, where nothing is, a FileNotFoundError).
+It is set up from the environment (labeling/s3.py), a server that is down is given up within seconds, and what
+goes wrong is a StorageError that says what to check (or, where nothing is, a FileNotFoundError).
 """
 
 from __future__ import annotations
@@ -12,19 +11,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from hashlib import sha256
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from uuid import uuid4
 
 import fsspec
-import obstore
-from fsspec.spec import AbstractBufferedFile
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
-from obstore.fsspec import FsspecStore
-from upath.implementations.cloud import S3Path
-from upath.registry import register_implementation
+from obstore.store import S3Store
 
 from labeling import s3
 from labeling.errors import StorageError
@@ -39,155 +33,155 @@ _RETRY: Final[Any] = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
 _CREDENTIALS: Final = "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, with temporary ones, AWS_SESSION_TOKEN"
 
 
-class ObjectStore(FsspecStore):
-    """The buckets of one server; paths are "bucket/key". Raises StorageError and FileNotFoundError."""
+class ObjectStore(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """The buckets of one server; paths are "bucket/key". Raises StorageError and FileNotFoundError.
+
+    The client is called in the caller's thread. Its asynchronous half, on which obstore's own file system for
+    fsspec stands, ends the process with SIGABRT now and then: a thread of it wants Python back while the
+    interpreter shuts down.
+    """
 
     protocol = "s3"
 
     def __init__(self, **options: Any) -> None:
-        url = s3.endpoint()
-        config: Any = {"region": s3.region(), "skip_signature": s3.unsigned()}
-        if url is not None:
-            config["endpoint"] = url
-        client: Any = {**_CLIENT, "allow_http": (url or "").startswith("http://")}
-        super().__init__("s3", config=config, client_options=client, retry_config=_RETRY, **options)
+        super().__init__(**options)
+        self._buckets: dict[str, S3Store] = {}
 
     def below(self, path: str) -> list[ObjectMeta]:
         """Return what the server says of each object below a path, ordered by name."""
-        bucket, key = self._split_path(path)
+        store, key = self._locate(path)
         with _told(path):
-            pages = obstore.list(self._construct_store(bucket), prefix=key)
+            pages = store.list(prefix=key)
             return sorted((entry for page in pages for entry in page), key=itemgetter("path"))
 
     def remove_all(self, path: str) -> None:
         """Delete an object, or all objects below a path; nothing happens where there are none."""
-        bucket, key = self._split_path(path)
+        store, key = self._locate(path)
         names = [entry["path"] for entry in self.below(path)]
         with suppress(FileNotFoundError), _told(path):  # of what is not there; AWS says nothing then
-            obstore.delete(self._construct_store(bucket), names or key)
-
-    def _construct_store(self, bucket: str) -> Any:
-        if not s3.has_credentials():
-            raise StorageError(
-                errno.EACCES,
-                f"the environment holds no credentials; set {_CREDENTIALS}; for a public bucket "
-                "AWS_NO_SIGN_REQUEST=YES. Profiles of ~/.aws are not read: "
-                'eval "$(aws configure export-credentials --format env)"',
-                f"s3://{bucket}",
-            )
-        return super()._construct_store(bucket)
+            store.delete(names or key)
 
     def write_if(self, path: str, content: bytes, etag: str | None) -> bool:
         """Write an object if its state is still `etag`, None: if there is none; return whether it was."""
-        bucket, key = self._split_path(path)
+        store, key = self._locate(path)
         with _told(path):
             try:
                 mode: Any = "create" if etag is None else {"e_tag": etag}
-                obstore.put(self._construct_store(bucket), key, content, mode=mode)
+                store.put(key, content, mode=mode)
             except (AlreadyExistsError, PreconditionError):
                 return False
         return True
 
-    def _open(  # type: ignore[override]  # obstore's reader tells errors its own way
-        self, path: str, mode: str = "rb", block_size: Any = None, **options: Any
-    ) -> AbstractBufferedFile:
+    # What fsspec asks of a file system
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        """Return name, size and type of an object or of what is above some; its state as e_tag."""
+        path = self._strip_protocol(path)
+        store, key = self._locate(path)
+        with suppress(FileNotFoundError), _told(path):
+            if key:
+                return _described(path, store.head(key))
+        if self.ls(path, detail=True) or not key:
+            return {"name": path, "type": "directory", "size": 0}
+        raise FileNotFoundError(
+            errno.ENOENT, "there is no such bucket or object; check the address", f"s3://{path}"
+        )
+
+    def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
+        """Return what lies directly below a path, names or descriptions; a path without a key is a bucket."""
+        store, key = self._locate(path)
+        bucket = self._strip_protocol(path).partition("/")[0]
+        with _told(path):
+            listed = store.list_with_delimiter(key)
+        found = [_described(f"{bucket}/{entry['path']}", entry) for entry in listed["objects"]]
+        found += [
+            {"name": f"{bucket}/{prefix}", "type": "directory", "size": 0}
+            for prefix in listed["common_prefixes"]
+        ]
+        return found if detail else sorted(entry["name"] for entry in found)
+
+    def exists(self, path: str, **_: Any) -> bool:
+        """Tell whether there is such an object, or one below."""
+        return self._kind(path) is not None
+
+    def isfile(self, path: str) -> bool:
+        """Tell whether there is such an object."""
+        return self._kind(path) == "file"
+
+    def isdir(self, path: str) -> bool:
+        """Tell whether there are objects below."""
+        return self._kind(path) == "directory"
+
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
+        """Return an object's bytes, all or from `start` to before `end`."""
+        store, key = self._locate(path)
+        with _told(path):
+            if start is None or end is None:
+                return bytes(store.get(key).bytes())[start:end]
+            return bytes(store.get_range(key, start=start, end=end))
+
+    def pipe_file(self, path: str, value: Any, **_: Any) -> None:
+        """Write an object from memory."""
+        store, key = self._locate(path)
+        with _told(path):
+            store.put(key, value)
+
+    def put_file(self, lpath: str, rpath: str, **_: Any) -> None:
+        """Write an object from a file of this machine."""
+        store, key = self._locate(rpath)
+        with _told(rpath):
+            store.put(key, Path(lpath))
+
+    def rm_file(self, path: str) -> None:
+        """Delete an object."""
+        store, key = self._locate(path)
+        with _told(path):
+            store.delete(key)
+
+    def _open(self, path: str, mode: str = "rb", block_size: Any = None, **options: Any) -> _Reader:
         if mode != "rb":
             raise ValueError("an object appears whole: write a file of this machine and upload that")
         return _Reader(self, path, mode, block_size or "default", **options)
 
-    async def _info(self, path: str, **options: Any) -> dict[str, Any]:
-        with _told(path):
-            if self._split_path(path)[1]:
-                return dict(await super()._info(path, **options))
-            await super()._ls(path)  # a bucket is no object that could be asked for
-            return {"name": path, "type": "directory", "size": 0}
-
-    async def _isfile(self, path: str) -> bool:
-        return await self._kind(path) == "file"
-
-    async def _isdir(self, path: str) -> bool:
-        return await self._kind(path) == "directory"
-
-    async def _kind(self, path: str) -> str | None:
+    def _kind(self, path: str) -> str | None:
         # fsspec's own answer no to everything where the server is down.
         try:
-            return str((await self._info(path))["type"])
+            return str(self.info(path)["type"])
         except FileNotFoundError:
             return None
 
-    async def _ls(self, path: str, detail: bool = False, **options: Any) -> Any:
-        with _told(path):
-            found: Any = super()._ls
-            return await found(path, detail=detail, **options)
-
-    async def _cat_file(
-        self, path: str, start: int | None = None, end: int | None = None, **options: Any
-    ) -> bytes:
-        with _told(path):
-            return bytes(await super()._cat_file(path, start, end, **options))
-
-    async def _pipe_file(self, path: str, value: Any, mode: str = "overwrite", **options: Any) -> Any:
-        with _told(path):
-            return await super()._pipe_file(path, value, mode, **options)
-
-    async def _put_file(self, lpath: str, rpath: str, mode: str = "overwrite", **options: Any) -> None:
-        with _told(rpath):
-            await super()._put_file(lpath, rpath, mode, **options)
-
-    async def _rm_file(self, path: str, **options: Any) -> None:
-        with _told(path):
-            await super()._rm_file(path, **options)
+    def _locate(self, path: str) -> tuple[S3Store, str]:
+        bucket, _, key = self._strip_protocol(path).partition("/")
+        if bucket not in self._buckets:
+            self._buckets[bucket] = _connect(bucket)
+        return self._buckets[bucket], key
 
 
-class BucketPath(S3Path):
-    """An object s3://bucket/key, or all that are below it. It carries no credentials to other processes."""
+def _connect(bucket: str) -> S3Store:
+    if not s3.has_credentials():
+        raise StorageError(
+            errno.EACCES,
+            f"the environment holds no credentials; set {_CREDENTIALS}; for a public bucket "
+            "AWS_NO_SIGN_REQUEST=YES. Profiles of ~/.aws are not read: "
+            'eval "$(aws configure export-credentials --format env)"',
+            f"s3://{bucket}",
+        )
+    url = s3.endpoint()
+    config: Any = {"region": s3.region(), "skip_signature": s3.unsigned()}
+    if url is not None:
+        config["endpoint"] = url
+    client: Any = {**_CLIENT, "allow_http": (url or "").startswith("http://")}
+    return S3Store(bucket, config=config, client_options=client, retry_config=_RETRY)
 
-    def upload(self, file: Path) -> None:
-        """Put a file of this machine here; it appears whole, or not at all."""
-        self.fs.put_file(str(file), self.path)
 
-    def write_bytes(self, data: bytes | memoryview) -> int:
-        """Write the object; it appears whole, or not at all."""
-        content = memoryview(data).cast("B")
-        self.fs.pipe_file(self.path, content)
-        return len(content)
-
-    def check_writable(self) -> None:
-        """Raise OSError when nothing can be written below."""
-        probe = self / f".{uuid4().hex}"
-        probe.write_bytes(b"")
-        probe.unlink()
-
-    def remove_all(self) -> None:
-        """Delete the object, or all that are below; nothing happens where there are none."""
-        self.fs.remove_all(self.path)
-
-    def read_range(self, start: int, count: int) -> bytes:
-        """Return `count` bytes from `start` on, less where the object ends before."""
-        return bytes(self.fs.cat_file(self.path, start, start + count))
-
-    def etag(self) -> str | None:
-        """Return what the server calls this state of the object."""
-        found: str | None = self.fs.info(self.path)["e_tag"]
-        return found
-
-    def state(self) -> tuple[int, str | None]:
-        """Return the bytes of the object, or of all below, and what tells this state from another."""
-        found = self.fs.info(self.path)
-        if found["type"] == "file":
-            return found["size"], found["e_tag"]
-        objects = self.fs.below(self.path)
-        marks = "\n".join(f"{entry['path']} {entry['e_tag']}" for entry in objects)
-        return sum(entry["size"] for entry in objects), sha256(marks.encode()).hexdigest()
-
-    def files_below(self) -> list[str]:
-        """Return the names of all objects below, relative to this."""
-        key = self.path.partition("/")[2]
-        return [entry["path"].removeprefix(f"{key}/") for entry in self.fs.below(self.path)]
-
-    def write_if(self, content: bytes, etag: str | None) -> bool:
-        """Write the object if its state is still `etag`, None: if there is none; return whether it was."""
-        return bool(self.fs.write_if(self.path, content, etag))
+def _described(path: str, entry: ObjectMeta) -> dict[str, Any]:
+    return {
+        "name": path,
+        "type": "file",
+        "size": entry["size"],
+        "e_tag": entry["e_tag"],
+        "last_modified": entry["last_modified"],
+    }
 
 
 class _Reader(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
@@ -233,4 +227,3 @@ def _explained(text: str, place: str) -> StorageError | FileNotFoundError:
 
 
 fsspec.register_implementation("s3", ObjectStore, clobber=True)
-register_implementation("s3", BucketPath, clobber=True)

@@ -29,7 +29,7 @@ from labeling.storage import AnyPath
 from labeling.uri import gdal_path
 
 if TYPE_CHECKING:
-    from labeling.object_store import BucketPath
+    from labeling.bucket_path import BucketPath
 
 TILE = 256
 """Side in pixels of a tile in every GeoTIFF we write."""

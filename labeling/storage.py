@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from labeling.object_store import BucketPath
+    from labeling.bucket_path import BucketPath
 
     AnyPath: TypeAlias = Path | BucketPath
 else:
@@ -30,7 +30,7 @@ def at(place: str | AnyPath) -> AnyPath:
         return place
     if not is_s3(place):
         return Path(place)
-    from labeling.object_store import BucketPath
+    from labeling.bucket_path import BucketPath
 
     return BucketPath(f"s3://{place[5:]}")
 

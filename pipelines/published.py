@@ -19,10 +19,10 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
+from labeling.bucket_path import BucketPath
 from labeling.chip import CHIP_SCHEMA, SPLITS, ChipCard, read_card, split_files
 from labeling.errors import ConfigError
 from labeling.layout import Run, read_done
-from labeling.object_store import BucketPath
 from labeling.raster import quiet_georeference, replacing, write_json
 from labeling.simulate import sidecar_path, truth_path
 from labeling.uri import is_url
