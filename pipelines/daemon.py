@@ -1,32 +1,81 @@
-"""Spark's Python daemon with our code loaded and warm: the workers it forks need not import anything.
+"""Spark's Python daemon, with our code loaded and warm (warm.py), and started before Java asks for it.
 
-Spark starts it with `python -m` where a session of our own asks for it (session.py). Two seconds of imports,
-and half a second in which numba loads the kernels, are then spent once on a machine and not in each worker.
+Spark starts it with `python -m` at the first task, where a session of our own asks for it (session.py), and
+everything waits while it imports and warms up. That would take two seconds, so `started_ahead` has a daemon
+do so while Java starts. The one that Java starts finds it by the environment, hands over what Java gave it,
+and only stays for Java to see. Where there is none, or it is taken already, it does the work itself.
 """
 
 from __future__ import annotations
 
-import gc
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
 
-import cv2
-import numpy as np
-from pyspark.daemon import manager
+ADDRESS: Final = "POLYNYA_PYTHON_DAEMON"
+"""Variable that holds the socket of the daemon that waits."""
 
-import pipelines.label_worker  # noqa: F401
-from labeling.label import label_scene
-from labeling.profile import load_profile
+PATIENCE: Final = 10.0
+"""Seconds after a session in which its daemon should have ended."""
 
 
-def warm() -> None:
-    """Run every kernel once, and take all that is loaded out of the garbage collector's sight."""
-    cv2.setNumThreads(1)  # threads would not survive the fork
-    picture = np.full((3, 256, 256), 200, np.uint8)
-    for name in ("iqrah-2024-raw", "iqrah-2024", "polynya"):
-        label_scene(picture, None, load_profile(name))
-    gc.collect()
-    gc.freeze()
+@contextmanager
+def started_ahead() -> Iterator[None]:
+    """Start a daemon for the Java that starts in the block; it ends with Java's session, or the block."""
+    with TemporaryDirectory(prefix="polynya-") as folder, socket.socket(socket.AF_UNIX) as entry:
+        os.environ[ADDRESS] = str(Path(folder) / "daemon")
+        entry.bind(os.environ[ADDRESS])
+        entry.listen()
+        daemon = subprocess.Popen(
+            [os.environ.get("PYSPARK_PYTHON", sys.executable), "-m", "pipelines.warm", str(entry.fileno())],
+            stdin=subprocess.PIPE,
+            pass_fds=[entry.fileno()],
+            process_group=0,  # what interrupts the job is the job's to answer
+        )
+        entry.close()
+        try:
+            yield
+        finally:
+            del os.environ[ADDRESS]
+            _end(daemon)
+
+
+def _end(daemon: subprocess.Popen[bytes]) -> None:
+    try:
+        daemon.communicate(timeout=PATIENCE)  # closes its stdin
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        daemon.wait()
+
+
+def hand_over() -> bool:
+    """Let the daemon that waits take this one's place; True when it has ended, False where none waits."""
+    with socket.socket(socket.AF_UNIX) as link:
+        try:
+            link.connect(os.environ[ADDRESS])
+            socket.send_fds(link, [b"\0"], [0, 1])
+            link.sendall(json.dumps(dict(os.environ)).encode() + b"\n")
+        except (KeyError, OSError):
+            return False
+        link.recv(1)
+    return True
+
+
+def main() -> None:
+    """Be the daemon, or stand for it."""
+    if not hand_over():
+        from pipelines import warm  # only here: it takes the time that is to be saved
+
+        warm.warm()
+        warm.serve()
 
 
 if __name__ == "__main__":
-    warm()
-    manager()  # type: ignore[no-untyped-call]
+    main()

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pyspark import SparkContext
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
 from pipelines.archive import archive_options
 from pipelines.config import SparkSettings
+from pipelines.daemon import started_ahead
 
 _LOGGING = Path(__file__).with_name("log4j2.properties")
 
@@ -57,19 +59,22 @@ def spark_session(app: str, settings: SparkSettings) -> Iterator[SparkSession]:
         java = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *archive_options()]
         java.append(f"-Dlog4j2.configurationFile=file:{_LOGGING}")
         options["spark.driver.extraJavaOptions"] = " ".join(java)
-        if options["spark.master"].startswith("local"):
+        if _local(options["spark.master"]):
             # Everything stays on this machine, whatever its name resolves to.
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     elif settings.master:
         options["spark.master"] = settings.master
     for key, value in options.items():
         builder = builder.config(key, value)
-    session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    try:
-        yield session
-    finally:
-        session.stop()
+    # A Java that runs already does not know of a daemon that is started now.
+    ours = not _under_spark_submit() and SparkContext._gateway is None
+    with started_ahead() if ours and _local(options["spark.master"]) else nullcontext():
+        session = builder.getOrCreate()
+        session.sparkContext.setLogLevel("ERROR")
+        try:
+            yield session
+        finally:
+            session.stop()
 
 
 @contextmanager
@@ -88,6 +93,10 @@ def one_task_each(spark: SparkSession, work: list[dict[str, Any]], schema: Struc
     """
     rows = pa.Table.from_pylist(work, schema=to_arrow_schema(schema))
     return spark.createDataFrame(rows, schema)
+
+
+def _local(master: str) -> bool:
+    return master.startswith("local")
 
 
 def _under_spark_submit() -> bool:

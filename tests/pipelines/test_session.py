@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import types as T
 
-from pipelines import daemon, rows
+from pipelines import rows, warm
 from pipelines.config import SparkSettings
 from pipelines.session import one_task_each, spark_session
 
@@ -25,13 +25,13 @@ def test_workers_have_our_code_before_their_first_task():
         assert [row.found for row in tasks.mapInPandas(loaded, "found boolean").collect()] == [True] * 4
 
 
-def test_the_daemon_runs_the_kernels_of_every_way(monkeypatch):
+def test_a_daemon_runs_the_kernels_of_every_way(monkeypatch):
     seen = []
-    monkeypatch.setattr(daemon.gc, "freeze", lambda: seen.append("frozen"))
+    monkeypatch.setattr(warm.gc, "freeze", lambda: seen.append("frozen"))
     monkeypatch.setattr(
-        daemon, "label_scene", lambda rgb, valid, profile: seen.append(profile.thin_clouds is not None)
+        warm, "label_scene", lambda rgb, valid, profile: seen.append(profile.thin_clouds is not None)
     )
-    daemon.warm()
+    warm.warm()
     assert seen == [False, True, True, "frozen"]
 
 
