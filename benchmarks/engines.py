@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from benchmarks.way import Job
 from labeling import stages
 from labeling.grid import Block, blocks
-from labeling.label import SceneSums
 from labeling.planes import FilePlanes, MemoryPlanes, Planes
 from labeling.profile import load_profile
 from labeling.scene import SceneInfo, open_scene
 from labeling.scene_output import SceneOutput
+from labeling.scene_sums import SceneSums
 from labeling.stages import Recipe
 from labeling.whole import label_whole
 

@@ -3,7 +3,7 @@
     .venv/bin/python -m benchmarks.guard --json guard.json
 
 Thresholds alone, the published filter, and the filter with the profile's guard, on five kinds of ice under
-six skies. The guard's limits were chosen on other seeds. Every third seed has floes three times as large.
+seven skies. The guard's limits were chosen on other seeds. Every third seed has floes three times as large.
 The last lines are the goals.
 """
 
@@ -37,8 +37,11 @@ ICE: Final = {
 }
 """Share of ice, and share of it that is thin."""
 
-SKIES: Final = {"clear": 0.0, "light": 0.25, "cloud": 0.45, "heavy": 0.7, "shadow only": 0.45, "half": 0.5}
-"""Amount of cloud; "shadow only" has the shadow without its cloud, "half" cloud on the right alone."""
+SKIES: Final = {
+    "clear": 0.0, "light": 0.25, "cloud": 0.45, "heavy": 0.7, "shadow only": 0.45, "half": 0.5, "corner": 0.5,
+}  # fmt: skip
+"""Amount of cloud; "shadow only" has the shadow without its cloud, "half" cloud on the right alone, "corner"
+in the lower right corner."""
 
 LOSS: Final = 0.005
 _ZOOM: Final = 3
@@ -80,10 +83,17 @@ def pictures(ice: str, seed: int, side: int) -> Iterator[tuple[str, NDArray[np.u
         sky = make_sky(np.random.default_rng(sky_seed), height=side, width=side, amount=amount, sun=sun)
         if name == "shadow only":
             sky = Sky(np.zeros_like(sky.cloud), sky.shadow)
-        if name == "half":
-            ramp = np.clip(np.linspace(-4.5, 5.5, side, dtype=np.float32), 0, 1)
+        if name in ("half", "corner"):
+            ramp = _from(0.5 if name == "half" else 0.65, side)
             sky = Sky(*(layer * ramp for layer in sky))
+        if name == "corner":
+            sky = Sky(*(layer * ramp[:, None] for layer in sky))
         yield name, expose(np.random.default_rng(sensor_seed), surface.value, sky), surface.classes
+
+
+def _from(start: float, side: int) -> NDArray[np.float32]:
+    """Return 0 up to a share of the side, then a slope a tenth of it wide to 1, (side,)."""
+    return np.clip((np.linspace(0, 1, side, dtype=np.float32) - np.float32(start)) * 10 + 0.5, 0, 1)
 
 
 def scores(labels: NDArray[np.uint8], truth: NDArray[np.uint8]) -> Scores:

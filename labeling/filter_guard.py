@@ -7,10 +7,10 @@ background   Where it is bright, it is snow, and the filter may work. No thin cl
              snow looks as dark as young ice: where it is dark, the filter may not. In between:
 smooth       Light falls off slowly across a shadow, and thin ice is cut by cracks and floes. Of the greyish
              pixels around, a share must be smooth.
-soft edges   Floes end sharply, shadows softly. Of the whole scene's border between bright and less bright, a
-             share must be soft, which it is not under a clear sky.
+soft edges   Floes end sharply, shadows softly. Of the region's border between bright and less bright, a share
+             must be soft, which it is not under a clear sky (shadow_cells.py).
 
-Background and smoothness look at a bounded surrounding, soft edges are a sum of whole numbers: the same bits
+Background and smoothness look at a bounded surrounding, soft edges are sums of whole numbers: the same bits
 for any cut. The last is known when all blocks are compared, so until then a pixel's key carries in its two
 lowest bits what is to become of it; differences are told apart in steps of four instead.
 
@@ -29,7 +29,7 @@ from labeling.kernels import compiled
 from labeling.profile import GuardSettings
 
 WAITS: Final = 1
-"""Added to the key of a pixel that the filter may lift if the scene's edges are soft."""
+"""Added to the key of a pixel that the filter may lift if the edges of its region are soft."""
 
 HELD: Final = 2
 """Added to the key of a pixel that the filter must leave thin."""
@@ -37,15 +37,15 @@ HELD: Final = 2
 _STEP: Final = 4
 """Levels of difference that share a key without what is added."""
 
+LEVELS: Final = 256 // _STEP
+"""Levels of difference that keys tell apart."""
+
 SHARP: Final = 1
 SOFT: Final = 2
 """What `hold` says of an edge."""
 
 _PARTS: Final = 1000
 """Shares are compared in thousandths."""
-
-EDGE_SUMS: Final = 2
-"""Numbers that `edge_sums` returns."""
 
 _EDGE = np.ones((3, 3), np.uint8)
 
@@ -85,7 +85,7 @@ def _smoothness(
     """
     balance = np.empty(grey.shape, np.int16)
     least = round(_PARTS * settings.smooth_share)
-    limits = settings.smooth_from, thin_max, settings.soft_span
+    limits = settings.smooth_from, thin_max, settings.smooth_span
     _weigh(grey.reshape(-1), span.reshape(-1), limits, least, balance.reshape(-1))
     side = (settings.window, settings.window)
     sums = cv2.boxFilter(balance, cv2.CV_32S, side, normalize=False, borderType=cv2.BORDER_CONSTANT)
@@ -101,10 +101,10 @@ def _weigh(
     balance: NDArray[np.int16],
 ) -> None:
     """Let each greyish pixel pay the share asked for, and a smooth one bring a whole; all (n,)."""
-    low, high, soft = np.uint8(limits[0]), np.uint8(limits[1]), np.uint8(limits[2])
+    low, high, smooth = np.uint8(limits[0]), np.uint8(limits[1]), np.uint8(limits[2])
     for i in range(grey.size):
         greyish = np.int16((grey[i] >= low) & (grey[i] <= high))
-        balance[i] = greyish * (np.int16(_PARTS) * np.int16(span[i] <= soft) - np.int16(least))
+        balance[i] = greyish * (np.int16(_PARTS) * np.int16(span[i] <= smooth) - np.int16(least))
 
 
 @compiled
@@ -135,19 +135,40 @@ def differences(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return found
 
 
-def guard_table(table: NDArray[np.uint8], thin: int, shadowed: bool) -> NDArray[np.uint8]:
-    """Return the class code, u8 (256,), of each key, from that of each difference; `thin` is thin ice's."""
-    found = np.full_like(table, thin)
-    found[::_STEP] = table[::_STEP]
-    if shadowed:
-        found[WAITS::_STEP] = table[::_STEP]
+def waiting(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return those that wait, by difference, int64 (64,), of a histogram of keys."""
+    return counts[WAITS::_STEP]
+
+
+def settled(counts: NDArray[np.int64], opened: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return a histogram of keys, int64 (256,), in which those that wait and are not `opened` are held.
+
+    `opened` is int64 (64,) like `waiting`.
+    """
+    found = counts.copy()
+    found[WAITS::_STEP] = opened
+    found[HELD::_STEP] += waiting(counts) - opened
     return found
 
 
-def held(counts: NDArray[np.int64], shadowed: bool) -> int:
-    """Return how many pixels of a histogram of keys the filter was kept from."""
-    waiting = 0 if shadowed else counts[WAITS::_STEP].sum()
-    return int(counts[HELD::_STEP].sum() + waiting)
+def held(counts: NDArray[np.int64]) -> int:
+    """Return how many pixels of a settled histogram of keys the filter was kept from."""
+    return int(counts[HELD::_STEP].sum())
+
+
+def hold_waiting(key: NDArray[np.uint8]) -> None:
+    """Hold in place the pixels that wait; `key` is u8 of any shape."""
+    key += key & np.uint8(WAITS)
+
+
+def guard_table(table: NDArray[np.uint8], thin: int) -> NDArray[np.uint8]:
+    """Return the class code, u8 (256,), of each key, from that of each difference; `thin` is thin ice's.
+
+    What still waits is free.
+    """
+    found = np.full_like(table, thin)
+    found[::_STEP] = found[WAITS::_STEP] = table[::_STEP]
+    return found
 
 
 def edge_sums(edges: NDArray[np.uint8], ice: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -157,9 +178,3 @@ def edge_sums(edges: NDArray[np.uint8], ice: NDArray[np.bool_]) -> NDArray[np.in
     """
     soft = np.count_nonzero((edges == SOFT) & ice)
     return np.array([np.count_nonzero((edges == SHARP) & ice) + soft, soft], np.int64)
-
-
-def is_shadowed(sums: NDArray[np.int64], settings: GuardSettings) -> bool:
-    """Tell from a scene's `edge_sums` whether there is thin cloud or shadow in it."""
-    edge, soft = (int(number) for number in sums)
-    return edge > 0 and soft >= settings.soft_share * edge

@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling import filter_guard, thinclouds, thresholds
+from labeling import filter_guard, shadow_cells, thinclouds, thresholds
 from labeling.classes import CLASS_COUNT, IGNORE, IceClass
 from labeling.fused import brightness_and_state, count_pairs, grey_and_state, look_up
+from labeling.grid import Block
 from labeling.nodata import edge_regions
 from labeling.profile import GuardSettings, LabelingProfile
-
-_KEYS = 256
+from labeling.scene_sums import KEYS, SceneSums
 
 
 class PixelState(IntEnum):
@@ -132,80 +132,76 @@ def compare(
     return Compared(key, filter_guard.hold(value, background, key, bound, guard, inside))
 
 
-class SceneSums(NamedTuple):
-    """What a scene's windows add up to; whole numbers, so that the sum is the same for any cut."""
-
-    keys: NDArray[np.int64]
-    """(256,): pixels that get a class, by key."""
-    doubtful: NDArray[np.int64]
-    """(256,): those of them that are thin ice by their brightness; zeros without a guard."""
-    edges: NDArray[np.int64]
-    """(2,): filter_guard.edge_sums; zeros without a guard."""
-
-    @classmethod
-    def none(cls) -> SceneSums:
-        """Return the sums of no window."""
-        return cls(*(np.zeros(size, np.int64) for size in (_KEYS, _KEYS, filter_guard.EDGE_SUMS)))
-
-    def __add__(self, other: SceneSums) -> SceneSums:  # type: ignore[override] # of the windows, not a longer tuple
-        return SceneSums(*(a + b for a, b in zip(self, other, strict=True)))
-
-    def dumps(self) -> list[int]:
-        """Return all numbers in one list."""
-        return [int(number) for part in self for number in part]
-
-    @classmethod
-    def loads(cls, numbers: list[int]) -> SceneSums:
-        """Return what `dumps` listed."""
-        return cls(*np.split(np.asarray(numbers, np.int64), [_KEYS, 2 * _KEYS]))
+def scene_sums(
+    compared: Compared, state: NDArray[np.uint8], profile: LabelingProfile, block: Block | None = None
+) -> SceneSums:
+    """Return what a window, `block` or the whole scene, adds to the sums; black is settled in `state`."""
+    guard = _guard(profile)
+    if guard is None or compared.edges is None:
+        keys = _count(compared.key, state)[~ignored(_STATES, profile)].sum(axis=0)
+        return SceneSums.none()._replace(keys=keys)
+    total, cells = np.zeros((len(PixelState), KEYS), np.int64), []
+    for cell, part in shadow_cells.cells_of(block or Block(0, 0, *state.shape), guard.cell):
+        kinds = np.ascontiguousarray(state[part])
+        counts = _count(compared.key[part], kinds)
+        ice = (kinds == PixelState.SEEN) | (kinds == PixelState.BRIGHT)
+        edges = filter_guard.edge_sums(compared.edges[part], ice)
+        cells.append([*cell, *edges, *filter_guard.waiting(counts[PixelState.SEEN])])
+        total += counts
+    keys = total[~ignored(_STATES, profile)].sum(axis=0)
+    return SceneSums(keys, total[PixelState.SEEN], np.array(cells, np.int64))
 
 
-def scene_sums(compared: Compared, state: NDArray[np.uint8], profile: LabelingProfile) -> SceneSums:
-    """Return a window's share of its scene's sums; black is settled in `state`."""
-    counts = np.zeros((2, len(PixelState), _KEYS), np.int64)
-    count_pairs(*(np.ascontiguousarray(layer).reshape(-1) for layer in (compared.key, state)), counts)
-    by_state = counts.sum(axis=0)
-    sums = SceneSums.none()._replace(keys=by_state[~ignored(_STATES, profile)].sum(axis=0))
-    if compared.edges is None:
-        return sums
-    ice = (state == PixelState.SEEN) | (state == PixelState.BRIGHT)
-    edges = filter_guard.edge_sums(compared.edges, ice)
-    return sums._replace(doubtful=by_state[PixelState.SEEN], edges=edges)
+def _count(key: NDArray[np.uint8], state: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return how many pixels have each state and key, int64 (7, 256)."""
+    counts = np.zeros((2, len(PixelState), KEYS), np.int64)
+    count_pairs(*(np.ascontiguousarray(layer).reshape(-1) for layer in (key, state)), counts)
+    return np.asarray(counts.sum(axis=0), np.int64)
 
 
-def class_table(sums: SceneSums, profile: LabelingProfile) -> NDArray[np.uint8]:
-    """Return the class code, u8 (256,), of each key in a scene with these sums."""
+class SceneTable(NamedTuple):
+    """What the sums of a scene make of its pixels."""
+
+    codes: NDArray[np.uint8]
+    """(256,): the class code of each key."""
+    shadow: shadow_cells.ShadowCells | None = None
+    """Where pixels that wait may be lifted; None without a guard."""
+
+
+def class_table(sums: SceneSums, profile: LabelingProfile) -> SceneTable:
+    """Return what the sums of a whole scene make of its pixels."""
     if profile.thin_clouds is None:
-        return thresholds.label_table(profile.thresholds)
+        return SceneTable(thresholds.label_table(profile.thresholds))
     guard = _guard(profile)
     counts = filter_guard.differences(sums.keys) if guard else sums.keys
     table = thinclouds.lookup_table(counts, profile.thin_clouds, profile.thresholds)
     if guard is None:
-        return table
-    return filter_guard.guard_table(table, IceClass.THIN_ICE, filter_guard.is_shadowed(sums.edges, guard))
+        return SceneTable(table)
+    codes = filter_guard.guard_table(table, IceClass.THIN_ICE)
+    return SceneTable(codes, shadow_cells.shadow_cells(sums.cells, guard))
 
 
-def filter_facts(
-    sums: SceneSums, table: NDArray[np.uint8], profile: LabelingProfile
-) -> dict[str, bool | float]:
+def filter_facts(sums: SceneSums, table: SceneTable) -> dict[str, bool | float]:
     """Return what the guard decided in a scene, for its metadata; empty without a guard.
 
-    filter_shadow       whether the scene's edges are soft enough for shadow
-    filter_soft_edges   the share of them that are soft
+    filter_shadow       whether there is a region whose edges are soft enough for shadow
+    filter_shadow_area  the share of the scene's cells that lie in one
+    filter_soft_edges   the share of the scene's edges that are soft
     filter_lifted       the share of the classed pixels that the filter turned from thin to thick ice
     filter_held         the share that look thin, and that the guard kept from the filter
     """
-    guard = _guard(profile)
-    if guard is None:
+    shadow = table.shadow
+    if shadow is None:
         return {}
-    edges, soft = (int(number) for number in sums.edges)
-    shadowed = filter_guard.is_shadowed(sums.edges, guard)
     pixels = max(1, int(sums.keys.sum()))
+    doubtful = filter_guard.settled(sums.doubtful, shadow.opened)
+    lifted = int(doubtful[table.codes == IceClass.THICK_ICE].sum())
     return {
-        "filter_shadow": shadowed,
-        "filter_soft_edges": round(soft / max(1, edges), 6),
-        "filter_lifted": round(int(sums.doubtful[table == IceClass.THICK_ICE].sum()) / pixels, 6),
-        "filter_held": round(filter_guard.held(sums.doubtful, shadowed) / pixels, 6),
+        "filter_shadow": bool(shadow.shadowed.any()),
+        "filter_shadow_area": round(float(shadow.shadowed.mean()), 6),
+        "filter_soft_edges": round(shadow.soft_edges, 6),
+        "filter_lifted": round(lifted / pixels, 6),
+        "filter_held": round(filter_guard.held(doubtful) / pixels, 6),
     }
 
 
@@ -214,13 +210,23 @@ def _guard(profile: LabelingProfile) -> GuardSettings | None:
 
 
 def finish(
-    key: NDArray[np.uint8], state: NDArray[np.uint8], table: NDArray[np.uint8], profile: LabelingProfile
+    key: NDArray[np.uint8],
+    state: NDArray[np.uint8],
+    table: SceneTable,
+    profile: LabelingProfile,
+    block: Block | None = None,
 ) -> NDArray[np.uint8]:
-    """Return the class codes, u8 (height, width), of a window; black is settled in `state`."""
+    """Return the class codes, u8 (height, width), of a window, `block` or all of a scene.
+
+    Black is settled in `state`.
+    """
     tables = np.full((len(PixelState), 256), IceClass.WATER, np.uint8)
-    tables[PixelState.SEEN] = table
+    tables[PixelState.SEEN] = table.codes
     tables[PixelState.BRIGHT] = IceClass.THICK_ICE
     tables[ignored(_STATES, profile)] = IGNORE
+    guard = _guard(profile)
+    if guard and table.shadow:
+        key = shadow_cells.decide(key, block or Block(0, 0, *key.shape), table.shadow.shadowed, guard)
     labels = np.empty(key.shape, np.uint8)
     look_up(*(np.ascontiguousarray(layer).reshape(-1) for layer in (key, state)), tables, labels.reshape(-1))
     return labels

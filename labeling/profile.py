@@ -36,17 +36,21 @@ class GuardSettings(Settings):
     background_bright: Level = Field(244, ge=0, le=255)
     """Grey level from which a background is snow, and nothing else need speak for shadow."""
     near: int = Field(9, ge=3)
-    """Side, pixels (odd), of the surroundings in which a soft edge or a smooth slope changes little."""
-    soft_span: Level = Field(24, ge=1, le=255)
-    """Grey levels from the darkest to the brightest pixel there, at most."""
+    """Side, pixels (odd), of the surroundings in which a smooth slope or a soft edge changes little."""
+    smooth_span: Level = Field(24, ge=1, le=255)
+    """Grey levels from the darkest to the brightest pixel there, at most, for a pixel to be smooth."""
     smooth_from: Level = Field(130, ge=0, le=254)
     """Grey levels from here to the thick ice's are looked at for smoothness."""
     smooth_share: float = Field(0.15, ge=0, le=1)
     """Share of them that must be smooth, in a window around the pixel."""
     window: int = Field(151, ge=3)
     """Side of the window, pixels (odd)."""
-    soft_share: float = Field(0.02, ge=0, le=1)
-    """Share of a scene's edges that must be soft."""
+    soft_span: Level = Field(16, ge=1, le=255)
+    """Grey levels, as `smooth_span`, for an edge to be soft."""
+    cell: int = Field(512, ge=1)
+    """Side, pixels, of the cells in which edges are counted; a region is a cell with its eight neighbours."""
+    soft_share: float = Field(0.002, ge=0, le=1)
+    """Share of a region's edges that must be soft."""
 
     @model_validator(mode="after")
     def _odd_windows(self) -> Self:

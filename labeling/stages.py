@@ -5,8 +5,8 @@ spread over tasks; exclude and write need the whole scene, but no pixel of its f
 
 decode    scene -> value, state (and what clouds are found by)
 exclude   state -> settled: no-data, cloud and land as far as the whole scene shows it
-compare   value with its surroundings -> key, and the block's share of the scene's histogram and edges
-write     histogram, edges -> table; table[key] -> labels.tif and what goes with it
+compare   value with its surroundings -> key, and the block's share of the scene's sums
+write     sums -> table; table[key] -> labels.tif and what goes with it
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from labeling.errors import SceneError
 from labeling.grid import Block
 from labeling.label import (
     PixelState,
-    SceneSums,
     class_table,
     compare,
     count_states,
@@ -44,6 +43,7 @@ from labeling.profile import LabelingProfile
 from labeling.scene_info import Scene, SceneInfo
 from labeling.scene_land import find_land, land_inputs
 from labeling.scene_output import SceneOutput, sample, write_scene
+from labeling.scene_sums import SceneSums
 from labeling.stac_items import ItemAsset
 
 STATE, SETTLED = "state", "settled"
@@ -159,7 +159,7 @@ def compare_block(info: SceneInfo, block: Block, layer: str, planes: Planes, rec
     outer = block.grow(recipe.profile.halo, height=info.height, width=info.width)
     compared = compare(planes.get(_VALUE, outer), recipe.profile, block.inside(outer))
     planes.put(_KEY, block, compared.key)
-    return scene_sums(compared, planes.get(layer, block), recipe.profile)
+    return scene_sums(compared, planes.get(layer, block), recipe.profile, block)
 
 
 def write(
@@ -175,12 +175,12 @@ def write(
 ) -> None:
     """Write a compared scene's labels from the sum over its blocks."""
     table = class_table(sums, recipe.profile)
-    facts = filter_facts(sums, table, recipe.profile)
+    facts = filter_facts(sums, table)
     keys = _KEY if recipe.profile.thin_clouds else _VALUE
 
     def classes_of(block: Block) -> NDArray[np.uint8]:
         state = planes.get(excluded.layer, block)
-        return finish(planes.get(keys, block), state, table, recipe.profile)
+        return finish(planes.get(keys, block), state, table, recipe.profile, block)
 
     write_scene(
         output,

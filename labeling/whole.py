@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.grid import Block
-from labeling.label import PixelState, SceneSums
+from labeling.label import PixelState
 from labeling.planes import MemoryPlanes
 from labeling.raster import quiet_georeference
 from labeling.scene_info import Scene, SceneInfo
 from labeling.scene_output import SceneOutput
+from labeling.scene_sums import SceneSums
 from labeling.stages import Recipe, compare_block, decode, exclude, write
 
 _Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]

@@ -17,11 +17,11 @@ import pandas as pd
 from labeling import stages
 from labeling.cloud_raster import CLOUDS
 from labeling.grid import Block
-from labeling.label import SceneSums
 from labeling.layout import is_done
 from labeling.planes import FilePlanes
 from labeling.scene import SceneInfo, open_scene
 from labeling.scene_output import SceneOutput
+from labeling.scene_sums import SceneSums
 from labeling.stages import Excluded, Recipe
 from labeling.storage import AnyPath
 from labeling.whole import label_whole

@@ -70,11 +70,11 @@ def label_guarded(rgb, guard):
     grey[thresholded == 0] = 255
     background = cv2.medianBlur(cv2.dilate(grey, np.ones((7, 7), np.uint8)), 155)
     span = around(grey, guard.near, np.max) - around(grey, guard.near, np.min)
-    smooth = span <= guard.soft_span
+    smooth = span <= guard.smooth_span
 
     bright = (grey > 204).astype(int)
     edge = (around(bright, 3, np.max) > around(bright, 3, np.min)) & (thresholded != 0)
-    shadowed = edge.any() and (edge & smooth).sum() >= guard.soft_share * edge.sum()
+    shadowed = in_shadow(edge, edge & (span <= guard.soft_span), guard)
 
     greyish = (grey >= guard.smooth_from) & (grey <= 204)
     smooth_near, near = (around(layer, guard.window, np.sum) for layer in (greyish & smooth, greyish))
@@ -86,6 +86,20 @@ def label_guarded(rgb, guard):
     labels = thresholded.copy()
     labels[(thresholded == 1) & (free | (between & shadowed)) & (table[difference] == 2)] = 2
     return labels
+
+
+def in_shadow(edge, soft, guard):
+    """Return where the edges of a pixel's cell and the cells beside it are soft enough for shadow."""
+    shadowed, side = np.zeros(edge.shape, bool), guard.cell
+    for row in range(0, edge.shape[0], side):
+        for column in range(0, edge.shape[1], side):
+            region = (
+                slice(max(0, row - side), row + 2 * side),
+                slice(max(0, column - side), column + 2 * side),
+            )
+            enough = edge[region].any() and soft[region].sum() >= guard.soft_share * edge[region].sum()
+            shadowed[row : row + side, column : column + side] = enough
+    return shadowed
 
 
 def around(values, side, function):

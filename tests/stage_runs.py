@@ -5,9 +5,9 @@ from contextlib import nullcontext
 import rasterio
 
 from labeling.grid import blocks
-from labeling.label import SceneSums
 from labeling.planes import FilePlanes
 from labeling.scene_output import SceneOutput
+from labeling.scene_sums import SceneSums
 from labeling.stages import compare_block, decode, exclude, write
 from labeling.whole import label_whole
 

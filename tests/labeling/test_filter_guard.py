@@ -9,8 +9,18 @@ from array_scene import ArrayScene
 from conftest import patchwork, planar, real_picture
 from stage_runs import label_cut, whole
 
-from labeling.filter_guard import HELD, differences, edge_sums, guard_table, hold, is_shadowed
-from labeling.label import SceneSums, class_table, compare, filter_facts, label_scene, prepare, scene_sums
+from labeling.filter_guard import (
+    HELD,
+    WAITS,
+    differences,
+    edge_sums,
+    guard_table,
+    held,
+    hold,
+    hold_waiting,
+    settled,
+)
+from labeling.label import class_table, compare, filter_facts, label_scene, prepare, scene_sums
 from labeling.profile import GuardSettings, load_profile
 from labeling.simulate import SceneSpec, simulate
 from labeling.stages import Recipe
@@ -31,11 +41,17 @@ def accuracy(scene, profile):
 def facts_of(rgb, profile):
     value, state = prepare(rgb, None, profile)
     sums = scene_sums(compare(value, profile), state, profile)
-    return filter_facts(sums, class_table(sums, profile), profile)
+    return filter_facts(sums, class_table(sums, profile))
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"soft_share": 0}, {"soft_share": 0, "window": 31, "smooth_share": 0.6}]
+    "settings",
+    [
+        {},
+        {"soft_share": 0},
+        {"soft_share": 0, "window": 31, "smooth_share": 0.6},
+        {"cell": 32, "soft_span": 60, "soft_share": 0.05},
+    ],
 )
 @pytest.mark.parametrize("seed", [0, 1])
 def test_labels_equal_the_plain_reference(seed, settings):
@@ -48,9 +64,8 @@ def test_labels_equal_the_plain_reference(seed, settings):
 def test_a_shadowed_scene_equals_the_plain_reference_and_is_lifted():
     rgb = simulate(SceneSpec(scene_id="a", height=220, width=240, seed=5, cloud=0.6, thin_share=0.2)).rgb
     labels = label_scene(rgb, None, POLYNYA)
-    np.testing.assert_array_equal(
-        labels, oracle.label_guarded(np.ascontiguousarray(rgb.transpose(1, 2, 0)), GUARD)
-    )
+    interleaved = np.ascontiguousarray(rgb.transpose(1, 2, 0))
+    np.testing.assert_array_equal(labels, oracle.label_guarded(interleaved, GUARD))
     lifted = (labels != label_scene(rgb, None, RAW)).mean()
     facts = facts_of(rgb, POLYNYA)
     assert facts["filter_shadow"]
@@ -85,7 +100,7 @@ def test_the_filter_works_in_a_real_cloudy_scene_and_lifts_only():
 
 def test_what_was_decided_stands_in_the_mark_whatever_the_cut(tmp_path):
     rgb = simulate(SceneSpec(scene_id="a", height=200, width=210, seed=5, cloud=0.6)).rgb
-    names = ("filter_shadow", "filter_soft_edges", "filter_lifted", "filter_held")
+    names = [f"filter_{what}" for what in ("shadow", "shadow_area", "soft_edges", "lifted", "held")]
     found = []
     for number, run in enumerate(
         (whole, lambda folder, *rest: label_cut(rest[0], (64, 90), folder, rest[1]))
@@ -117,13 +132,24 @@ def test_without_smooth_grey_around_nothing_waits():
     assert (key == 200 + HELD).all()
 
 
-def test_a_table_of_keys_opens_what_waits_only_under_shadow():
+def test_what_waits_is_free_in_the_table_unless_it_is_held_first():
     table = np.where(np.arange(256) < 200, 1, 2).astype(np.uint8)
-    for shadowed, code in ((True, 2), (False, 1)):
-        found = guard_table(table, 1, shadowed)
-        assert (found[196], found[200], found[201], found[202]) == (1, 2, code, 1)
+    found = guard_table(table, 1)
+    assert (found[196], found[200], found[200 + WAITS], found[200 + HELD]) == (1, 2, 2, 1)
+    key = np.array([[200, 201, 202]], np.uint8)
+    hold_waiting(key)
+    assert key.tolist() == [[200, 202, 202]]
+
+
+def test_histograms_of_keys_are_settled_like_the_keys():
     counts = differences(np.ones(256, np.int64))
     assert (counts[0], counts[1], counts[252], counts.sum()) == (4, 0, 4, 256)
+    opened = np.zeros(64, np.int64)
+    opened[50] = 1
+    found = settled(np.ones(256, np.int64), opened)
+    assert found[200:204].tolist() == [1, 1, 1, 1]
+    assert found[204:208].tolist() == [1, 0, 2, 1]
+    assert (found.sum(), held(found)) == (256, 64 + 63)
 
 
 def test_a_step_is_sharp_and_a_slope_is_soft():
@@ -133,12 +159,3 @@ def test_a_step_is_sharp_and_a_slope_is_soft():
     edges = [hold(np.tile(row, (40, 1)), above, above.copy(), 204, GUARD) for row in (step, slope)]
     sums = [edge_sums(found, everywhere) for found in edges]
     assert [list(found) for found in sums] == [[80, 0], [80, 80]]
-    assert [is_shadowed(found, GUARD) for found in sums] == [False, True]
-    assert not is_shadowed(np.zeros(2, np.int64), GUARD)
-
-
-def test_sums_travel_as_a_list():
-    sums = SceneSums(np.arange(256), np.arange(256) * 2, np.array([7, 3]))
-    again = SceneSums.loads(json.loads(json.dumps((sums + SceneSums.none()).dumps())))
-    for one, other in zip(sums, again, strict=True):
-        np.testing.assert_array_equal(one, other)

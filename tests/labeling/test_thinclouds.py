@@ -9,7 +9,6 @@ from hypothesis.extra import numpy as hnp
 
 from labeling.grid import Block, blocks
 from labeling.label import (
-    SceneSums,
     class_table,
     compare,
     finish,
@@ -21,6 +20,7 @@ from labeling.label import (
 )
 from labeling.nodata import edge_regions
 from labeling.profile import ThinCloudSettings, load_profile
+from labeling.scene_sums import SceneSums
 from labeling.simulate import SceneSpec, simulate
 from labeling.thinclouds import _clear_winner, filter_table, otsu_threshold
 
