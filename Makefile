@@ -7,6 +7,7 @@ PRODUCT ?=
 OUT ?= demo$(addprefix /,$(PRODUCT))
 SIZE ?=
 SCENES ?=
+TESTERS ?= 2
 
 setup:
 	@docker/setup.sh
@@ -17,8 +18,11 @@ demo: setup
 	@$(PY) -m jobs.demo --out $(OUT) --config jobs/conf/demo$(SIZE).yaml \
 		$(if $(PRODUCT),--product $(PRODUCT)) $(if $(SCENES),--scenes $(SCENES))
 
+# Two processes of tests; TESTERS= says how many. Horovod's ranks fill two cores and some time each other: they
+# run by themselves.
 test: setup
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder -m "not parallel"
+	@$(PY) -m pytest -m parallel
 
 lint: setup
 	@.venv/bin/ruff check .

@@ -30,6 +30,8 @@ _QUOTED: Final = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
 _RULES: Final = tuple(
     (re.compile(pattern, re.ASCII), replacement)
     for pattern, replacement in (
+        # What follows host:port?name= is a query or still a password. With an @ in it, all of it goes.
+        (r"(?<=://)[^\s/?#:]{0,256}:[^\s?]{1,1024}\?[\w-]{1,64}=\S{0,2048}@\S*", MASK),
         # A password may hold : / ? and @, so all up to the last @ goes.
         (r"(?<=://)(?:[^\s/?#:]{0,256}:\S{1,1024}|[^\s/?#]{1,1024})@", f"{MASK}@"),
         (r"(://[^\s?#]{1,2048})\?\S+", rf"\1?{MASK}"),

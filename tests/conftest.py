@@ -30,6 +30,15 @@ def real_picture(name):
     return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take long, so that processes which share the tests end at about one time."""
+    ranks = {}
+    for item in items:
+        rank = next((i for i, name in enumerate(("cluster", "slow")) if item.get_closest_marker(name)), 2)
+        ranks[item.path] = min(rank, ranks.get(item.path, rank))
+    items.sort(key=lambda item: ranks[item.path])
+
+
 @pytest.fixture(params=["sceneA_rgb.png", "sceneC_cloudy_rgb.png"])
 def real_rgb(request):
     """Each real Ross Sea picture."""
@@ -54,7 +63,7 @@ def planar(rgb):
 
 @pytest.fixture(scope="session", autouse=True)
 def one_spark_session():
-    """Let the jobs of all tests share a Spark session while its settings stay the same."""
+    """Let the jobs of all tests share a Spark session while its settings stay the same; yields its end."""
     make, kept = pipelines.session.spark_session, {}
 
     def close():
@@ -71,6 +80,13 @@ def one_spark_session():
         yield kept[settings][1]
 
     pipelines.session.spark_session = shared
-    yield
+    yield close
     pipelines.session.spark_session = make
     close()
+
+
+@pytest.fixture
+def unlimited_threads(monkeypatch):
+    """Let trainings in this process not set TensorFlow's threads: the first tensor has settled them."""
+    for place in ("training.device", "training.fit"):
+        monkeypatch.setattr(f"{place}.limit_threads", lambda _: None)

@@ -123,7 +123,7 @@ def test_counts_survive_their_file_and_become_a_table(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_whole_experiment_in_little(tmp_path, monkeypatch, maps):
+def test_the_whole_experiment_in_little(tmp_path, monkeypatch, maps, unlimited_threads):
     config = tmp_path / "train.yaml"
     config.write_text(
         "epochs: 1\nbatch_size: 4\ndepth: 3\nwidth: 4\nskies: 0.5\ntones: 0.5\n"

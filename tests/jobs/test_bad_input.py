@@ -115,6 +115,7 @@ def test_a_later_good_run_clears_the_failures(tmp_path):
     scene = write_tif(tmp_path / "a.tif", RGB[:1])
     other = write_tif(tmp_path / "b.tif", RGB)
     arguments = ["--scenes", scene, other, "--out", tmp_path / "run", "--outputs", "labels"]
+    arguments += ["--master", "local[2]"]
     assert exit_code(label, *arguments) == 3
     write_tif(scene, RGB)
     assert exit_code(label, *arguments) == 0

@@ -24,7 +24,7 @@ def test_a_run_without_scenes_is_refused(capsys, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_tables_of_simulated_scenes(tmp_path, capsys):
+def test_the_tables_of_simulated_scenes(tmp_path, capsys, unlimited_threads):
     scenes = tmp_path / "scenes"
     for spec in variety(5, height=128, width=128, seed=3):
         write_scene(scenes, spec)

@@ -1,5 +1,6 @@
 """Masking: no credential survives, whatever stands around it, and ordinary messages stay as they are."""
 
+import re
 import string
 
 import pytest
@@ -56,10 +57,11 @@ def test_marks_right_beside_a_key_do_not_hide_it(around, mark, key, secret):
     AROUND, st.text(LETTERS, min_size=1, max_size=20), PASSWORDS, st.sampled_from(["https://", "s3://", ""])
 )
 @example([], "0", "0000@?", "https://")
+@example([], "0", "0000?0=", "https://")
 def test_passwords_in_addresses(around, user, password, scheme):
     told = without_secrets(spread(around, f"{scheme}{user}:{password}@host.example/scene.tif"))
     assert password not in told
-    assert "@host.example/scene.tif" in told
+    assert "@host.example/scene.tif" in told or re.search(r"\?[\w-]+=", password)
 
 
 @given(AROUND, TOKENS)
@@ -70,10 +72,16 @@ def test_a_token_in_an_addresss_place_for_the_user(around, token):
 @given(
     AROUND, PASSWORDS, st.sampled_from(["https://host/b/scene.tif", "/vsicurl/https://host:443/scene.tif"])
 )
+@example([], "@00000", "/vsicurl/https://host:443/scene.tif")
 def test_queries_of_addresses(around, value, address):
     told = without_secrets(spread(around, f"{address}?X-Amz-Date=1&X-Amz-Signature={value}&x={value}"))
     assert value not in told
     assert "scene.tif?***" in told or "@" in value
+
+
+def test_a_query_behind_a_port_goes_whole_though_it_looks_like_a_password():
+    told = without_secrets("/vsicurl/https://host:443/scene.tif?X-Amz-Signature=abc@rest cannot be opened")
+    assert told == "/vsicurl/https://*** cannot be opened"
 
 
 @given(AROUND, NAMES, PASSWORDS)

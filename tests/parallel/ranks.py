@@ -11,7 +11,13 @@ from typing import NamedTuple
 import psutil
 
 ROOT = Path(__file__).parents[2]
-HOROVODRUN = Path(sys.executable).with_name("horovodrun")
+HOROVODRUN = [Path(sys.executable).with_name("horovodrun"), "--gloo"]
+QUICK = [sys.executable, Path(__file__).with_name("launcher.py"), "--gloo"]
+"""The same without what it does at each start and a test need not see again."""
+
+
+LIMIT_S = 300
+"""After which a job counts as hanging; ranks that wait for one that has gone would do so for 600 s."""
 
 
 class Ended(NamedTuple):
@@ -19,12 +25,11 @@ class Ended(NamedTuple):
     output: str
 
 
-def horovodrun(ranks, *command, timeout=120, flags=()):
+def horovodrun(ranks, *command, timeout=LIMIT_S, flags=(), program=QUICK):
     """Run a command on several ranks from the repository's root; fails the test when it does not end."""
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}  # horovodrun itself loads TensorFlow
     job = subprocess.Popen(
-        # --gloo only spares horovodrun from loading TensorFlow a second time to see what it was built with.
-        [HOROVODRUN, "--gloo", "-np", str(ranks), *map(str, [*flags, *command])],
+        list(map(str, [*program, "-np", ranks, *flags, *command])),
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -50,7 +55,6 @@ def kill_all(pid):
             process.kill()
 
 
-def train(*arguments, ranks=2, timeout=120, flags=()):
+def train(*arguments, ranks=2, **more):
     """Run `jobs.train` on several ranks."""
-    command = [sys.executable, "-m", "jobs.train", *arguments]
-    return horovodrun(ranks, *command, timeout=timeout, flags=flags)
+    return horovodrun(ranks, sys.executable, "-m", "jobs.train", *arguments, **more)

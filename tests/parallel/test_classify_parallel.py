@@ -48,7 +48,7 @@ def together(chips, tmp_path_factory):
     ]
     (folder / "configs.json").write_text(json.dumps(runs))
     script = Path(__file__).with_name("runs.py")
-    ended = horovodrun(2, sys.executable, script, folder / "configs.json", timeout=240)
+    ended = horovodrun(2, sys.executable, script, folder / "configs.json")
     assert ended.code == 0, ended.output
     return folder
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from chip_factory import write_chips
-from ranks import HOROVODRUN, ROOT, horovodrun, kill_all, train
+from ranks import HOROVODRUN, LIMIT_S, QUICK, ROOT, horovodrun, kill_all, train
 from survival import assert_same_end, start, wait_for
 
 from labeling.lock import folder_lock
@@ -105,7 +105,7 @@ def test_an_undisturbed_elastic_training_is_the_plain_one_bit_by_bit(settings, t
     plain, free = tmp_path / "plain", tmp_path / "elastic"
     ended = train("--config", settings, "--out", plain)
     assert ended.code == 0, ended.output
-    ended = train("--config", settings, "--out", free, flags=ELASTIC)
+    ended = train("--config", settings, "--out", free, flags=ELASTIC, program=HOROVODRUN)
     assert ended.code == 0, ended.output
     assert_same_end(plain, free)
     assert_folder_is_whole(free)
@@ -116,13 +116,13 @@ def test_an_undisturbed_elastic_training_is_the_plain_one_bit_by_bit(settings, t
 
 def test_sigterm_ends_an_elastic_training_with_the_mark(settings, tmp_path):
     out, log = tmp_path / "model", tmp_path / "log"
-    flags = map(str, ["--gloo", "-np", 2, *ELASTIC])
+    flags = map(str, ["-np", 2, *ELASTIC])
     command = [sys.executable, "-m", "jobs.train", "--config", settings, "--out", out]
-    process = start([HOROVODRUN, *flags, *command, "--epochs", 999], log)
+    process = start([*QUICK, *flags, *command, "--epochs", 999], log)
     try:
         wait_for(process, out, UPDATES)
         os.kill(process.pid, signal.SIGTERM)
-        assert process.wait(timeout=60) != 0
+        assert process.wait(timeout=LIMIT_S) != 0
     finally:
         if process.poll() is None:
             kill_all(process.pid)

@@ -29,7 +29,7 @@ def fault(kind, chips, folder, **changed):
     config = folder / "config.json"
     config.write_text(TrainConfig.model_validate(small | changed).model_dump_json())
     script = Path(__file__).with_name("faults.py")
-    return horovodrun(2, sys.executable, script, kind, config, folder, timeout=90)
+    return horovodrun(2, sys.executable, script, kind, config, folder)
 
 
 def assert_told_once(ended, message):
@@ -40,33 +40,17 @@ def assert_told_once(ended, message):
     assert not [line for line in ended.output.splitlines() if line.startswith("[") and "Traceback" in line]
 
 
-def test_ranks_that_see_different_chips_are_named(chips, tmp_path):
-    for rank, seed in ((0, 0), (1, 1)):
-        write_chips(tmp_path / f"chips{rank}", train=7, val=3, size=16, seed=seed)
-    command = f'"{sys.executable}" -m jobs.train --chips "$0$HOROVOD_RANK" --out "$1"'
-    ended = horovodrun(2, "sh", "-c", command, tmp_path / "chips", tmp_path / "model", timeout=60)
-    assert_told_once(ended, "does not see what rank 0 on")
-    assert str(tmp_path / "chips1") in ended.output
-    assert not (tmp_path / "model").exists()
-
-
-def test_ranks_with_different_settings_are_named(chips, tmp_path):
-    command = f'"{sys.executable}" -m jobs.train --chips "$0" --out "$1" --batch-size $((HOROVOD_RANK + 1))'
-    ended = horovodrun(2, "sh", "-c", command, chips, tmp_path / "model", timeout=60)
-    assert_told_once(ended, "batch_size was 1, now 2")
-
-
-@pytest.mark.parametrize(("rows", "begun"), [(slice(0, 3), False), (slice(1, 3), True)])
-def test_a_chip_that_cannot_be_read_ends_all_ranks(chips, tmp_path, rows, begun):
+def test_a_chip_that_cannot_be_read_ends_all_ranks(chips, tmp_path):
+    # Of each file the first chip is looked at before the training begins; this one comes up in the middle.
     broken = shutil.copytree(chips, tmp_path / "broken")
     odd = write_chips(tmp_path / "odd", train=7, size=32)
     name = "split=train/train-scene-000.parquet"
     found, wrong = (pq.read_table(folder / name) for folder in (chips, odd))
-    table = pa.concat_tables([found.slice(0, rows.start), wrong.slice(rows.start)])
+    table = pa.concat_tables([found.slice(0, 1), wrong.slice(1)])
     pq.write_table(table, broken / name, row_group_size=1)
-    ended = train(*FLAGS, "--chips", broken, "--out", tmp_path / "model", timeout=60)
+    ended = train(*FLAGS, "--chips", broken, "--out", tmp_path / "model")
     assert_told_once(ended, "is not 16 x 16 pixels")
-    assert (tmp_path / "model").exists() == begun
+    assert (tmp_path / "model").exists()
 
 
 def test_a_loss_that_is_no_number_on_one_rank_ends_both(chips, tmp_path):

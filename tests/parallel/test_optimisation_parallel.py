@@ -1,4 +1,4 @@
-"""Two ranks must learn what one process does with the whole batch, whatever loss and schedule."""
+"""Two ranks must learn what one process does with the whole batch, whatever loss, schedule and shares."""
 
 import json
 import sys
@@ -24,8 +24,17 @@ CASES = {
     "weighted-dice": {"loss": "dice"} | WEIGHTS,
     "schedule": {"schedule": "cosine", "warmup_epochs": 1, "reference_batch": 2},
     "patience": {"learning_rate": 1e-12, "patience": 1},
+    "accumulated": {"batch_size": 1, "accumulate": 2},
+    "uneven": {"balance": (3, 1)},
+    "second-is-empty": {"balance": (1, 0)},
+    "first-is-empty": {"balance": (0, 1)},
+    "uneven-accumulated": {"balance": (3, 1), "batch_size": 1, "accumulate": 2},
+    "uneven-dice": {"balance": (1, 3), "loss": "dice"} | WEIGHTS,
 }
 """What each run changes. The chips' ignored shares lie between none and all; the last batch is not full."""
+
+ALONE = {"batch_size": 4, "accumulate": 1, "balance": "equal"}
+"""How one process takes the whole batch."""
 
 
 def settings(chips, out, **changed):
@@ -44,7 +53,6 @@ def together(chips, tmp_path_factory):
     """Return the folder with a model folder of two ranks for each case."""
     folder = tmp_path_factory.mktemp("together")
     runs = {name: {"batch_size": 2} | changed for name, changed in CASES.items()}
-    runs["accumulated"] = {"batch_size": 1, "accumulate": 2}
     runs["bfloat16"] = {"batch_size": 2, "precision": "bfloat16"}
     runs["float16"] = {"batch_size": 2, "precision": "float16"}
     configs = [
@@ -52,30 +60,42 @@ def together(chips, tmp_path_factory):
         for name, changed in runs.items()
     ]
     (folder / "configs.json").write_text(json.dumps(configs))
-    ended = horovodrun(
-        2, sys.executable, Path(__file__).with_name("runs.py"), folder / "configs.json", timeout=240
-    )
+    ended = horovodrun(2, sys.executable, Path(__file__).with_name("runs.py"), folder / "configs.json")
     assert ended.code == 0, ended.output
     return folder
+
+
+@pytest.fixture(scope="module")
+def alone(chips, tmp_path_factory):
+    """Return a function that trains one process, once for all cases that share out the same batch."""
+    trained = {}
+
+    def train(**changed):
+        config = settings(chips, tmp_path_factory.mktemp("alone"), **changed | ALONE)
+        key = config.model_dump_json(exclude={"out"})
+        if key not in trained:
+            run(config)
+            trained[key] = latest(config.out)
+        return trained[key]
+
+    return train
 
 
 def distance(one, other):
     return max(np.abs(a - b).max() for a, b in zip(one.weights, other.weights, strict=True))
 
 
-@pytest.mark.parametrize("case", [*CASES, "accumulated"])
-def test_two_ranks_learn_what_one_does_with_the_whole_batch(chips, together, tmp_path, case):
-    run(settings(chips, tmp_path / "alone", batch_size=4, **CASES.get(case, {})))
-    alone, both = latest(tmp_path / "alone"), latest(together / case)
-    assert distance(alone, both) <= 1e-6
-    assert len(alone.state.history) == len(both.state.history) == (2 if case == "patience" else 3)
-    for one, other in zip(alone.state.history, both.state.history, strict=True):
-        assert other["loss"] == pytest.approx(one["loss"], rel=1e-5)
-        assert other["val_loss"] == pytest.approx(one["val_loss"], rel=1e-5)
-        assert other["learning_rate"] == one["learning_rate"]
+@pytest.mark.parametrize("case", CASES)
+def test_two_ranks_learn_what_one_does_with_the_whole_batch(alone, together, case):
+    one, both = alone(**CASES[case]), latest(together / case)
+    assert distance(one, both) <= 1e-6
+    assert len(one.state.history) == len(both.state.history) == (2 if case == "patience" else 3)
+    for row, other in zip(one.state.history, both.state.history, strict=True):
+        assert other["loss"] == pytest.approx(row["loss"], rel=1e-5)
+        assert other["val_loss"] == pytest.approx(row["val_loss"], rel=1e-5)
+        assert other["learning_rate"] == row["learning_rate"]
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_two_ranks_in_half_precision_stay_near_one(chips, together, tmp_path, precision):
-    run(settings(chips, tmp_path / "alone", batch_size=4, precision=precision))
-    assert distance(latest(tmp_path / "alone"), latest(together / precision)) < 0.01
+def test_two_ranks_in_half_precision_stay_near_one(alone, together, precision):
+    assert distance(alone(precision=precision), latest(together / precision)) < 0.01

@@ -7,7 +7,7 @@ import numpy as np
 import psutil
 import pytest
 from chip_factory import write_chips
-from ranks import HOROVODRUN
+from ranks import LIMIT_S, QUICK
 from survival import CHIPS, UPDATES, assert_same_end, job, kill_on_the_way, start, wait_for, write_config
 
 from training.stop import MARK
@@ -21,12 +21,12 @@ def unbroken(tmp_path_factory):
     chips = write_chips(folder / "chips", **CHIPS)
     config = write_config(folder, batch_size=1)
     log = folder / "log"
-    assert start(two(chips, folder / "model", config), log).wait(timeout=200) == 0, log.read_text()
+    assert start(two(chips, folder / "model", config), log).wait(timeout=LIMIT_S) == 0, log.read_text()
     return chips, config, folder / "model"
 
 
 def two(chips, out, config):
-    return [HOROVODRUN, "--gloo", "-np", "2", *job(chips, out, config)]
+    return [*QUICK, "-np", "2", *job(chips, out, config)]
 
 
 def rank(number):
@@ -60,8 +60,8 @@ def test_sigterm_to_horovodrun_leaves_the_mark_to_queue_again(unbroken, tmp_path
     process = start(two(chips, out, config), log)
     wait_for(process, out, 20)
     os.kill(process.pid, signal.SIGTERM)
-    assert process.wait(timeout=60) != 0
+    assert process.wait(timeout=LIMIT_S) != 0
     assert (out / MARK).is_file(), log.read_text()
-    assert start(two(chips, out, config), log).wait(timeout=120) == 0, log.read_text()
+    assert start(two(chips, out, config), log).wait(timeout=LIMIT_S) == 0, log.read_text()
     assert not (out / MARK).exists()
     assert_same_end(whole, out)

@@ -139,7 +139,7 @@ def test_mostly_ignored_chips_are_left_out(tmp_path):
     write_tif(tmp_path / "scenes/a.tif", rgb, nodata=0)
     config = LabelConfig(
         scenes=[str(tmp_path / "scenes")], out=tmp_path / "run", outputs=["chips"],
-        chips={"size": 64, "max_ignore": 0.5}, spark={"master": "local[1]"},
+        chips={"size": 64, "max_ignore": 0.5}, spark={"master": "local[2]"},
     )  # fmt: skip
     label_job.run(config)
     assert sum(read_card(tmp_path / "run/chips").counts.values()) == 2

@@ -16,7 +16,9 @@ pytestmark = pytest.mark.slow
 IDS = T.StructType([T.StructField("id", T.LongType())])
 
 
-def test_workers_have_our_code_before_their_first_task():
+def test_workers_have_our_code_before_their_first_task(one_spark_session):
+    one_spark_session()  # workers that other tests have used would have it, too
+
     def loaded(frames):  # here, so that it crosses by value: workers do not know this module
         yield from (pd.DataFrame({"found": ["pipelines.label_worker" in sys.modules]}) for _ in frames)
 
