@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from labeling.stac_items import ITEM, Fact, ItemAsset, write_item
 from labeling.storage import AnyPath
 
 QUICKLOOK = "quicklook.png"
+
+_CODES: Final = (*IceClass, IGNORE)
 
 
 class SceneOutput(NamedTuple):
@@ -60,23 +62,10 @@ def write_scene(
     """
     if not has_inputs(output.folder, inputs):  # a second attempt at one task must not undo the first
         remove(output.folder / DONE)
-    codes_there = [*IceClass, IGNORE]
-    totals = np.zeros(len(codes_there), np.int64)
-    shape = preview_shape(height=info.height, width=info.width)
-    picture, classes = np.empty((*shape, 3), np.uint8), np.empty(shape, np.uint8)
-
-    def pieces() -> Iterator[tuple[Window, NDArray[np.uint8]]]:
-        for block in cut:
-            codes = classes_of(block)
-            totals[:] += [np.count_nonzero(codes == np.uint8(code)) for code in codes_there]
-            if output.quicklook:
-                classes[_sampled(block, info)] = sample(codes, block, info)
-                picture[_sampled(block, info)] = preview_of(block).transpose(1, 2, 0)
-            yield block.window, codes
-
+    seen = _Seen(info)
     write_class_raster(
         output.folder / output.raster,
-        pieces(),
+        seen.passing(cut, classes_of, preview_of if output.quicklook else None),
         height=info.height,
         width=info.width,
         crs=CRS.from_wkt(info.crs) if info.crs else None,
@@ -87,10 +76,8 @@ def write_scene(
     if output.quicklook:
         from labeling.quicklook import write_quicklook  # half a second of imports, and most scenes need none
 
-        panels = [(output.heading, classes)]
-        write_quicklook(output.folder / QUICKLOOK, scene_id, picture, panels, output.palette)
-    names = [code.name.lower() for code in IceClass] + ["ignore"]
-    pixels = dict(zip(names, totals.tolist(), strict=True))
+        panels = [(output.heading, seen.classes)]
+        write_quicklook(output.folder / QUICKLOOK, scene_id, seen.picture, panels, output.palette)
     others = extras() + [ItemAsset(QUICKLOOK, "Scene beside its classes", ("overview",))] * output.quicklook
     files = [output.raster, *(asset.file for asset in others)]
     has_item = write_item(
@@ -98,7 +85,7 @@ def write_scene(
         info,
         item_id=f"{scene_id}-{output.heading}",
         classes=ItemAsset(output.raster, f"Ice classes ({output.heading})"),
-        pixels=pixels,
+        pixels=seen.pixels,
         palette=output.palette,
         others=others,
         facts=about,
@@ -108,11 +95,43 @@ def write_scene(
         inputs,
         files + [ITEM] * has_item,
         scene_id=scene_id,
-        pixels=pixels,
+        pixels=seen.pixels,
         pixel_area_m2=info.pixel_area,
         sun_zenith=info.sun_zenith,
         **facts,
     )
+
+
+class _Seen:
+    """What is seen of a scene while its blocks pass on their way to the class raster."""
+
+    def __init__(self, info: SceneInfo) -> None:
+        self._info = info
+        self._totals = np.zeros(len(_CODES), np.int64)
+        shape = preview_shape(height=info.height, width=info.width)
+        self.picture, self.classes = np.empty((*shape, 3), np.uint8), np.empty(shape, np.uint8)
+        """Samples of the picture and its classes, for a quicklook; filled where one is drawn."""
+
+    @property
+    def pixels(self) -> dict[str, int]:
+        """How many pixels have each class."""
+        names = [code.name.lower() for code in IceClass] + ["ignore"]
+        return dict(zip(names, self._totals.tolist(), strict=True))
+
+    def passing(
+        self,
+        cut: Iterable[Block],
+        classes_of: Callable[[Block], NDArray[np.uint8]],
+        preview_of: Callable[[Block], NDArray[np.uint8]] | None,
+    ) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
+        """Yield each block's window and class codes; `preview_of` is None where no quicklook is drawn."""
+        for block in cut:
+            codes = classes_of(block)
+            self._totals += [np.count_nonzero(codes == np.uint8(code)) for code in _CODES]
+            if preview_of is not None:
+                self.classes[_sampled(block, self._info)] = sample(codes, block, self._info)
+                self.picture[_sampled(block, self._info)] = preview_of(block).transpose(1, 2, 0)
+            yield block.window, codes
 
 
 def sample(array: NDArray[np.uint8], block: Block, info: SceneInfo) -> NDArray[np.uint8]:

@@ -13,10 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -24,28 +20,17 @@ from typing import Final
 
 from labeling.bands import Band
 from labeling.errors import SceneError
+from labeling.products.safe_zip import UNREADABLE, open_zip, zip_members
 from labeling.storage import AnyPath, at
 from labeling.uri import gdal_path
 
 LARGEST_XML: Final = 16 << 20
 """Bytes; the XML of a real product stays below 1 MiB."""
 
-LARGEST_PRODUCT: Final = 8 << 30
-"""Bytes that a zip may hold when unpacked; a real product holds about 1 GiB."""
-
-LARGEST_RATIO: Final = 50
-"""Unpacked over packed bytes of a zip above 64 MiB; JPEG 2000 hardly shrinks, so real ones stay below 2."""
-
-MOST_FILES: Final = 10_000
-"""Entries of a zip; a real product has some 200."""
-
-_RATIO_MATTERS_FROM: Final = 64 << 20
 _PRODUCT_XML = re.compile(r"(MTD_MSIL(1C|2A)|S2\w_\w{4}_MTD_SAFL(1C|2A)_.*)\.xml")
 _GRANULE_XML = re.compile(r"(MTD_TL|S2\w_\w{4}_MTD_L(1C|2A)_TL_.*)\.xml")
 _IMAGE = re.compile(rf".*_(?P<layer>{'|'.join(Band)}|TCI|SCL)(_(?P<metres>[126]0)m)?\.jp2")
 _MASK = re.compile(r"(.*_)?MSK_(?P<kind>[A-Z]+)_(.*_)?(?P<band>B\d[\dA])(_MSIL1C)?\.(?P<suffix>jp2|gml)")
-# NotImplementedError, a compression that is not known, is a RuntimeError.
-_UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
 _PREFERRED_METRES: Final = {"TCI": 10, "SCL": 20}
 
 
@@ -115,12 +100,12 @@ class ProductFiles:
         """Return the content of an XML file; SceneError when it is damaged or beyond LARGEST_XML."""
         try:
             if self.zipped:
-                with _open_zip(self.uri) as archive, archive.open(self.prefix + name) as file:
+                with open_zip(self.uri) as archive, archive.open(self.prefix + name) as file:
                     content = file.read(LARGEST_XML + 1)
             else:
                 with (self.uri / name).open("rb") as file:
                     content = file.read(LARGEST_XML + 1)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise SceneError(
                 f"{self.uri} is damaged: its {name} cannot be read ({error}). Fetch it again."
             ) from None
@@ -143,7 +128,7 @@ def find_files(uri: str) -> ProductFiles:
         prefix, product_xml = "", _product_xml(path, _list(path))
         names = _walk(path)
     elif path.is_file():
-        members = _zip_members(path)
+        members = zip_members(path)
         top = [name for name in members if name.count("/") <= 1]
         product_xml = _product_xml(path, top)
         folder, slash, product_xml = product_xml.rpartition("/")
@@ -213,42 +198,3 @@ def _only_granule(path: AnyPath, names: list[str]) -> str:
             "Fetch the tiles one by one, as they are delivered since December 2016."
         )
     return f"GRANULE/{granules[0]}/"
-
-
-@contextmanager
-def _open_zip(path: AnyPath) -> Iterator[zipfile.ZipFile]:
-    """Open a zip; of one in a bucket only its list and what is read are fetched."""
-    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-        yield archive
-
-
-def _zip_members(path: AnyPath) -> list[str]:
-    """Return the names of a zip's files after checking that all of it is safe to read."""
-    try:
-        with _open_zip(path) as archive:
-            entries = archive.infolist()
-    except _UNREADABLE as error:
-        raise SceneError(f"{path} is damaged, or no zip at all ({error}). Fetch it again.") from None
-    for entry in entries:
-        if _leads_out(entry.filename):
-            raise _unsafe(path, f"the path '{entry.filename}' in it leads out of the product")
-        if entry.flag_bits & 1:
-            raise SceneError(f"{path} is encrypted. Give a zip without a password.")
-    unpacked, packed = sum(e.file_size for e in entries), sum(e.compress_size for e in entries)
-    if len(entries) > MOST_FILES:
-        raise _unsafe(path, f"it lists {len(entries)} files, more than {MOST_FILES}")
-    if unpacked > LARGEST_PRODUCT:
-        raise _unsafe(path, f"it unpacks to {unpacked >> 20} MiB, more than {LARGEST_PRODUCT >> 20} MiB")
-    if unpacked > _RATIO_MATTERS_FROM and unpacked > LARGEST_RATIO * packed:
-        raise _unsafe(path, f"it unpacks to more than {LARGEST_RATIO} times its size, as a zip bomb does")
-    return [entry.filename for entry in entries if not entry.is_dir()]
-
-
-def _leads_out(name: str) -> bool:
-    return name.startswith("/") or "\\" in name or ":" in name or ".." in PurePosixPath(name).parts
-
-
-def _unsafe(path: AnyPath, reason: str) -> SceneError:
-    return SceneError(
-        f"{path} is refused: {reason}. Do not use this copy: fetch the product from its source."
-    )

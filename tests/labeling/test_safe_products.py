@@ -19,11 +19,10 @@ from rasterio.enums import Resampling
 from rasterio.features import rasterize
 from safe_writer import ProductSpec, mean_of_blocks, native_dn, offsets_xml, quality, write_jp2, write_product
 
-import labeling.products.safe_files as safe_files
 from labeling.bands import BANDS, BLUE, GREEN, RED, Band, to_reflectance
 from labeling.errors import SceneError
 from labeling.grid import Block, blocks
-from labeling.products import safe_writer
+from labeling.products import safe_files, safe_writer, safe_zip
 from labeling.products.safe import open_product
 from labeling.products.safe_metadata import parse_metadata
 
@@ -611,7 +610,7 @@ def test_zip_bomb(tmp_path, plain):
     ("limit", "says"), [("LARGEST_PRODUCT", "unpacks to .* MiB"), ("MOST_FILES", "lists .* files")]
 )
 def test_zip_beyond_a_limit(tmp_path, plain, monkeypatch, limit, says):
-    monkeypatch.setattr(safe_files, limit, 3)
+    monkeypatch.setattr(safe_zip, limit, 3)
     path = zip_files(plain[0], tmp_path / "x.zip")
     refused(path, says=says, way_out="fetch the product from its source")
 
