@@ -3,10 +3,10 @@
     .venv/bin/python -m benchmarks.beat_the_rule --out beat                       # about an hour on two cores
     .venv/bin/python -m benchmarks.beat_the_rule --out beat --seeds 1 --scenes 12 --side 512 --epochs 4
 
-Simulates clear scenes, labels them by the thresholds (jobs.label --profile polynya-clear), trains a network a
-seed (jobs.train), and holds networks, rule and filter against the truth of other scenes (truth_scenes.py), by
-stratum. What is there is not done again: stop it at any time and start it anew. Writes OUT/beat_the_rule.json
-and OUT/beat_the_rule.md, after every seed.
+Simulates clear scenes, with --plates some of another kind of ice, labels them by the thresholds (jobs.label
+--profile polynya-clear), trains a network a seed (jobs.train), and holds networks, rule and filter against
+the truth of other scenes (truth_scenes.py), by stratum. What is there is not done again: stop it at any time
+and start it anew. Writes OUT/beat_the_rule.json and OUT/beat_the_rule.md, after every seed.
 """
 
 from __future__ import annotations
@@ -21,14 +21,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.beat_tables import Counts, add, read_counts, report, write_counts
+from benchmarks.plates import plate_picture
 from benchmarks.truth_scenes import TruthScene, truth_scenes
-from labeling.label import label_scene
+from labeling.label import (
+    class_table,
+    compare,
+    filter_facts,
+    label_scene,
+    prepare,
+    scene_sums,
+    settle_black,
+)
 from labeling.profile import LabelingProfile, load_profile
-from labeling.raster import write_json
+from labeling.raster import replacing, write_json
 from labeling.simulate import SceneSpec, write_scene
 
 ROOT: Final = Path(__file__).parents[1]
@@ -46,6 +56,9 @@ RULES: Final = {
 
 TAUGHT: Final = "thresholds on the clear picture"
 """What the training's labels would say of a test scene: as much as a network can learn from them."""
+
+BOTH: Final = "network where there is cloud, else thresholds"
+"""The network for scenes in whose labels' metadata `filter_shadow` is true, the thresholds for others."""
 
 Method = Callable[[TruthScene], NDArray[np.uint8]]
 """Takes a scene, returns class codes (height, width)."""
@@ -68,11 +81,16 @@ def training_specs(count: int, *, side: int, seed: int) -> list[SceneSpec]:
 
 
 def make_chips(given: argparse.Namespace) -> Path:
-    """Simulate and label the training scenes as far as that is not done; return the chips folder."""
-    scenes = given.out / "scenes"
-    for spec in training_specs(given.scenes, side=given.side, seed=given.scene_seed):
+    """Draw and label the training scenes as far as that is not done; return the chips folder."""
+    scenes, plates = given.out / "scenes", round(given.plates * given.scenes)
+    scenes.mkdir(parents=True, exist_ok=True)
+    for spec in training_specs(given.scenes - plates, side=given.side, seed=given.scene_seed):
         if not (scenes / f"{spec.scene_id}.tif").exists():
             write_scene(scenes, spec)
+    for number in range(plates):
+        if not (file := scenes / f"plates-{number:03d}.png").exists():
+            with replacing(file) as temporary:
+                cv2.imwrite(str(temporary), plate_picture([given.scene_seed, number], given.side)[..., ::-1])
     config = given.out / "label.yaml"
     config.write_text(
         f"profile: {RULES['thresholds']}\noutputs: [labels, chips]\n"
@@ -107,8 +125,31 @@ def network(model: Path, threads: int | None) -> Method:
     return classes
 
 
-def _networks(model: Path, threads: int | None) -> dict[str, Method]:
-    return {"network": network(model, threads)}
+def networks(model: Path, threads: int | None) -> dict[str, Method]:
+    """Return the methods that need a trained network, by name."""
+    alone, thresholds = _kept(network(model, threads)), rules()["thresholds"]
+    return {"network": alone, BOTH: lambda scene: (alone if is_cloudy(scene) else thresholds)(scene)}
+
+
+def is_cloudy(scene: TruthScene) -> bool:
+    """Tell whether the guard of the default profile sees cloud or shadow in a scene."""
+    profile = load_profile(RULES["guarded filter + thresholds"])
+    value, state = prepare(scene.rgb, None, profile)
+    settle_black(state)
+    sums = scene_sums(compare(value, profile), state, profile)
+    return bool(filter_facts(sums, class_table(sums, profile))["filter_shadow"])
+
+
+def _kept(method: Method) -> Method:
+    """Return a method that remembers what it found in the last scene."""
+    last: list[tuple[TruthScene, NDArray[np.uint8]]] = []
+
+    def found(scene: TruthScene) -> NDArray[np.uint8]:
+        if not last or last[0][0] is not scene:
+            last[:] = [(scene, method(scene))]
+        return last[0][1]
+
+    return found
 
 
 def rules() -> dict[str, Method]:
@@ -145,7 +186,7 @@ def run(given: argparse.Namespace) -> None:
     for seed in range(given.seeds):
         model = train(given, chips, seed)
         file = given.out / f"counts-{seed}.json"
-        methods = partial(_networks, model, given.threads)
+        methods = partial(networks, model, given.threads)
         counts[f"seed {seed}"] = count(given, file, methods)
         print(report(given.out, counts, settings), flush=True)
 
@@ -182,6 +223,7 @@ def main() -> None:
     options.add_argument("--epochs", type=int, help="instead of the configuration's")
     options.add_argument("--threads", type=int, help="CPU threads; default: the configuration's")
     options.add_argument("--scenes", type=int, default=48, help="clear scenes to train on")
+    options.add_argument("--plates", type=float, default=0.0, help="share of them with plates for floes")
     options.add_argument("--surfaces", type=int, default=12, help="test surfaces a family")
     options.add_argument("--side", type=int, default=1024, help="of every scene, pixels")
     options.add_argument("--chip-size", type=int, default=256, help="pixels")

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from benchmarks import beat_the_rule
 from benchmarks.beat_tables import STRATA, add, markdown, read_counts, summary, write_counts
-from benchmarks.beat_the_rule import TAUGHT, rules, training_specs
+from benchmarks.beat_the_rule import BOTH, TAUGHT, is_cloudy, networks, rules, training_specs
 from benchmarks.truth_scenes import SKIES, TruthScene, truth_scenes
 
 SIDE = 96
@@ -83,6 +84,28 @@ def test_rules_see_clear_scenes_alike_and_lose_under_cloud(scenes):
             np.testing.assert_array_equal(thresholds, taught)
 
 
+def test_cloud_is_seen_in_cloudy_scenes_and_in_no_clear_one():
+    scenes = list(truth_scenes(side=800, surfaces=1, seed=3, maps=None))
+    assert {scene.family for scene in scenes} == {"floes", "pancakes"}
+    assert [is_cloudy(scene) for scene in scenes] == [scene.sky != "clear" for scene in scenes]
+
+
+def test_the_network_is_asked_where_there_is_cloud(monkeypatch, scenes):
+    asked = []
+
+    def network(model, threads):
+        return lambda scene: asked.append(scene) or np.full_like(scene.truth, 7)
+
+    monkeypatch.setattr(beat_the_rule, "network", network)
+    monkeypatch.setattr(beat_the_rule, "is_cloudy", lambda scene: scene.sky != "clear")
+    methods = networks(Path("model"), None)
+    for scene in scenes[:3]:
+        both, alone = methods[BOTH](scene), methods["network"](scene)
+        expected = alone if scene.sky != "clear" else rules()["thresholds"](scene)
+        np.testing.assert_array_equal(both, expected)
+    assert len(asked) == 3
+
+
 def test_training_scenes_are_clear_and_of_all_kinds():
     specs = training_specs(40, side=64, seed=1)
     assert len({spec.seed for spec in specs}) == 40
@@ -130,16 +153,20 @@ def test_the_whole_experiment_in_little(tmp_path, monkeypatch, maps, unlimited_t
         "keep: last\nabsent_classes: allow\n"
     )
     flags = ["--scenes", "4", "--side", "128", "--chip-size", "32", "--surfaces", "1", "--seeds", "2"]
+    flags += ["--plates", "0.5"]
     flags += ["--maps", str(maps), "--threads", "1", "--config", str(config)]
     command = ["beat_the_rule", "--out", str(tmp_path), *flags]
     monkeypatch.setattr(sys, "argv", command)
     beat_the_rule.main()
     found = json.loads((tmp_path / "beat_the_rule.json").read_text())
     assert set(found["families"]) == {"floes", "pancakes", "maps"}
+    pictures = {file.name for file in (tmp_path / "scenes").glob("plates-*")}
+    assert pictures == {"plates-000.png", "plates-001.png"}
+    assert len(list((tmp_path / "scenes").glob("clear-???.tif"))) == 2
     for strata in found["families"].values():
         assert set(strata) <= set(STRATA)
         for methods in strata.values():
-            assert len(methods["network"]["mean_iou"]) == 2
+            assert len(methods["network"]["mean_iou"]) == len(methods[BOTH]["mean_iou"]) == 2
             assert len(methods["thresholds"]["mean_iou"]) == 1
     before = (tmp_path / "beat_the_rule.md").read_text()
     beat_the_rule.main()  # what is there is not done again
