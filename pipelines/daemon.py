@@ -43,7 +43,7 @@ def started_ahead() -> Iterator[None]:
         try:
             yield
         finally:
-            del os.environ[ADDRESS]
+            os.environ.pop(ADDRESS, None)  # Java has its own copy
             _end(daemon)
 
 
