@@ -110,9 +110,6 @@ def expand(scenes: Iterable[str]) -> list[str]:
     Paths become absolute, and a list of STAC items becomes its items. A path that names no existing file is
     kept when others do: it fails alone. ConfigError when none exists.
     """
-    for given in scenes:
-        if wrong := foreign(given):
-            raise ConfigError(f"a scene is at {wrong}. Fetch it, and give the local copy.")
     named = dict.fromkeys(absolute(uri) for given in scenes for uri in _expand_one(given))
     if not any(is_url(uri) or Path(parse(uri).location).exists() for uri in named):
         raise ConfigError(
@@ -136,6 +133,8 @@ def assign_ids(uris: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
 
 
 def _expand_one(given: str) -> list[str]:
+    if wrong := foreign(given):
+        raise ConfigError(f"a scene is at {wrong}. Fetch it, and give the local copy.")
     if is_s3(given):
         return _expand_bucket(given)
     path = Path(given)

@@ -62,10 +62,11 @@ def hand_over() -> bool:
             link.connect(os.environ[ADDRESS])
             socket.send_fds(link, [b"\0"], [0, 1])
             link.sendall(json.dumps(dict(os.environ)).encode() + b"\n")
+            taken = link.recv(1)  # nothing, if it died while it warmed up
+            link.recv(1)
         except (KeyError, OSError):
             return False
-        link.recv(1)
-    return True
+    return bool(taken)
 
 
 def main() -> None:

@@ -55,6 +55,7 @@ def take_over(entry: socket.socket) -> bool:
     for target, given in enumerate(descriptors):
         os.dup2(given, target)
         os.close(given)
+    link.sendall(b"\0")
     link.detach()  # closed when this process ends, which the other waits for
     return True
 

@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 
 import psutil
 import pytest
@@ -57,6 +59,15 @@ def test_one_that_nobody_takes_ends_with_the_block():
         assert "pipelines.warm" in waiting.cmdline()
     assert not waiting.is_running()
     assert daemon.ADDRESS not in os.environ
+
+
+def test_one_that_died_while_it_warmed_up_is_not_waited_for(monkeypatch, tmp_path):
+    monkeypatch.setenv(daemon.ADDRESS, str(tmp_path / "daemon"))
+    with socket.socket(socket.AF_UNIX) as entry:
+        entry.bind(os.environ[daemon.ADDRESS])
+        entry.listen()
+        threading.Thread(target=lambda: entry.accept()[0].close()).start()
+        assert not daemon.hand_over()
 
 
 def test_without_one_that_waits_there_is_nobody_to_hand_over_to(monkeypatch, tmp_path):
