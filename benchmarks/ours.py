@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -19,6 +21,7 @@ from pipelines.session import spark_session
 @contextmanager
 def ours(job: Job, cores: int) -> Iterator[Callable[[], None]]:
     """Label with Spark on `local[cores]`."""
+    atexit.register(gc.freeze)  # as the command does
     settings = SparkSettings(master=f"local[{cores}]")
     with spark_session("polynya benchmark", settings) as spark:
         start_workers(spark, cores)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import logging
 import signal
 import sys
@@ -50,6 +52,8 @@ def overrides(given: argparse.Namespace) -> dict[str, Any]:
 
 def main_of(job: Callable[[], Outcome], name: str) -> int:
     """Run a job's main and return its exit code, with one line a failure on standard error."""
+    # Python looks through all objects again before it exits, which takes a quarter of a second.
+    atexit.register(gc.freeze)
     # As an exception, so that a batch system's SIGTERM leaves no lock and no scratch files behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:

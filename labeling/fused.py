@@ -13,27 +13,25 @@ from labeling.kernels import compiled
 
 
 @compiled
-def brightness_and_state(
-    rgb: NDArray[np.uint8], water_max: int, value: NDArray[np.uint8], state: NDArray[np.uint8]
-) -> None:
-    """Fill `value` with max(R, G, B) and `state` with 0, 1 up to `water_max`, 2 for black.
+def brightness_and_state(rgb: NDArray[np.uint8], value: NDArray[np.uint8], state: NDArray[np.uint8]) -> None:
+    """Fill `value` with max(R, G, B) and `state` with 2 for black, else 0.
 
     `rgb` is u8 (3, n), the others u8 (n,).
     """
-    limit = np.uint8(water_max)
     for i in range(value.size):
         v = max(rgb[0, i], rgb[1, i], rgb[2, i])
         value[i] = v
-        state[i] = np.uint8(v <= limit) + np.uint8(v == 0)
+        state[i] = np.uint8(v == 0) << 1
 
 
 @compiled
 def grey_and_state(
     rgb: NDArray[np.uint8], water_max: int, value: NDArray[np.uint8], state: NDArray[np.uint8]
 ) -> None:
-    """The same with `value` the grey of the pixel, 255 up to `water_max`.
+    """Fill `value` with grey, 255 up to `water_max`, and `state` with 0, 1 up to `water_max`, 2 for black.
 
-    Grey has OpenCV's weights and rounding: 0.299 R + 0.587 G + 0.114 B in steps of 2 ** -15.
+    `water_max` is a bound of max(R, G, B); arrays as above. Grey has OpenCV's weights and rounding:
+    0.299 R + 0.587 G + 0.114 B in steps of 2 ** -15.
     """
     limit = np.uint8(water_max)
     for i in range(value.size):

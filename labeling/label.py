@@ -56,8 +56,10 @@ def prepare(rgb: NDArray[np.uint8], valid: NDArray[np.bool_] | None, profile: La
     """
     value, state = (np.empty(rgb.shape[1:], np.uint8) for _ in range(2))
     planar = np.ascontiguousarray(rgb).reshape(3, -1)
-    fill = brightness_and_state if profile.thin_clouds is None else grey_and_state
-    fill(planar, profile.thresholds.water_max, value.reshape(-1), state.reshape(-1))
+    if profile.thin_clouds is None:
+        brightness_and_state(planar, value.reshape(-1), state.reshape(-1))
+    else:
+        grey_and_state(planar, profile.thresholds.water_max, value.reshape(-1), state.reshape(-1))
     if _guard(profile):
         bright = thresholds.brightness(rgb) > profile.thresholds.thin_ice_max
         np.copyto(state, np.uint8(PixelState.BRIGHT), where=bright)

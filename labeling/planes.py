@@ -23,7 +23,7 @@ class Planes(Protocol):
     """A scene's layers and notes."""
 
     def put(self, layer: str, block: Block, values: NDArray[np.uint8]) -> None:
-        """Keep a layer's values, (height, width), in one of the scene's blocks."""
+        """Keep a layer's values, (height, width), in one of the scene's blocks, once for each."""
 
     def get(self, layer: str, block: Block) -> NDArray[np.uint8]:
         """Return a layer's values in any rectangle; do not write to them."""
@@ -49,8 +49,9 @@ class MemoryPlanes:
             self._layers[layer] = values
             return
         if layer not in self._layers:  # threads may come here at the same time: the first one's array stays
-            self._layers.setdefault(layer, np.empty(self._shape, np.uint8))
-        self._layers[layer][block.slices] = values
+            self._layers.setdefault(layer, np.zeros(self._shape, np.uint8))
+        if values.any():  # memory that was never written to takes no room and no time, and reads as zeros
+            self._layers[layer][block.slices] = values
 
     def get(self, layer: str, block: Block) -> NDArray[np.uint8]:
         """See Planes."""

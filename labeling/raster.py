@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 TILE = 256
 """Side in pixels of a tile in every GeoTIFF we write."""
 
+_WRITE_CACHE: Final = 32 << 20
+"""Bytes that GDAL keeps of a raster while it is made: a row of tiles and more."""
 
 PARTS: Final = ".*.part*"
 """Names of what `replacing` has not finished: a pattern. Killed processes leave such files."""
@@ -173,7 +175,8 @@ def write_class_raster(
     if min(height, width) >= TILE:
         profile |= {"tiled": True, "blockxsize": TILE, "blockysize": TILE}
     with (
-        rasterio.Env(GDAL_NUM_THREADS=threads),  # for the overviews
+        # Threads for the overviews; and what is written is seen no more, so GDAL need not keep it.
+        rasterio.Env(GDAL_NUM_THREADS=threads, GDAL_CACHEMAX=_WRITE_CACHE),
         new_raster(target, **profile) as raster,
     ):
         raster.write_colormap(1, {code: (*rgb, 255) for code, rgb in PALETTES[palette].items()})

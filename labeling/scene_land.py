@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from labeling.errors import SceneError
-from labeling.land import LandSettings, land_mask, open_layer, vector_state
+from labeling.land_settings import LandSettings, vector_state
 from labeling.scene_info import SceneInfo
 
 
@@ -20,6 +20,8 @@ def checked(settings: LandSettings) -> LandSettings:
     """
     if settings.vector is None:
         return settings
+    from labeling.land import open_layer  # a quarter of a second of imports, and most runs name no file
+
     open_layer(settings.vector, settings.layer)
     return settings.model_copy(update={"vector": settings.vector.absolute()})
 
@@ -42,5 +44,7 @@ def find_land(info: SceneInfo, settings: LandSettings) -> NDArray[np.bool_] | No
             f"{info.where} does not say where it lies, so land cannot be found in it. Give it a "
             "georeference, or leave land.vector out."
         )
+    from labeling.land import land_mask
+
     crs = CRS.from_wkt(info.crs)
     return land_mask(settings, crs=crs, transform=info.affine, height=info.height, width=info.width)

@@ -35,7 +35,7 @@ from labeling.label import (
     scene_sums,
     settle_black,
 )
-from labeling.land import LandSettings
+from labeling.land_settings import LandSettings
 from labeling.limits import LimitSettings, check_nodata
 from labeling.planes import Planes
 from labeling.products.product import Product

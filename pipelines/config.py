@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import ByteSize, Field
 
 from labeling.clouds import CloudSettings
-from labeling.land import LandSettings
+from labeling.land_settings import LandSettings
 from labeling.limits import LimitSettings
 from labeling.settings import AnyFolder, LocalPath, Settings
 

@@ -16,7 +16,7 @@ from labeling.classes import IGNORE
 from labeling.errors import SceneError
 from labeling.grid import Block, blocks
 from labeling.label import PixelState, pixel_state, settle_black
-from labeling.land import LandSettings
+from labeling.land_settings import LandSettings
 from labeling.layout import is_done
 from labeling.limits import LimitSettings, check_nodata
 from labeling.planes import FilePlanes

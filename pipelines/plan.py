@@ -26,8 +26,8 @@ SCRATCH_BYTES: Final = 4
 _SMALL: Final = 1 << 23
 """Pixels; below, cutting a scene costs more than it gains."""
 
-_LEAST, _MOST = 1 << 20, 6 << 20
-"""Pixels of a block of a cut scene, as far as the file's own pieces allow."""
+_LEAST, _MOST = 1 << 20, 3 << 20
+"""Pixels of a block of a cut scene, as far as the file's own pieces allow: its layers fit into caches."""
 
 _TASKS_PER_CORE: Final = 8
 
@@ -107,8 +107,9 @@ def make_plan(
 
 
 def tasks_of(scenes: int, cores: int) -> int:
-    """Return how many tasks do scenes whole: some for every core. Each costs half as much as a picture."""
-    return ceil(scenes / max(1, scenes // (_TASKS_PER_CORE * cores)))
+    """Return how many tasks do scenes whole: as many a core. Each costs half as much as a picture."""
+    rounds = ceil(scenes / cores / max(1, scenes // (_TASKS_PER_CORE * cores)))
+    return min(scenes, rounds * cores)
 
 
 def _worth_cutting(info: SceneInfo, cut: Literal["auto", "never", "always"]) -> bool:

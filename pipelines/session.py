@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pyarrow as pa
@@ -59,6 +60,8 @@ def spark_session(app: str, settings: SparkSettings) -> Iterator[SparkSession]:
         java = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *archive_options()]
         java.append(f"-Dlog4j2.configurationFile=file:{_LOGGING}")
         options["spark.driver.extraJavaOptions"] = " ".join(java)
+        # Spark's shell script starts a Java of its own, only to put the real one's command together.
+        os.environ.setdefault("SPARK_LAUNCHER_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
         if _local(options["spark.master"]):
             # Everything stays on this machine, whatever its name resolves to.
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
@@ -74,7 +77,15 @@ def spark_session(app: str, settings: SparkSettings) -> Iterator[SparkSession]:
         try:
             yield session
         finally:
-            session.stop()
+            _stop(session)
+
+
+def _stop(session: SparkSession) -> None:
+    """Stop a session, and do not wait for PySpark's server of accumulators: that takes a second."""
+    context = session.sparkContext
+    Thread(target=context._accumulatorServer.shutdown, daemon=True).start()
+    context._accumulatorServer = None  # type: ignore[assignment]  # as PySpark does itself
+    session.stop()
 
 
 @contextmanager

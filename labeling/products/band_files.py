@@ -24,6 +24,9 @@ from labeling.uri import gdal_path, is_url, shown
 GDAL_OPTIONS: Final[dict[str, Any]] = {
     # With more threads GDAL drops errors of JPEG 2000 blocks, and Spark runs one task per core already.
     "GDAL_NUM_THREADS": 1,
+    # Bytes: windows that overlap, and coarse bands, come back to two rows of 1024-pixel tiles of some bands.
+    # GDAL would keep 5 % of the machine's memory in every worker.
+    "GDAL_CACHEMAX": 256 << 20,
     # Nothing beside an image may change what it says; and on a server, no folder is listed.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
 }

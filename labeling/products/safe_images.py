@@ -22,6 +22,9 @@ GDAL_OPTIONS: Final = {
     # With more threads GDAL decodes several JPEG 2000 blocks of one read at once and drops their errors:
     # a truncated band then comes back as uninitialised memory. With one, it is an error.
     "GDAL_NUM_THREADS": 1,
+    # Bytes: safe_blocks.py keeps what is asked for again. GDAL would keep it too, up to 5 % of the machine's
+    # memory in every worker.
+    "GDAL_CACHEMAX": 16 << 20,
     # Nothing beside an image may change what it says.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
 }

@@ -15,18 +15,18 @@ def every_colour(blue):
 
 @pytest.mark.parametrize("water_max", [0, 30, 253])
 def test_all_16_million_colours(water_max):
-    value, grey, state, same = (np.empty(1 << 16, np.uint8) for _ in range(4))
+    value, grey, state, grey_state = (np.empty(1 << 16, np.uint8) for _ in range(4))
     for blue in range(256):
         rgb = every_colour(blue)
-        brightness_and_state(rgb, water_max, value, state)
-        grey_and_state(rgb, water_max, grey, same)
+        brightness_and_state(rgb, value, state)
+        grey_and_state(rgb, water_max, grey, grey_state)
         brightest = rgb.max(axis=0)
         water = brightest <= water_max
         opencv = cv2.cvtColor(np.ascontiguousarray(rgb.T)[np.newaxis], cv2.COLOR_RGB2GRAY)[0]
         np.testing.assert_array_equal(value, brightest)
         np.testing.assert_array_equal(grey, np.where(water, 255, opencv))
-        np.testing.assert_array_equal(state, np.where(brightest == 0, 2, water))
-        np.testing.assert_array_equal(same, state)
+        np.testing.assert_array_equal(state, np.where(brightest == 0, 2, 0))
+        np.testing.assert_array_equal(grey_state, np.where(brightest == 0, 2, water))
 
 
 def test_look_up_is_indexing():

@@ -17,7 +17,8 @@ from rasterio.crs import CRS
 
 import labeling.land
 from labeling.errors import ConfigError
-from labeling.land import LandSettings, VectorLayer, _Grid, land_mask, open_layer, vector_state
+from labeling.land import VectorLayer, _Grid, land_mask, open_layer
+from labeling.land_settings import LandSettings, vector_state
 
 LONLAT = CRS.from_epsg(4326)
 WORLD = shapely.box(-180, -90, 180, 90)

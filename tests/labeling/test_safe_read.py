@@ -23,6 +23,7 @@ from labeling.grid import Block, blocks
 from labeling.products.resample import Measured, coarser, cover
 from labeling.products.safe import open_product
 from labeling.products.safe_blocks import KEPT_BYTES, BlockCache, BlockRaster
+from labeling.products.safe_images import GDAL_OPTIONS
 
 SPEC = ProductSpec()
 SIZE = 480
@@ -220,7 +221,7 @@ def test_mistakes_of_the_caller(made):
 
 
 @pytest.fixture
-def decoded(caplog):
+def decoded(caplog, monkeypatch):
     """Counts decoded JPEG 2000 blocks, by OpenJPEG's own messages: call it, and the count starts anew.
 
     GDAL's block cache is next to nothing meanwhile: it is shared by all of a process, so it promises nothing.
@@ -231,7 +232,8 @@ def decoded(caplog):
         caplog.clear()
         return Counter((int(number), int(of)) for number, of in found)
 
-    with caplog.at_level(logging.DEBUG, logger="rasterio"), rasterio.Env(CPL_DEBUG=True, GDAL_CACHEMAX=1):
+    monkeypatch.setitem(GDAL_OPTIONS, "GDAL_CACHEMAX", 1)
+    with caplog.at_level(logging.DEBUG, logger="rasterio"), rasterio.Env(CPL_DEBUG=True):
         yield count
 
 

@@ -14,7 +14,7 @@ from stage_runs import label_cut, whole
 
 from labeling.errors import SceneError
 from labeling.label import PixelState, compare, label_scene, prepare, scene_sums
-from labeling.land import LandSettings
+from labeling.land_settings import LandSettings
 from labeling.limits import LimitSettings, check_sun
 from labeling.profile import GuardSettings, ThinCloudSettings, load_profile
 from labeling.stages import Recipe

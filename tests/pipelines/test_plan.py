@@ -39,7 +39,16 @@ def test_many_small_pictures_are_done_whole():
 
 @pytest.mark.parametrize(
     ("count", "cores", "tasks"),
-    [(1, 2, 1), (17, 2, 17), (31, 2, 31), (66, 2, 17), (66, 16, 66), (1000, 4, 33)],
+    [
+        (1, 2, 1),
+        (3, 2, 3),
+        (17, 2, 17),
+        (31, 2, 31),
+        (66, 2, 18),
+        (66, 16, 66),
+        (130, 16, 130),
+        (1000, 4, 36),
+    ],
 )
 def test_a_task_does_some_scenes_where_there_are_many(count, cores, tasks):
     assert tasks_of(count, cores) == tasks
