@@ -29,8 +29,8 @@ from benchmarks.way import FILTERED, PROFILES, RAW
 from benchmarks.workloads import Workload, large, pictures
 from labeling.raster import quiet_georeference
 
-WAYS: Final = ("ours", "published", "published-shared", *ENGINES, "floor")
-ALSO_ALONE: Final = ("ours", "floor")
+WAYS: Final = ("ours", "ours-again", "published", "published-shared", *ENGINES, "floor")
+ALSO_ALONE: Final = ("ours", "ours-again", "floor")
 """Ways that run on one core too."""
 
 

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 
 import pipelines.label
 from benchmarks.way import Job
+from labeling.raster import remove
 from pipelines.config import LabelConfig, SparkSettings
 from pipelines.session import spark_session
 
@@ -28,6 +29,16 @@ def ours(job: Job, cores: int) -> Iterator[Callable[[], None]]:
         # The job would otherwise end the session, and that would count as work.
         with patch("pipelines.label.lazy_session", lambda *_: nullcontext(lambda: spark)):
             yield partial(_label, settings, job)
+
+
+@contextmanager
+def again(job: Job, cores: int) -> Iterator[Callable[[], None]]:
+    """Label in a session that has done the same job twice: each of its workers, and Java, have seen it."""
+    with ours(job, cores) as work:
+        for _ in range(2):
+            work()
+            remove(job.out)
+        yield work
 
 
 def _label(settings: SparkSettings, job: Job) -> None:

@@ -42,6 +42,7 @@ Way = Callable[[Job, int], AbstractContextManager[Callable[[], None]]]
 
 WAYS: Final = {
     "ours": "benchmarks.ours:ours",
+    "ours-again": "benchmarks.ours:again",
     "published": "benchmarks.published:published",
     "published-shared": "benchmarks.published:shared",
     "dask-threads": "benchmarks.engines:dask_threads",

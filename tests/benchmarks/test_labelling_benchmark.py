@@ -88,5 +88,5 @@ def test_all_ways_agree(tmp_path):
     assert ended.returncode == 0, ended.stderr
     rows = [line.split("|")[1:-1] for line in ended.stdout.splitlines() if line.startswith("| ")]
     same = [row[0].strip() for row in rows if row[-1].strip() == "0.00%"]
-    assert same.count("ours") == same.count("floor") == 4
+    assert same.count("ours") == same.count("ours-again") == same.count("floor") == 4
     assert same.count("published") >= 2  # and with the filter, which it applies to tiles, others
