@@ -6,7 +6,9 @@
 
 Every figure comes from `jobs.train` itself, input pipeline included, on noise over patches of the classes.
 Runs alternate, each in new processes; the first epoch, which compiles, does not count. Dropout is off,
-because ranks drop different units. A last run writes Horovod's timeline.
+because ranks drop different units. Two trainings of one rank at the same time, which know nothing of each
+other, show what the machine's cores lend each other: no way to share a training can be more efficient. A last
+run writes Horovod's timeline.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -37,6 +40,9 @@ _PREDICTED = (2, 4, 8, 16, 64)
 Runs = Mapping[Tuning | None, Sequence[Sequence[Epoch]]]
 """Rounds of epochs on two ranks with a tuning, or, under None, on one."""
 
+Pairs = Sequence[Sequence[Sequence[Epoch]]]
+"""Rounds of two trainings at the same time."""
+
 
 def main() -> None:
     """Measure and print, in Markdown."""
@@ -45,8 +51,8 @@ def main() -> None:
     step = given.step
     if given.rounds:
         with tempfile.TemporaryDirectory() as folder:
-            runs, shares = measured(given, tunings, Path(folder))
-        show(scaling_table(runs, given))
+            runs, pairs, shares = measured(given, tunings, Path(folder))
+        show(scaling_table(runs, pairs, given))
         print(communication(shares, tunings[0]))
         step = step or given.batch_size / rate(runs[None])
     if step is None:
@@ -74,20 +80,31 @@ def options() -> argparse.ArgumentParser:
     return found
 
 
-def measured(given: argparse.Namespace, tunings: Sequence[Tuning], folder: Path) -> tuple[Runs, Shares]:
-    """Alternate one rank and two for each tuning, then look at the first tuning's timeline."""
+def measured(
+    given: argparse.Namespace, tunings: Sequence[Tuning], folder: Path
+) -> tuple[Runs, Pairs, Shares]:
+    """Alternate one rank, two for each tuning, and two apart, then look at the first tuning's timeline."""
     values = settings(given, folder)
+    half = values | {"batch_size": given.batch_size // 2}
     kinds: list[Tuning | None] = [None, *tunings]
     runs: dict[Tuning | None, list[list[Epoch]]] = {kind: [] for kind in kinds}
+    pairs = []
     for _ in range(given.rounds):
         for kind in kinds:
-            ranks = 1 if kind is None else 2
-            shared = values | {"batch_size": given.batch_size // ranks}
+            ranks, shared = (2, half) if kind else (1, values | {"batch_size": given.batch_size})
             runs[kind].append(train(folder / "run", ranks, shared, tuning=kind or tunings[0]))
-    shared = values | {"batch_size": given.batch_size // 2}
+        pairs.append(apart(folder, half, tunings[0]))
     timeline = folder / "timeline.json"
-    train(folder / "run", 2, shared, tuning=tunings[0], timeline=timeline)
-    return runs, shares_of(read_steps(timeline)[given.updates :])
+    train(folder / "run", 2, half, tuning=tunings[0], timeline=timeline)
+    return runs, pairs, shares_of(read_steps(timeline)[given.updates :])
+
+
+def apart(folder: Path, values: dict[str, Any], tuning: Tuning) -> list[list[Epoch]]:
+    """Run two trainings of one rank at the same time, each on all chips, in batches of a rank of two."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(
+            pool.map(lambda name: train(folder / name, 1, values, tuning=tuning), ("run", "beside it"))
+        )
 
 
 def settings(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -110,7 +127,13 @@ def efficiencies(runs: Runs, tuning: Tuning) -> list[float]:
     return [rate([two]) / rate([one]) / 2 for one, two in pairs]
 
 
-def scaling_table(runs: Runs, given: argparse.Namespace) -> Table:
+def bounds(runs: Runs, pairs: Pairs) -> list[float]:
+    """Return the same of two trainings that know nothing of each other."""
+    rounds = zip(runs[None], pairs, strict=True)
+    return [sum(rate([each]) for each in pair) / rate([one]) / 2 for one, pair in rounds]
+
+
+def scaling_table(runs: Runs, pairs: Pairs, given: argparse.Namespace) -> Table:
     """Return speeds, efficiency and loss curves."""
     title = (
         f"Training, {given.config.name}: {given.batch_size} chips of {given.side} x {given.side} an update, "
@@ -126,11 +149,13 @@ def scaling_table(runs: Runs, given: argparse.Namespace) -> Table:
         if kind is None:
             table.add_row("1", "", "", rates, "", last, "")
             continue
-        apart = max(curve_distance(runs[None][0], epochs) for epochs in rounds)
+        differing = max(curve_distance(runs[None][0], epochs) for epochs in rounds)
         table.add_row(
             "2", f"{kind.cycle_ms:g}", str(kind.fusion_mb), rates, spread(efficiencies(runs, kind), 3),
-            last, f"{apart:.1e}",
+            last, f"{differing:.1e}",
         )  # fmt: skip
+    rates = spread([sum(rate([each]) for each in pair) for pair in pairs])
+    table.add_row("1 and 1, apart", "", "", rates, spread(bounds(runs, pairs), 3), "", "")
     return table
 
 

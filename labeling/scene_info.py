@@ -22,9 +22,9 @@ GDAL_OPTIONS: Final = {
     "GDAL_PNG_WHOLE_IMAGE_OPTIM": False,
     # Spark runs one task per core already.
     "GDAL_NUM_THREADS": 1,
-    # Bytes. Blocks lie on the file's own pieces, so what was read is not asked for again; and memory that
-    # is used for the first time costs more than decoding does. GDAL would keep 5 % of the machine's.
-    "GDAL_CACHEMAX": 64 << 20,
+    # Bytes: two rows of a true-colour image's JPEG 2000 tiles, which a map's windows come back to. GDAL would
+    # keep 5 % of the machine's memory in every worker, and using memory for the first time takes long.
+    "GDAL_CACHEMAX": 96 << 20,
 }
 
 

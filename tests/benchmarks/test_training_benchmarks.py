@@ -102,10 +102,12 @@ def test_efficiency_is_that_of_each_round():
         tuning: [epochs(19.0, 1.0, 0.5), epochs(10.0, 1.0, 0.5005)],
     }
     assert training_scaling.efficiencies(runs, tuning) == pytest.approx([0.95, 1.0])
+    pairs = [[epochs(9.0, 1.0), epochs(10.0, 1.0)], [epochs(4.0, 1.0), epochs(5.0, 1.0)]]
     given = Namespace(config=Path("train.yaml"), batch_size=8, side=256, rounds=2)
-    one, two = rows_of(training_scaling.scaling_table(runs, given))
+    one, two, apart = rows_of(training_scaling.scaling_table(runs, pairs, given))
     assert one[3:] == ("7.50 (5.00 to 10.00)", "", "0.500000", "")
     assert two[3:] == ("14.50 (10.00 to 19.00)", "0.975 (0.950 to 1.000)", "0.500000", "1.0e-03")
+    assert apart[3:] == ("14.00 (9.00 to 19.00)", "0.925 (0.900 to 0.950)", "", "")
 
 
 def test_prediction_stands_beside_the_published_figure():
