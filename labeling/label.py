@@ -11,11 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling import filter_guard, shadow_cells, thinclouds, thresholds
+from labeling import filter_guard, nodata, shadow_cells, thinclouds, thresholds
 from labeling.classes import CLASS_COUNT, IGNORE, IceClass
 from labeling.fused import brightness_and_state, count_pairs, grey_and_state, look_up
 from labeling.grid import Block
-from labeling.nodata import edge_regions
 from labeling.profile import GuardSettings, LabelingProfile
 from labeling.scene_sums import KEYS, SceneSums
 
@@ -85,17 +84,9 @@ def count_states(state: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.array([np.count_nonzero(state == np.uint8(kind)) for kind in PixelState], np.int64)
 
 
-def settle_black(state: NDArray[np.uint8]) -> bool:
-    """Decide in place, for a whole scene's states, whether black is no-data or dark water.
-
-    Return whether anything changed.
-    """
-    black = state == PixelState.BLACK
-    if not black.any():
-        return False
-    state[black] = PixelState.WATER
-    state[edge_regions(black)] = PixelState.NODATA
-    return True
+def settle_black(state: NDArray[np.uint8]) -> None:
+    """Decide in place, for a whole scene's states, whether black is no-data or dark water."""
+    nodata.settle(state, black=PixelState.BLACK, nodata=PixelState.NODATA, water=PixelState.WATER)
 
 
 def ignored(state: NDArray[np.uint8], profile: LabelingProfile) -> NDArray[np.bool_]:

@@ -104,7 +104,9 @@ def exclude(
     land = find_land(info, recipe.land)
     if counts[PixelState.BLACK] or land is not None or recipe.clouds.sources:
         state = planes.get(STATE, Block(0, 0, info.height, info.width)).copy()
-        changed = settle_black(state)
+        if counts[PixelState.BLACK]:
+            settle_black(state)
+            changed = True
         if land is not None:
             changed |= _exclude(state, land, PixelState.LAND)
         if recipe.clouds.sources:

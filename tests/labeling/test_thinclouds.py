@@ -18,7 +18,6 @@ from labeling.label import (
     scene_sums,
     settle_black,
 )
-from labeling.nodata import edge_regions
 from labeling.profile import ThinCloudSettings, load_profile
 from labeling.scene_sums import SceneSums
 from labeling.simulate import SceneSpec, simulate
@@ -154,26 +153,6 @@ def test_nodata_does_not_shift_the_scenes_stretch():
     with_wedge = histogram(key)
     without = histogram(key[~without_class])
     assert otsu_threshold(with_wedge) != otsu_threshold(without)
-
-
-class TestEdgeRegions:
-    def test_a_region_on_the_edge_of_a_thousandth_counts_and_a_smaller_one_does_not(self):
-        black = np.zeros((100, 100), bool)
-        black[0, 40:50] = True  # exactly 0.1 %
-        black[99, 40:49] = True  # one pixel less
-        black[40:60, 40:60] = True  # large, but inside: dark water
-        found = edge_regions(black)
-        assert found[0, 40:50].all()
-        assert found.sum() == 10
-
-    def test_regions_connect_by_sides_not_corners(self):
-        black = np.zeros((100, 100), bool)
-        black[0, 0] = True
-        black[1:40, 1:40] = True
-        assert not edge_regions(black).any()
-
-    def test_all_black_is_all_nodata(self):
-        assert edge_regions(np.ones((2, 2), bool)).all()
 
 
 def test_blocks_cover_every_pixel_once_for_any_size():
