@@ -28,6 +28,10 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--out", metavar="RUN", help="run folder")
     options.add_argument("--window", type=int, metavar="N", help="side of a window, pixels")
     options.add_argument("--margin", type=int, metavar="N", help="pixels at a window's edge not used")
+    options.add_argument(
+        "--clear-sky", choices=["network", "labels"],
+        help="where maps of scenes come from in whose labels, in RUN, no cloud was seen (default: network)",
+    )  # fmt: skip
     options.add_argument("--land", dest="land.vector", metavar="FILE", help="polygons of land and ice shelf")
     add_spark_options(options)
     return options

@@ -5,7 +5,7 @@ RUN/
   labels/<scene_id>/labels.tif    classes (also clouds.tif, quicklook.png, item.json, done.json)
   chips/                          see chip.py
   model/                          see training/card.py
-  maps/<scene_id>/classes.tif     classes from the model (also quicklook.png, item.json, done.json)
+  maps/<scene_id>/classes.tif     classes from the model or labels (also quicklook.png, item.json, done.json)
   failures.jsonl                  scene, step, reason of whatever could not be done
   jobs/<job>.json                 what ran: configuration, versions, seconds
   evaluation.json                 agreement and accuracy

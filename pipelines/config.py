@@ -68,5 +68,8 @@ class InferConfig(Settings):
     limits: LimitSettings = LimitSettings()
     land: LandSettings = LandSettings()
     margin: int = Field(96, ge=0, description="pixels at a window's edge that are predicted but not used")
+    clear_sky: Literal["network", "labels"] = Field(
+        "network", description="where maps of scenes come from in whose labels, in `out`, no cloud was seen"
+    )
     palette: Literal["polynya", "iqrah-2024"] = "polynya"
     spark: SparkSettings = SparkSettings()

@@ -38,6 +38,10 @@ OTHER_MODEL: Final = (
     "Maps of test scenes were made by another model than the one whose card is shown. Run jobs.infer again "
     "with this model."
 )
+MAPS_OF_LABELS: Final = (
+    "The maps of {count} of {tested} test scenes are their labels (clear_sky: labels), so there the two "
+    "agree, and the model's figures are those of the labels."
+)
 
 
 class EvaluateConfig(Settings):
@@ -170,10 +174,15 @@ def read_model(run: Run) -> dict[str, Any]:
 
 
 def map_notes(run: Run, scene_ids: list[str]) -> list[str]:
-    """Return a note when maps and the model at hand do not belong together, by the model's sha256."""
-    marks = [read_done(run.maps(scene_id)) for scene_id in scene_ids]
-    digests = {mark["inputs"].get("model") for mark in marks if mark is not None} - {None}
+    """Return notes when maps and the model at hand do not belong together, by the model's sha256, and when
+    maps are labels.
+    """
+    found = (read_done(run.maps(scene_id)) for scene_id in scene_ids)
+    marks = [mark for mark in found if mark is not None]
+    digests = {mark["inputs"].get("model") for mark in marks} - {None}
     file = model_folder(run) / MODEL_FILE
     if file.is_file():
         digests.add(sha256(file.read_bytes()).hexdigest())
-    return [OTHER_MODEL] if len(digests) > 1 else []
+    count = sum(mark.get("source") == "labels" for mark in marks)
+    labels = [MAPS_OF_LABELS.format(count=count, tested=len(scene_ids))] if count else []
+    return [OTHER_MODEL] * (len(digests) > 1) + labels

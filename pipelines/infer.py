@@ -1,6 +1,6 @@
 """Maps with Spark: scenes go through a trained network window by window and come out as class rasters.
 
-scenes -> windows -> (map) network -> (reduce, one task a scene) maps/<scene_id>/classes.tif
+scenes -> windows -> (map) network, or labels -> (reduce, one task a scene) maps/<scene_id>/classes.tif
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from labeling.lock import run_lock
 from labeling.raster import remove
 from labeling.scene_land import checked
 from labeling.windows import cores
-from pipelines.catalog import CatalogRow, Failure, build_catalog, part_by_rendering, part_by_sun
+from pipelines.catalog import Failure, build_catalog, part_by_rendering, part_by_sun
+from pipelines.clear_sky import MapRow, choose_sources
 from pipelines.config import InferConfig
 from pipelines.infer_worker import InferJob, predict_tasks, write_scene
 from pipelines.outcome import Outcome, close_job
@@ -52,20 +53,22 @@ def _infer(config: InferConfig, card: ModelCard, run: Run, started: float) -> Ou
         window=config.window,
         margin=config.margin,
         folder=run.root / "maps",
+        labels=run.root / "labels",
         scratch=run.scratch / "infer",
         palette=config.palette,
         land=checked(config.land),
         limits=config.limits,
     )
     rows, low = part_by_sun(rows, config.limits, "infer")
-    refused += low
-    todo = [row for row in rows if not job.is_done(row.scene_id, row.info)]
+    scenes, unlabelled = choose_sources(rows, run, card.rendering, config.clear_sky)
+    refused += low + unlabelled
+    todo = [scene for scene in scenes if not job.is_done(*scene)]
     with lazy_session("polynya infer", config.spark) as spark:
         failures += refused + (map_scenes(spark(), todo, job) if todo else [])
     return close_job(run, "infer", started, config, rows, failures)
 
 
-def map_scenes(spark: SparkSession, rows: list[CatalogRow], job: InferJob) -> list[Failure]:
+def map_scenes(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[Failure]:
     """Map the scenes; return those that could not be."""
     work = plan_work(rows, job, spark.sparkContext.defaultParallelism)
     tasks = one_task_each(spark, work, WINDOWS)
@@ -83,13 +86,13 @@ def map_scenes(spark: SparkSession, rows: list[CatalogRow], job: InferJob) -> li
     return [Failure(row.scene_id, "infer", row.error) for row in outcomes if row.error is not None]
 
 
-def plan_work(rows: list[CatalogRow], job: InferJob, parallelism: int) -> list[dict[str, Any]]:
+def plan_work(rows: list[MapRow], job: InferJob, parallelism: int) -> list[dict[str, Any]]:
     """Cut scenes into tasks: runs of windows, several tasks a core so that no core waits long for the last.
 
     A picture that can only be decoded from its top gives at most one task a core: each decodes it anew.
     """
     tasks = []
-    for scene_id, info in rows:
+    for scene_id, info, labels in rows:
         cut = [
             c._asdict()
             for c in cores(height=info.height, width=info.width, size=job.window, margin=job.margin)
@@ -97,7 +100,12 @@ def plan_work(rows: list[CatalogRow], job: InferJob, parallelism: int) -> list[d
         share = parallelism * (4 if info.windowed else 1)
         step = max(1, -(-len(cut) // share))
         tasks += [
-            {"scene_id": scene_id, "info": info.dumps(), "blocks": cut[start : start + step]}
+            {
+                "scene_id": scene_id,
+                "info": info.dumps(),
+                "labels": labels,
+                "blocks": cut[start : start + step],
+            }
             for start in range(0, len(cut), step)
         ]
     return tasks

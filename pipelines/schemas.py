@@ -81,12 +81,14 @@ WINDOWS: Final = T.StructType(
     [
         T.StructField("scene_id", T.StringType(), nullable=False),
         T.StructField("info", T.StringType(), nullable=False),
+        T.StructField("labels", T.StringType()),
         T.StructField("blocks", T.ArrayType(_BLOCK, containsNull=False), nullable=False),
     ]
 )
-"""One row a task of mapping: cores of windows of one scene."""
+"""One row a task of mapping: cores of windows of one scene. `labels` says which state of the scene's labels
+is its map (pipelines.clear_sky); null where the network draws it."""
 
-PREDICTED: Final = T.StructType([*WINDOWS.fields[:2], T.StructField("error", T.StringType())])
+PREDICTED: Final = T.StructType([*WINDOWS.fields[:3], T.StructField("error", T.StringType())])
 """Predicted windows of a scene, or why there are none."""
 
 OUTCOME: Final = T.StructType(

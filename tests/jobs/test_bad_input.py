@@ -203,7 +203,7 @@ class TestModel:
 
     @pytest.mark.slow
     def test_model_of_another_rendering(self, tmp_path, capsys):
-        from test_infer_spark import tiny_model
+        from map_runs import tiny_model
 
         scene = write_tif(tmp_path / "a.tif", RGB)
         model = tiny_model(tmp_path / "model", rendering="tci-l1c")

@@ -8,10 +8,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
 from conftest import patchwork, planar
+from map_runs import no_network
 from pictures import write_png, write_tif
 from s3_server import KEY_ID, SECRET, S3Server
+
+from labeling.simulate import SceneSpec, write_scene
 
 pytestmark = pytest.mark.slow
 
@@ -143,6 +148,21 @@ def test_what_reads_a_run(buckets, expected, tmp_path):
     code, said = buckets.run("infer", "--model", "s3://out/model", *options)
     assert code == 2
     assert "s3://out/model is in a bucket" in said
+
+
+def test_a_map_from_labels_in_a_bucket(buckets, tmp_path):
+    write_scene(buckets.data / "clear", SceneSpec(scene_id="clear", height=256, width=256, seed=1))
+    places = ("--scenes", "s3://data/clear/clear.tif", "--out", "s3://out/clear", "--master", "local[1]")
+    code, said = buckets.run("label", *places, "--outputs", "labels")
+    assert code == 0, said
+    model = no_network(tmp_path / "model")
+    code, said = buckets.run("infer", "--model", model, *places, "--clear-sky", "labels")
+    assert code == 0, said
+    rasters = []
+    for name in ("labels/clear/labels.tif", "maps/clear/classes.tif"):
+        with rasterio.open(buckets.out / "clear" / name) as raster:
+            rasters.append(raster.read(1))
+    np.testing.assert_array_equal(*rasters)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import rasterio
 from conftest import patchwork, planar
+from map_runs import read_map, run_infer, tiny_model
 from pictures import ROSS_SEA, write_png, write_tif
 from rasterio.crs import CRS
 
@@ -14,7 +15,6 @@ from labeling.errors import ModelError, PolynyaError
 from labeling.scene import open_scene
 from labeling.windows import core_of, cores, read_window
 from pipelines.config import InferConfig
-from training.card import ModelCard, write_model_card
 from training.predict import Predictor
 
 pytestmark = pytest.mark.slow
@@ -22,42 +22,9 @@ pytestmark = pytest.mark.slow
 SCENE = patchwork(330, 290, seed=2)
 
 
-def tiny_model(folder, rendering="rgb8"):
-    """Write a model folder with a small random network (its classes vary over a picture)."""
-    import keras
-
-    from training.unet import build_unet
-
-    keras.utils.set_random_seed(5)
-    network = build_unet(channels=3, depth=3, width=4, dropout=(0.0, 0.0, 0.0))
-    folder.mkdir(parents=True)
-    network.save(folder / "model.keras")
-    card = ModelCard(
-        rendering=rendering, channels="rgb", scaling="255", profile="polynya", profile_version=1,
-        chips_digest="none", chip_size=64, depth=3, width=4, dropout=(0.0, 0.0, 0.0), optimizer="adam",
-        learning_rate=0.001, batch_size=1, world_size=1, seed=5, augment=False, epochs_run=1, best_epoch=1,
-        metrics=None,
-    )  # fmt: skip
-    write_model_card(folder, card)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return tiny_model(tmp_path_factory.mktemp("model") / "tiny")
-
-
-def run_infer(model, scenes, out, master="local[2]", **options):
-    options = {"window": 128, "margin": 32} | options
-    config = InferConfig(
-        model=model, scenes=[str(s) for s in scenes], out=out, spark={"master": master}, **options
-    )
-    return infer_job.run(config)
-
-
-def read_map(run, scene_id):
-    with rasterio.open(run / "maps" / scene_id / "classes.tif") as raster:
-        return raster.read(1)
 
 
 def plain_map(model, scene, size, margin):

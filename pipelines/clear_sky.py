@@ -1,0 +1,92 @@
+"""Where a map comes from: from the network or, under a clear sky, from the scene's labels.
+
+A network that sees through cloud is behind the thresholds where there is none (docs/science.md). When a scene
+is labelled, the guard of the thin-cloud filter tells whether there is any; if not, labels can be the map.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Any, Literal, NamedTuple
+
+from labeling.errors import ConfigError, SceneError
+from labeling.layout import Run, read_done
+from labeling.scene import SceneInfo
+from pipelines.catalog import CatalogRow, Failure
+from pipelines.label_worker import LABELS
+
+
+class MapRow(NamedTuple):
+    """A scene to map."""
+
+    scene_id: str
+    info: SceneInfo
+    labels: str | None
+    """Which state of its labels is the map, as `_state` says; None where the network draws it."""
+
+
+def choose_sources(
+    rows: Iterable[CatalogRow], run: Run, rendering: str, clear_sky: Literal["network", "labels"]
+) -> tuple[list[MapRow], list[Failure]]:
+    """Return where each scene's map comes from, and refusals; `rendering` is the model's.
+
+    With `clear_sky` "labels" a scene is refused whose labels do not tell a clear sky from cloud. ConfigError
+    when that refuses all: then the run folder is the wrong one, not the scenes.
+    """
+    if clear_sky == "network":
+        return [MapRow(*row, labels=None) for row in rows], []
+    chosen, refused = [], []
+    for row in rows:
+        try:
+            done = _finished_labels(row, run, rendering)
+            chosen.append(MapRow(*row, labels=_state(done) if _is_clear(done) else None))
+        except SceneError as error:
+            refused.append(Failure(row.scene_id, "infer", str(error)))
+    if refused and not chosen:
+        raise ConfigError(refused[0].reason)
+    return chosen, refused
+
+
+def _is_clear(done: dict[str, Any]) -> bool:
+    """Tell whether neither the filter's guard nor a source of clouds saw any.
+
+    Pixels under a cloud mask have no class in the labels, and the guard does not look at them; the network
+    gives them one.
+    """
+    return not done["filter_shadow"] and not done["excluded"]["cloud"]
+
+
+def _state(done: dict[str, Any]) -> str:
+    """Return what tells these labels from others of the scene: the sha256 of their completion mark."""
+    return sha256(json.dumps(done, sort_keys=True).encode()).hexdigest()
+
+
+def _finished_labels(row: CatalogRow, run: Run, rendering: str) -> dict[str, Any]:
+    """Return the completion mark of a scene's labels; SceneError where they do not fit, or say too little."""
+    folder, info = run.labels(row.scene_id), row.info
+    done = read_done(folder)
+    if done is None or not (folder / LABELS).is_file():
+        raise _refusal(f"there are no finished labels of {info.where} in {folder}", run)
+    inputs = done["inputs"]
+    if any(inputs.get(name) != value for name, value in info.identity().items()):
+        raise _refusal(f"{folder} is of another file than {info.where}, or of another state of it", run)
+    profile = inputs["profile"]
+    if "filter_shadow" not in done:
+        raise _refusal(f"profile {profile['name']}, which made {folder}, does not look for cloud", run)
+    if profile["rendering"] != rendering:
+        raise _refusal(
+            f"profile {profile['name']}, which made {folder}, is for the rendering {profile['rendering']}, "
+            f"and the model for {rendering}",
+            run,
+        )
+    return done
+
+
+def _refusal(problem: str, run: Run) -> SceneError:
+    return SceneError(
+        f"{problem}, so clear_sky: labels cannot tell whether the sky is clear. Label all scenes with a "
+        "profile that has a guard and the model's rendering, such as polynya or polynya-l1c: "
+        f"python -m jobs.label --profile polynya --scenes … --out {run.root}; or choose clear_sky: network."
+    )

@@ -1,0 +1,55 @@
+"""Small models and runs of `jobs.infer` with them."""
+
+import rasterio
+
+import pipelines.infer as infer_job
+from pipelines.config import InferConfig
+from training.card import ModelCard, write_model_card
+
+
+def tiny_model(folder, rendering="rgb8"):
+    """Write a model folder with a small random network (its classes vary over a picture)."""
+    import keras
+
+    from training.unet import build_unet
+
+    keras.utils.set_random_seed(5)
+    network = build_unet(channels=3, depth=3, width=4, dropout=(0.0, 0.0, 0.0))
+    folder.mkdir(parents=True)
+    network.save(folder / "model.keras")
+    write_tiny_card(folder, rendering)
+    return folder
+
+
+def no_network(folder, rendering="rgb8"):
+    """Write a model folder whose network cannot be loaded: what works with it does without."""
+    folder.mkdir(parents=True)
+    (folder / "model.keras").write_bytes(b"no network")
+    write_tiny_card(folder, rendering)
+    return folder
+
+
+def write_tiny_card(folder, rendering):
+    """Write the card of a model as `tiny_model` makes it."""
+    card = ModelCard(
+        rendering=rendering, channels="rgb", scaling="255", profile="polynya", profile_version=1,
+        chips_digest="none", chip_size=64, depth=3, width=4, dropout=(0.0, 0.0, 0.0), optimizer="adam",
+        learning_rate=0.001, batch_size=1, world_size=1, seed=5, augment=False, epochs_run=1, best_epoch=1,
+        metrics=None,
+    )  # fmt: skip
+    write_model_card(folder, card)
+
+
+def run_infer(model, scenes, out, master="local[2]", **options):
+    """Map scenes into a run folder; return the outcome."""
+    options = {"window": 128, "margin": 32} | options
+    config = InferConfig(
+        model=model, scenes=[str(s) for s in scenes], out=out, spark={"master": master}, **options
+    )
+    return infer_job.run(config)
+
+
+def read_map(run, scene_id):
+    """Return a map's class codes (height, width)."""
+    with rasterio.open(run / "maps" / scene_id / "classes.tif") as raster:
+        return raster.read(1)
