@@ -62,7 +62,17 @@ def planar(rgb):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_spark_session():
+def scratch(tmp_path_factory):
+    """Let processes that tests kill leave their temporary files where pytest clears up."""
+    folder = str(tmp_path_factory.mktemp("scratch"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("TMPDIR", "SPARK_LOCAL_DIRS"):
+            patch.setenv(name, folder)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_spark_session(scratch):
     """Let the jobs of all tests share a Spark session while its settings stay the same; yields its end."""
     make, kept = pipelines.session.spark_session, {}
 
