@@ -5,8 +5,9 @@
 
 Simulates clear scenes, with --plates some of another kind of ice, labels them by the thresholds (jobs.label
 --profile polynya-clear), trains a network a seed (jobs.train), and holds networks, rule and filter against
-the truth of other scenes (truth_scenes.py), by stratum. What is there is not done again: stop it at any time
-and start it anew. Writes OUT/beat_the_rule.json and OUT/beat_the_rule.md, after every seed.
+the truth of other scenes (truth_scenes.py), by stratum; so too what rule and network make together
+(moved_cuts.py), and the mean of all networks. What is there is not done again: stop it at any time and start
+it anew. Writes OUT/beat_the_rule.json and OUT/beat_the_rule.md, after every seed.
 """
 
 from __future__ import annotations
@@ -23,21 +24,11 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks.beat_methods import AVERAGED, RULES, Method, networks, rules
 from benchmarks.beat_tables import Counts, add, read_counts, report, write_counts
 from benchmarks.plates import plate_picture
-from benchmarks.truth_scenes import TruthScene, truth_scenes
-from labeling.label import (
-    class_table,
-    compare,
-    filter_facts,
-    label_scene,
-    prepare,
-    scene_sums,
-    settle_black,
-)
-from labeling.profile import LabelingProfile, load_profile
+from benchmarks.truth_scenes import truth_scenes
 from labeling.raster import replacing, write_json
 from labeling.simulate import SceneSpec, write_scene
 
@@ -46,22 +37,6 @@ CONFIG: Final = ROOT / "jobs/conf/train-skies.yaml"
 
 FREE: Final = ("out", "seeds", "threads")
 """Options that do not decide a figure."""
-
-RULES: Final = {
-    "thresholds": "polynya-clear",
-    "filter + thresholds": "iqrah-2024",
-    "guarded filter + thresholds": "polynya",
-}
-"""Labelling profile behind each method that is not a network."""
-
-TAUGHT: Final = "thresholds on the clear picture"
-"""What the training's labels would say of a test scene: as much as a network can learn from them."""
-
-BOTH: Final = "network where there is cloud, else thresholds"
-"""The network for scenes in whose labels' metadata `filter_shadow` is true, the thresholds for others."""
-
-Method = Callable[[TruthScene], NDArray[np.uint8]]
-"""Takes a scene, returns class codes (height, width)."""
 
 
 def training_specs(count: int, *, side: int, seed: int) -> list[SceneSpec]:
@@ -112,57 +87,6 @@ def train(given: argparse.Namespace, chips: Path, seed: int) -> Path:
     return Path(model)
 
 
-def network(model: Path, threads: int | None) -> Method:
-    """Return a trained network as a method; it is given each scene whole."""
-    from training.predict import Predictor  # here: TensorFlow takes seconds to load
-
-    predictor = Predictor.load(model, batch=1, threads=threads)
-
-    def classes(scene: TruthScene) -> NDArray[np.uint8]:
-        picture = np.ascontiguousarray(scene.rgb.transpose(1, 2, 0))[None]
-        return predictor.predict(picture)[0].argmax(axis=-1).astype(np.uint8)
-
-    return classes
-
-
-def networks(model: Path, threads: int | None) -> dict[str, Method]:
-    """Return the methods that need a trained network, by name."""
-    alone, thresholds = _kept(network(model, threads)), rules()["thresholds"]
-    return {"network": alone, BOTH: lambda scene: (alone if is_cloudy(scene) else thresholds)(scene)}
-
-
-def is_cloudy(scene: TruthScene) -> bool:
-    """Tell whether the guard of the default profile sees cloud or shadow in a scene."""
-    profile = load_profile(RULES["guarded filter + thresholds"])
-    value, state = prepare(scene.rgb, None, profile)
-    settle_black(state)
-    sums = scene_sums(compare(value, profile), state, profile)
-    return bool(filter_facts(sums, class_table(sums, profile))["filter_shadow"])
-
-
-def _kept(method: Method) -> Method:
-    """Return a method that remembers what it found in the last scene."""
-    last: list[tuple[TruthScene, NDArray[np.uint8]]] = []
-
-    def found(scene: TruthScene) -> NDArray[np.uint8]:
-        if not last or last[0][0] is not scene:
-            last[:] = [(scene, method(scene))]
-        return last[0][1]
-
-    return found
-
-
-def rules() -> dict[str, Method]:
-    """Return the methods that need no training, by name."""
-
-    def method(profile: LabelingProfile) -> Method:
-        return lambda scene: label_scene(scene.rgb, None, profile)
-
-    found = {name: method(load_profile(profile)) for name, profile in RULES.items()}
-    clear = load_profile(RULES["thresholds"])
-    return found | {TAUGHT: lambda scene: label_scene(scene.clear, None, clear)}
-
-
 def count(given: argparse.Namespace, file: Path, methods: Callable[[], dict[str, Method]]) -> Counts:
     """Return the confusion matrices of methods over the test scenes, from `file` when they are there."""
     if not file.exists():
@@ -183,11 +107,15 @@ def run(given: argparse.Namespace) -> None:
     settings = same_experiment(given)
     counts = {"rules": count(given, given.out / "counts-rules.json", rules)}
     chips = make_chips(given)
+    models = []
     for seed in range(given.seeds):
-        model = train(given, chips, seed)
-        file = given.out / f"counts-{seed}.json"
-        methods = partial(networks, model, given.threads)
-        counts[f"seed {seed}"] = count(given, file, methods)
+        models.append(train(given, chips, seed))
+        methods = partial(networks, models[-1:], given.threads)
+        counts[f"seed {seed}"] = count(given, given.out / f"counts-{seed}.json", methods)
+        print(report(given.out, counts, settings), flush=True)
+    if len(models) > 1:
+        methods = partial(networks, models, given.threads, AVERAGED)
+        counts["averaged"] = count(given, given.out / f"counts-mean-of-{given.seeds}.json", methods)
         print(report(given.out, counts, settings), flush=True)
 
 

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks import beat_the_rule
+from benchmarks import beat_methods, beat_the_rule
+from benchmarks.beat_methods import AVERAGED, BOTH, MOVED, TAUGHT, is_cloudy, networks, rules
 from benchmarks.beat_tables import STRATA, add, markdown, read_counts, summary, write_counts
-from benchmarks.beat_the_rule import BOTH, TAUGHT, is_cloudy, networks, rules, training_specs
+from benchmarks.beat_the_rule import training_specs
 from benchmarks.truth_scenes import SKIES, TruthScene, truth_scenes
 
 SIDE = 96
@@ -94,16 +95,34 @@ def test_the_network_is_asked_where_there_is_cloud(monkeypatch, scenes):
     asked = []
 
     def network(model, threads):
-        return lambda scene: asked.append(scene) or np.full_like(scene.truth, 7)
+        thick = np.array([0, 0, 1], np.float32)
+        return lambda scene: asked.append(scene) or np.broadcast_to(thick, (*scene.truth.shape, 3))
 
-    monkeypatch.setattr(beat_the_rule, "network", network)
-    monkeypatch.setattr(beat_the_rule, "is_cloudy", lambda scene: scene.sky != "clear")
-    methods = networks(Path("model"), None)
+    monkeypatch.setattr(beat_methods, "network", network)
+    monkeypatch.setattr(beat_methods, "is_cloudy", lambda scene: scene.sky != "clear")
+    methods = networks([Path("model")], None)
     for scene in scenes[:3]:
-        both, alone = methods[BOTH](scene), methods["network"](scene)
-        expected = alone if scene.sky != "clear" else rules()["thresholds"](scene)
-        np.testing.assert_array_equal(both, expected)
+        alone, both, moved = (methods[name](scene) for name in ("network", BOTH, MOVED))
+        assert (alone == 2).all()
+        rule = rules()["thresholds"](scene)
+        np.testing.assert_array_equal(both, alone if scene.sky != "clear" else rule)
+        if scene.sky == "clear":
+            np.testing.assert_array_equal(moved, rule)
+        else:
+            assert (moved == 2).mean() > (rule == 2).mean()
     assert len(asked) == 3
+
+
+def test_probabilities_of_several_networks_are_averaged(monkeypatch, scenes):
+    says = {"a": [0.6, 0.4, 0.0], "b": [0.0, 0.4, 0.6]}
+    monkeypatch.setattr(
+        beat_methods,
+        "network",
+        lambda model, threads: lambda scene: np.broadcast_to(says[model.name], (*scene.truth.shape, 3)),
+    )
+    for models, expected in (("a", 0), ("b", 2), ("ab", 1)):
+        methods = networks([Path(name) for name in models], None, AVERAGED)
+        assert (methods[f"network{AVERAGED}"](scenes[0]) == expected).all()
 
 
 def test_training_scenes_are_clear_and_of_all_kinds():
@@ -166,8 +185,8 @@ def test_the_whole_experiment_in_little(tmp_path, monkeypatch, maps, unlimited_t
     for strata in found["families"].values():
         assert set(strata) <= set(STRATA)
         for methods in strata.values():
-            assert len(methods["network"]["mean_iou"]) == len(methods[BOTH]["mean_iou"]) == 2
-            assert len(methods["thresholds"]["mean_iou"]) == 1
+            assert {len(methods[name]["mean_iou"]) for name in ("network", BOTH, MOVED)} == {2}
+            assert {len(methods[name]["mean_iou"]) for name in ("thresholds", MOVED + AVERAGED)} == {1}
     before = (tmp_path / "beat_the_rule.md").read_text()
     beat_the_rule.main()  # what is there is not done again
     assert (tmp_path / "beat_the_rule.md").read_text() == before
