@@ -5,9 +5,11 @@
     horovodrun -np 8 -H node1:4,node2:4 python -m jobs.train --config jobs/conf/train.yaml …
     horovodrun -np 2 --min-np 1 --max-np 4 --host-discovery-script jobs/discover_hosts.sh python …
     python -m jobs.train --chips RUN/chips --out RUN/model --resume
+    python -m jobs.train --chips NEW/chips --out NEW/model --start RUN/model
     python -m jobs.train --config jobs/conf/train-kinds.yaml --chips RUN/chips --out RUN/kinds
 
-The last one names whole chips instead of pixels, for jobs.sieve.
+`--start` begins with the weights of a finished model. The last one names whole chips instead of pixels, for
+jobs.sieve.
 Exit code: 0 done, 2 usage or configuration, 75 ended by SIGTERM after a checkpoint (start it again with
 --resume), 1 anything else. horovodrun turns every code but 0 into 1: see training/stop.py for a batch script.
 """
@@ -40,6 +42,7 @@ def parser() -> ArgumentParser:
     options.add_argument("--chips", metavar="FOLDER", help="chips, as jobs.label writes them")
     options.add_argument("--out", metavar="FOLDER", help="model folder to write")
     options.add_argument("--config", type=Path, metavar="FILE", help="YAML file; flags override it")
+    options.add_argument("--start", metavar="FOLDER", help=TrainConfig.model_fields["start"].description)
     for key in KEYS:  # pydantic reads the numbers
         text = TrainConfig.model_fields[key].description
         metavar = "NAME" if key in ("balance", "loss", "precision") else "N"

@@ -86,6 +86,9 @@ class TrainConfig(Settings):
         le=0.2,
         description="largest relative change of a training chip's brightness, new each epoch",
     )
+    start: LocalPath | None = Field(
+        None, description="model folder whose weights are the first ones; None: drawn from the seed"
+    )
     seed: int = Field(2024, ge=0, description="decides order, augmentation, first weights and dropout")
     checkpoint_steps: int | None = Field(
         None, ge=1, description="updates between checkpoints inside an epoch; None: one an epoch"

@@ -13,23 +13,31 @@ FREE: Final = {
 }
 """Settings that may change between a checkpoint and the run that goes on from it."""
 
+_BY_CONTENT: Final = {"batch_size", "accumulate", "start"}
+"""Settings that count by what they come to."""
+
 ELASTIC: Final = "elastic"
 """Global batch of a training whose ranks come and go; it may go on from, or to, any other."""
 
 Facts = dict[str, Any]
 
 
-def facts_of(config: TrainConfig, *, ranks: int, chips: str, elastic: bool = False) -> Facts:
-    """Return the settings that decide the weights, JSON-safe; `chips` is the digest of the chips folder.
+def facts_of(
+    config: TrainConfig, *, ranks: int, chips: str, start: str | None = None, elastic: bool = False
+) -> Facts:
+    """Return the settings that decide the weights, JSON-safe.
+
+    `chips` is the digest of the chips folder, `start` that of the weights to start from.
 
     `batch_size`, `accumulate` and the number of ranks count as their product only, and the balance of the
     ranks not at all: the chips of an update stay the same however they are shared out. Where the number of
     ranks may change, no product is told.
     """
-    facts: Facts = config.model_dump(mode="json", exclude=FREE | {"batch_size", "accumulate"})
+    facts: Facts = config.model_dump(mode="json", exclude=FREE | _BY_CONTENT)
     facts |= {
         "dropout": list(config.dropout_rates),
         "chips": chips,
+        "start": start,
         "global_batch": ELASTIC if elastic else config.rank_batch * ranks,
     }
     if config.schedule == "cosine":  # its length is part of its shape

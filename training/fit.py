@@ -22,6 +22,7 @@ from training.folder import Hold, check_folder
 from training.history import TensorBoard, epoch_row, line
 from training.outcome import advanced, finish, interrupted, record, record_run, save
 from training.prepare import Training, absent_classes, begin, build, meet, open_splits
+from training.start import start_digest
 from training.step import make_look_step, make_train_step
 from training.stop import Stop
 from training.task import class_names
@@ -53,6 +54,7 @@ def train(
     world = distributed.start(config.wait_seconds)
     with distributed.agreeing("inputs"):
         train_chips, val_chips = open_splits(config)
+        start_digest(config)  # an error on one rank must be known to all before they meet
         if world.leads:
             hold.take()
         check_folder(config.out, resume=start.resume, overwrite=start.overwrite)

@@ -22,6 +22,7 @@ from training.inputs import CHANNEL_COUNT
 from training.losses import ClassWeights, Loss, balanced_weights, make_loss
 from training.precision import POLICIES
 from training.squeezenet import build_squeezenet
+from training.start import load_start, start_digest
 from training.step import make_optimizer
 from training.task import CLASSES
 from training.unet import build_unet
@@ -107,8 +108,8 @@ def meet(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) ->
 
     ConfigError on all ranks names what differs, on which rank and host.
     """
-    own = config.model_dump(mode="json", exclude={"chips", "out", "threads"})
-    own |= {"chips": train.fingerprint, "validation chips": val.fingerprint}
+    own = config.model_dump(mode="json", exclude={"chips", "out", "start", "threads"})
+    own |= {"chips": train.fingerprint, "validation chips": val.fingerprint, "start": start_digest(config)}
     hosts = distributed.gathered((platform.node(), str(config.chips), own), "meet")
     for rank, (host, chips, given) in enumerate(hosts):
         found = differences(hosts[0][2], given)
@@ -139,7 +140,8 @@ def build(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) -
         pixels=config.batch_size * math.prod(train.label_shape),
     )
     loss = make_loss(config.loss, class_weights(config, train), config.focal_gamma)
-    facts = facts_of(config, ranks=world.size, chips=train.card.digest, elastic=world.elastic)
+    start = start_digest(config)
+    facts = facts_of(config, ranks=world.size, chips=train.card.digest, start=start, elastic=world.elastic)
     balancer = Balancer(config, world)
     return Training(config, world, train, val, model, kept, optimizer, loss, facts, balancer)
 
@@ -173,7 +175,7 @@ def class_weights(config: TrainConfig, train: ChipStore) -> ClassWeights | None:
 
 
 def begin(training: Training, *, resume: bool, overwrite: bool, committed: Checkpoint | None = None) -> State:
-    """Bring all ranks to one start: rank 0's fresh weights, or its newest checkpoint.
+    """Bring all ranks to one start: rank 0's newest checkpoint, or its first weights.
 
     `committed` is a checkpoint in memory; with `resume` the newer of it and the folder's counts.
     """
@@ -187,6 +189,8 @@ def begin(training: Training, *, resume: bool, overwrite: bool, committed: Check
                 checkpoints.restore(found, training.model, training.optimizer)
                 state = replace(found.state, facts=joined(found.state.facts, training.facts))
                 print(_place(state, training), file=sys.stderr, flush=True)
+            elif config.start is not None:
+                load_start(config.start, training.model)
     state = distributed.broadcast_object(state, "state")
     distributed.broadcast(training.model.weights)
     distributed.broadcast(training.optimizer.variables)
