@@ -2,12 +2,15 @@
 
     .venv/bin/python -m benchmarks.beat_the_rule --out beat                       # about an hour on two cores
     .venv/bin/python -m benchmarks.beat_the_rule --out beat --seeds 1 --scenes 12 --side 512 --epochs 4
+    .venv/bin/python -m benchmarks.beat_the_rule --out tuned --start beat --scenes 64 --plates 0.25 \\
+        --config jobs/conf/tune-skies.yaml
 
 Simulates clear scenes, with --plates some of another kind of ice, labels them by the thresholds (jobs.label
 --profile polynya-clear), trains a network a seed (jobs.train), and holds networks, rule and filter against
 the truth of other scenes (truth_scenes.py), by stratum; so too what rule and network make together
-(moved_cuts.py), and the mean of all networks. What is there is not done again: stop it at any time and start
-it anew. Writes OUT/beat_the_rule.json and OUT/beat_the_rule.md, after every seed.
+(moved_cuts.py), and the mean of all networks. With --start its networks begin with those of another
+experiment, seed by seed. What is there is not done again: stop it at any time and start it anew. Writes
+OUT/beat_the_rule.json and OUT/beat_the_rule.md, after every seed.
 """
 
 from __future__ import annotations
@@ -80,6 +83,8 @@ def train(given: argparse.Namespace, chips: Path, seed: int) -> Path:
     model = given.out / f"model-{seed}"
     if not (model / "model.json").exists():
         flags = ["--resume"] if (model / "checkpoints").is_dir() else []
+        if given.start is not None:
+            flags += ["--start", str(given.start / f"model-{seed}")]
         for key in ("epochs", "threads"):
             if getattr(given, key) is not None:
                 flags += [f"--{key}", str(getattr(given, key))]
@@ -147,6 +152,7 @@ def main() -> None:
     )
     options.add_argument("--out", type=Path, required=True, help="folder for everything")
     options.add_argument("--config", type=Path, default=CONFIG, help="training configuration")
+    options.add_argument("--start", type=Path, help="--out of an experiment whose networks these begin with")
     options.add_argument("--seeds", type=int, default=3, help="networks to train, seeds 0, 1 …")
     options.add_argument("--epochs", type=int, help="instead of the configuration's")
     options.add_argument("--threads", type=int, help="CPU threads; default: the configuration's")
