@@ -1,12 +1,13 @@
-"""How the compiled loops are compiled: on the first call, and kept on disk where that can be done."""
+"""How the compiled loops are compiled: on the first call, and kept on disk where that can be done.
+
+numba itself is loaded then, too: it takes half a second, and what only plans work never calls a loop.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
-
-from numba import njit
 
 Kernel = Callable[..., Any]
 
@@ -18,19 +19,24 @@ def compiled(function: Kernel) -> Kernel:
     raises: at once, or at the first call, as for code in a zip and a worker whose home cannot be written. A
     full disk makes it raise too. Then this process compiles for itself.
     """
-    plain = njit(nogil=True)
-    try:
-        kernel = njit(nogil=True, cache=True)(function)
-    except RuntimeError:
-        kernel = plain(function)
+
+    @cache
+    def kernel(*, kept: bool) -> Kernel:
+        from numba import njit
+
+        made: Kernel = njit(nogil=True, cache=kept)(function)
+        return made
+
+    kept = True
 
     @wraps(function)
     def call(*arguments: Any) -> Any:
-        nonlocal kernel
-        try:
-            return kernel(*arguments)
-        except OSError:  # from the cache: compiled code raises none
-            kernel = plain(function)
-            return kernel(*arguments)
+        nonlocal kept
+        if kept:
+            try:
+                return kernel(kept=True)(*arguments)
+            except (OSError, RuntimeError):  # from the cache: compiled code raises none
+                kept = False
+        return kernel(kept=False)(*arguments)
 
     return call

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.classes import IceClass
-from labeling.median import median_background
 from labeling.profile import ThinCloudSettings, ThresholdSettings
 
 WHITE = 255
@@ -33,6 +32,8 @@ def background(
     """
     kernel = np.ones((settings.dilate, settings.dilate), np.uint8)
     dilated = np.asarray(cv2.dilate(grey, kernel), np.uint8)
+    from labeling.median import median_background  # loads numba, see kernels.py
+
     return median_background(dilated, settings.median // 2, inside)
 
 

@@ -3,11 +3,11 @@ import subprocess
 import sys
 import zipfile
 
+import numba
 import numpy as np
 import pytest
 from conftest import ROOT
 
-import labeling.kernels
 from labeling.kernels import compiled
 
 
@@ -18,9 +18,7 @@ def double(values):
 
 def njit_that(monkeypatch, cached):
     """Let numba be `cached` where a cache is asked for; without one, functions stay as they are."""
-    monkeypatch.setattr(
-        labeling.kernels, "njit", lambda nogil, cache=False: cached if cache else lambda function: function
-    )
+    monkeypatch.setattr(numba, "njit", lambda nogil, cache: cached if cache else lambda function: function)
 
 
 def check(kernel):
@@ -62,3 +60,10 @@ def test_code_in_a_zip_runs_without_a_home(tmp_path):
     command = [sys.executable, "-c", "from in_zip.loop import add; print(add(1, 2))"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("3\n", 0), done.stderr
+
+
+def test_what_plans_work_does_not_load_numba():
+    command = (
+        "import sys, jobs.label, jobs.infer; sys.exit(any(m in sys.modules for m in ('numba', 'pyogrio')))"
+    )
+    assert subprocess.run([sys.executable, "-c", command], cwd=ROOT, check=False).returncode == 0
