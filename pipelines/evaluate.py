@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import time
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -28,7 +27,7 @@ from pipelines.catalog import CatalogRow, Failure, read_catalog
 from pipelines.evaluate_scene import count_scene
 from pipelines.evaluation import Evaluation, SceneResult, Tally, accuracy_of, add_up, agreement_of
 from pipelines.outcome import Outcome, close_job
-from training.card import CARD_FILE, MODEL_FILE
+from training.card import CARD_FILE, MODEL_FILE, model_digest
 
 OTHER_CHIPS: Final = (
     "The model was trained on other chips than those of this run. It may have seen these test footprints, "
@@ -180,9 +179,8 @@ def map_notes(run: Run, scene_ids: list[str]) -> list[str]:
     found = (read_done(run.maps(scene_id)) for scene_id in scene_ids)
     marks = [mark for mark in found if mark is not None]
     digests = {mark["inputs"].get("model") for mark in marks} - {None}
-    file = model_folder(run) / MODEL_FILE
-    if file.is_file():
-        digests.add(sha256(file.read_bytes()).hexdigest())
+    if (model_folder(run) / MODEL_FILE).is_file():
+        digests.add(model_digest(model_folder(run)))
     count = sum(mark.get("source") == "labels" for mark in marks)
     labels = [MAPS_OF_LABELS.format(count=count, tested=len(scene_ids))] if count else []
     return [OTHER_MODEL] * (len(digests) > 1) + labels

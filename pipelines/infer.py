@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from hashlib import file_digest
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -26,7 +25,7 @@ from pipelines.outcome import Outcome, close_job
 from pipelines.progress import progress
 from pipelines.schemas import OUTCOME, PREDICTED, WINDOWS
 from pipelines.session import lazy_session, one_task_each
-from training.card import MODEL_FILE, ModelCard, read_model_card
+from training.card import ModelCard, model_digest, read_model_card
 
 
 def run(config: InferConfig) -> Outcome:
@@ -44,11 +43,9 @@ def _infer(config: InferConfig, card: ModelCard, run: Run, started: float) -> Ou
     rows, refused = part_by_rendering(rows, card.rendering, "infer", f"the model in {config.model}")
     if refused and not rows:  # then the model is the wrong one, not the scenes
         raise ModelError(refused[0].reason)
-    with (config.model / MODEL_FILE).open("rb") as file:
-        digest = file_digest(file, "sha256").hexdigest()
     job = InferJob(
         model=config.model.absolute(),
-        model_digest=digest,
+        model_digest=model_digest(config.model),
         rendering=card.rendering,
         window=config.window,
         margin=config.margin,

@@ -11,6 +11,7 @@ model/
 
 from __future__ import annotations
 
+from hashlib import file_digest
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -125,6 +126,12 @@ def read_model_card(folder: Path, task: Task | None = None) -> ModelCard:
     if task not in (None, card.task):
         raise ModelError(f"the model in {folder} {_MISUSED[card.task]}")
     return card
+
+
+def model_digest(folder: Path) -> str:
+    """Return the sha256 of a model folder's network, which tells it from any other."""
+    with (folder / MODEL_FILE).open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _finish(folder: Path, way_out: str) -> str:

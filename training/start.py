@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from hashlib import file_digest
 from pathlib import Path
 
 import keras
 
 from labeling.errors import ConfigError, ModelError
-from training.card import MODEL_FILE, read_model_card
+from training.card import MODEL_FILE, model_digest, read_model_card
 from training.config import TrainConfig
 
 
@@ -38,8 +37,7 @@ def start_digest(config: TrainConfig) -> str | None:
             f"the model in {config.start} is another network than is to be trained: it has "
             f"{', '.join(others)}. Train the same network, or leave `start` out."
         )
-    with (config.start / MODEL_FILE).open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
+    return model_digest(config.start)
 
 
 def load_start(folder: Path, model: keras.Model) -> None:

@@ -43,7 +43,7 @@ def test_the_first_weights_are_those_of_the_model(chips, model, tmp_path, precis
     assert drawn.settings["start"] is None
 
 
-def test_a_run_that_goes_on_needs_the_same_start_but_no_longer_its_weights(chips, model, tmp_path):
+def test_a_run_that_goes_on_needs_the_same_start_and_ends_as_an_unbroken_one(chips, model, tmp_path):
     out = tmp_path / "model"
     run(config(chips, out, start=model))
     with pytest.raises(ConfigError, match=r"start was '[0-9a-f]{64}', now None"):
