@@ -11,7 +11,7 @@ model/
 
 from __future__ import annotations
 
-from hashlib import file_digest
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -23,6 +23,7 @@ from labeling.errors import ModelError
 from labeling.layout import versions
 from labeling.raster import write_json
 from labeling.settings import Settings
+from labeling.storage import AnyPath
 from training.config import Precision
 from training.inputs import Channels, Scaling
 from training.task import Task
@@ -128,10 +129,9 @@ def read_model_card(folder: Path, task: Task | None = None) -> ModelCard:
     return card
 
 
-def model_digest(folder: Path) -> str:
+def model_digest(folder: AnyPath) -> str:
     """Return the sha256 of a model folder's network, which tells it from any other."""
-    with (folder / MODEL_FILE).open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
+    return sha256((folder / MODEL_FILE).read_bytes()).hexdigest()
 
 
 def _finish(folder: Path, way_out: str) -> str:
