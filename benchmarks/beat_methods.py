@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.moved_cuts import classes_by_moved_cuts
 from benchmarks.truth_scenes import TruthScene
+from labeling.classes import IceClass
 from labeling.label import (
     class_table,
     compare,
@@ -38,6 +39,16 @@ BOTH: Final = "network where there is cloud, else thresholds"
 MOVED: Final = "thresholds moved by the network where there is cloud"
 """The thresholds, in scenes in which `BOTH` asks the network moved by what it says (moved_cuts.py)."""
 
+BOTH_FILTER: Final = "network and filter where there is cloud"
+MOVED_FILTER: Final = "thresholds moved by network and filter where there is cloud"
+"""As `BOTH` and `MOVED`, by the network's probabilities weighed with the guarded filter's lifts."""
+
+LIFT: Final = 3.0
+"""The odds of thick ice count this many times where the guarded filter lifts thin ice to thick.
+
+Thick ice under a shadow is what networks miss most, and what the filter is for.
+"""
+
 AVERAGED: Final = ", all seeds averaged"
 """Ends the name of a method that takes the mean of all networks' probabilities."""
 
@@ -45,8 +56,11 @@ Found = TypeVar("Found")
 Method = Callable[[TruthScene], NDArray[np.uint8]]
 """Takes a scene, returns class codes (height, width)."""
 
+Probabilities = Callable[[TruthScene], NDArray[np.float32]]
+"""Takes a scene, returns class probabilities (height, width, 3)."""
 
-def network(model: Path, threads: int | None) -> Callable[[TruthScene], NDArray[np.float32]]:
+
+def network(model: Path, threads: int | None) -> Probabilities:
     """Return a trained network: class probabilities (height, width, 3) of a scene, given whole."""
     from training.predict import Predictor  # here: TensorFlow takes seconds to load
 
@@ -57,23 +71,41 @@ def network(model: Path, threads: int | None) -> Callable[[TruthScene], NDArray[
 def networks(models: list[Path], threads: int | None, ending: str = "") -> dict[str, Method]:
     """Return the methods that need trained networks, whose probabilities are averaged, by name."""
     members = [network(model, threads) for model in models]
-    probabilities = _kept(lambda scene: np.mean([member(scene) for member in members], axis=0))
-    cloudy = _kept(is_cloudy)
+    cloudy, rule = _kept(is_cloudy), rules()
     thresholds = load_profile(RULES["thresholds"]).thresholds
     clear = (thresholds.water_max, thresholds.thin_ice_max)
+    alone = _kept(lambda scene: np.mean([member(scene) for member in members], axis=0))
 
-    def alone(scene: TruthScene) -> NDArray[np.uint8]:
-        return probabilities(scene).argmax(axis=-1).astype(np.uint8)
+    @_kept
+    def with_filter(scene: TruthScene) -> NDArray[np.float32]:
+        guarded = rule["guarded filter + thresholds"](scene)
+        lifted = (guarded == IceClass.THICK_ICE) & (rule["thresholds"](scene) == IceClass.THIN_ICE)
+        return weigh_lifts(alone(scene), lifted)
 
-    def moved(scene: TruthScene) -> NDArray[np.uint8]:
-        return classes_by_moved_cuts(scene.rgb, probabilities(scene), clear)
+    def likeliest(probabilities: Probabilities) -> Method:
+        return lambda scene: probabilities(scene).argmax(axis=-1).astype(np.uint8)
+
+    def moved(probabilities: Probabilities) -> Method:
+        return lambda scene: classes_by_moved_cuts(scene.rgb, probabilities(scene), clear)
 
     def under_cloud(method: Method) -> Method:
-        rule = rules()["thresholds"]
-        return lambda scene: (method if cloudy(scene) else rule)(scene)
+        return lambda scene: (method if cloudy(scene) else rule["thresholds"])(scene)
 
-    methods = {"network": alone, BOTH: under_cloud(alone), MOVED: under_cloud(moved)}
+    methods = {
+        "network": likeliest(alone),
+        BOTH: under_cloud(likeliest(alone)),
+        MOVED: under_cloud(moved(alone)),
+        BOTH_FILTER: under_cloud(likeliest(with_filter)),
+        MOVED_FILTER: under_cloud(moved(with_filter)),
+    }
     return {name + ending: method for name, method in methods.items()}
+
+
+def weigh_lifts(probabilities: NDArray[np.float32], lifted: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return probabilities of classes, f32 0..1 (height, width, 3), thick ice raised where lifted."""
+    weighed = probabilities.copy()
+    weighed[lifted, IceClass.THICK_ICE] *= LIFT
+    return np.asarray(weighed / weighed.sum(axis=-1, keepdims=True), np.float32)
 
 
 def is_cloudy(scene: TruthScene) -> bool:

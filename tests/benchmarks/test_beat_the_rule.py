@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 
 from benchmarks import beat_methods, beat_the_rule
-from benchmarks.beat_methods import AVERAGED, BOTH, MOVED, TAUGHT, is_cloudy, networks, rules
+from benchmarks.beat_methods import (
+    AVERAGED,
+    BOTH,
+    BOTH_FILTER,
+    MOVED,
+    MOVED_FILTER,
+    TAUGHT,
+    is_cloudy,
+    networks,
+    rules,
+)
 from benchmarks.beat_tables import STRATA, add, markdown, read_counts, summary, write_counts
 from benchmarks.beat_the_rule import training_specs
 from benchmarks.truth_scenes import SKIES, TruthScene, truth_scenes
@@ -113,6 +123,24 @@ def test_the_network_is_asked_where_there_is_cloud(monkeypatch, scenes):
     assert len(asked) == 3
 
 
+def test_the_filter_turns_a_wavering_network_where_it_lifts(monkeypatch):
+    wavers = np.array([0.0, 0.6, 0.4], np.float32)  # thin ice, or thick
+    monkeypatch.setattr(
+        beat_methods,
+        "network",
+        lambda model, threads: lambda scene: np.broadcast_to(wavers, (*scene.truth.shape, 3)),
+    )
+    scene = next(
+        scene for scene in truth_scenes(side=800, surfaces=1, seed=3, maps=None) if scene.sky == "heavier"
+    )
+    methods = networks([Path("model")], None)
+    lifted = rules()["guarded filter + thresholds"](scene) != rules()["thresholds"](scene)
+    assert 0.01 < lifted.mean() < 0.99
+    assert (methods[BOTH](scene) == 1).all()
+    np.testing.assert_array_equal(methods[BOTH_FILTER](scene), np.where(lifted, 2, 1))
+    assert (methods[MOVED_FILTER](scene) == 2).mean() > (methods[MOVED](scene) == 2).mean()
+
+
 def test_probabilities_of_several_networks_are_averaged(monkeypatch, scenes):
     says = {"a": [0.6, 0.4, 0.0], "b": [0.0, 0.4, 0.6]}
     monkeypatch.setattr(
@@ -185,7 +213,7 @@ def test_the_whole_experiment_in_little(tmp_path, monkeypatch, maps, unlimited_t
     for strata in found["families"].values():
         assert set(strata) <= set(STRATA)
         for methods in strata.values():
-            assert {len(methods[name]["mean_iou"]) for name in ("network", BOTH, MOVED)} == {2}
+            assert {len(methods[name]["mean_iou"]) for name in ("network", BOTH, MOVED, MOVED_FILTER)} == {2}
             assert {len(methods[name]["mean_iou"]) for name in ("thresholds", MOVED + AVERAGED)} == {1}
     before = (tmp_path / "beat_the_rule.md").read_text()
     beat_the_rule.main()  # what is there is not done again
