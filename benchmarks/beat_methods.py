@@ -9,9 +9,9 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.moved_cuts import classes_by_moved_cuts
 from benchmarks.truth_scenes import TruthScene
 from labeling.classes import IceClass
+from labeling.grid import Block
 from labeling.label import (
     class_table,
     compare,
@@ -21,7 +21,9 @@ from labeling.label import (
     scene_sums,
     settle_black,
 )
+from labeling.moved_cuts import Opinion, cut, opinion, scene_cuts, weigh_lifts
 from labeling.profile import LabelingProfile, load_profile
+from labeling.thresholds import brightness
 
 RULES: Final = {
     "thresholds": "polynya-clear",
@@ -37,17 +39,11 @@ BOTH: Final = "network where there is cloud, else thresholds"
 """The network for scenes in whose labels' metadata `filter_shadow` is true, the thresholds for others."""
 
 MOVED: Final = "thresholds moved by the network where there is cloud"
-"""The thresholds, in scenes in which `BOTH` asks the network moved by what it says (moved_cuts.py)."""
+"""The thresholds, moved by the network (labeling/moved_cuts.py) in scenes in which `BOTH` asks it."""
 
 BOTH_FILTER: Final = "network and filter where there is cloud"
 MOVED_FILTER: Final = "thresholds moved by network and filter where there is cloud"
 """As `BOTH` and `MOVED`, by the network's probabilities weighed with the guarded filter's lifts."""
-
-LIFT: Final = 3.0
-"""The odds of thick ice count this many times where the guarded filter lifts thin ice to thick.
-
-Thick ice under a shadow is what networks miss most, and what the filter is for.
-"""
 
 AVERAGED: Final = ", all seeds averaged"
 """Ends the name of a method that takes the mean of all networks' probabilities."""
@@ -86,7 +82,7 @@ def networks(models: list[Path], threads: int | None, ending: str = "") -> dict[
         return lambda scene: probabilities(scene).argmax(axis=-1).astype(np.uint8)
 
     def moved(probabilities: Probabilities) -> Method:
-        return lambda scene: classes_by_moved_cuts(scene.rgb, probabilities(scene), clear)
+        return lambda scene: by_moved_cuts(brightness(scene.rgb), probabilities(scene), clear)
 
     def under_cloud(method: Method) -> Method:
         return lambda scene: (method if cloudy(scene) else rule["thresholds"])(scene)
@@ -101,11 +97,17 @@ def networks(models: list[Path], threads: int | None, ending: str = "") -> dict[
     return {name + ending: method for name, method in methods.items()}
 
 
-def weigh_lifts(probabilities: NDArray[np.float32], lifted: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return probabilities of classes, f32 0..1 (height, width, 3), thick ice raised where lifted."""
-    weighed = probabilities.copy()
-    weighed[lifted, IceClass.THICK_ICE] *= LIFT
-    return np.asarray(weighed / weighed.sum(axis=-1, keepdims=True), np.float32)
+def by_moved_cuts(
+    value: NDArray[np.uint8], probabilities: NDArray[np.float32], clear: tuple[float, float]
+) -> NDArray[np.uint8]:
+    """Return class codes (height, width) of a scene with this V by the cuts that probabilities move."""
+    said = opinion(value, probabilities)
+    height, width = value.shape
+
+    def read(block: Block) -> Opinion:
+        return Opinion(*(part[block.slices] for part in said))
+
+    return cut(value, scene_cuts(read, height=height, width=width, clear=clear))
 
 
 def is_cloudy(scene: TruthScene) -> bool:

@@ -8,7 +8,7 @@
 Simulates clear scenes, with --plates some of another kind of ice, labels them by the thresholds (jobs.label
 --profile polynya-clear), trains a network a seed (jobs.train), and holds networks, rule and filter against
 the truth of other scenes (truth_scenes.py), by stratum; so too what rule and network make together
-(moved_cuts.py), and the mean of all networks. With --start its networks begin with those of another
+(labeling/moved_cuts.py), and the mean of all networks. With --start its networks begin with those of another
 experiment, seed by seed. What is there is not done again: stop it at any time and start it anew. Writes
 OUT/beat_the_rule.json and OUT/beat_the_rule.md, after every seed.
 """

@@ -32,6 +32,11 @@ def parser() -> argparse.ArgumentParser:
         "--clear-sky", choices=["network", "labels"],
         help="where maps of scenes come from in whose labels, in RUN, no cloud was seen (default: network)",
     )  # fmt: skip
+    options.add_argument(
+        "--cloudy-sky", choices=["network", "moved-cuts"],
+        help="who draws the others, with --clear-sky labels: the network (default), or thresholds that "
+        "network and thin-cloud filter move",
+    )  # fmt: skip
     options.add_argument("--land", dest="land.vector", metavar="FILE", help="polygons of land and ice shelf")
     add_spark_options(options)
     return options

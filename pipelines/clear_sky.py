@@ -1,7 +1,8 @@
-"""Where a map comes from: from the network or, under a clear sky, from the scene's labels.
+"""Where a map comes from: from the network, from the scene's labels, or from both.
 
 A network that sees through cloud is behind the thresholds where there is none (docs/science.md). When a scene
-is labelled, the guard of the thin-cloud filter tells whether there is any; if not, labels can be the map.
+is labelled, the guard of the thin-cloud filter tells whether there is any; if not, labels can be the map. If
+there is, network and labels together can move the thresholds (labeling/moved_cuts.py).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from hashlib import sha256
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from labeling.errors import ConfigError, SceneError
 from labeling.layout import Run, read_done
@@ -17,18 +18,30 @@ from labeling.scene import SceneInfo
 from pipelines.catalog import CatalogRow, Failure
 from pipelines.label_worker import LABELS
 
+NETWORK: Final = "network"
+LABELS_ALONE: Final = "labels"
+MOVED_CUTS: Final = "moved-cuts"
+"""Where a map can come from."""
+
 
 class MapRow(NamedTuple):
     """A scene to map."""
 
     scene_id: str
     info: SceneInfo
+    source: str
+    """NETWORK, LABELS_ALONE or MOVED_CUTS."""
     labels: str | None
-    """Which state of its labels is the map, as `_state` says; None where the network draws it."""
+    """Which state of its labels decides the map, as `_state` says; None where the network alone does."""
 
 
 def choose_sources(
-    rows: Iterable[CatalogRow], run: Run, rendering: str, clear_sky: Literal["network", "labels"]
+    rows: Iterable[CatalogRow],
+    run: Run,
+    rendering: str,
+    *,
+    clear_sky: Literal["network", "labels"],
+    cloudy_sky: Literal["network", "moved-cuts"],
 ) -> tuple[list[MapRow], list[Failure]]:
     """Return where each scene's map comes from, and refusals; `rendering` is the model's.
 
@@ -36,12 +49,13 @@ def choose_sources(
     when that refuses all: then the run folder is the wrong one, not the scenes.
     """
     if clear_sky == "network":
-        return [MapRow(*row, labels=None) for row in rows], []
+        return [MapRow(*row, NETWORK, labels=None) for row in rows], []
     chosen, refused = [], []
     for row in rows:
         try:
             done = _finished_labels(row, run, rendering)
-            chosen.append(MapRow(*row, labels=_state(done) if _is_clear(done) else None))
+            source = LABELS_ALONE if _is_clear(done) else cloudy_sky
+            chosen.append(MapRow(*row, source, labels=None if source == NETWORK else _state(done)))
         except SceneError as error:
             refused.append(Failure(row.scene_id, "infer", str(error)))
     if refused and not chosen:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import ByteSize, Field
+from pydantic import ByteSize, Field, model_validator
 
 from labeling.clouds import CloudSettings
 from labeling.land_settings import LandSettings
@@ -71,5 +71,16 @@ class InferConfig(Settings):
     clear_sky: Literal["network", "labels"] = Field(
         "network", description="where maps of scenes come from in whose labels, in `out`, no cloud was seen"
     )
+    cloudy_sky: Literal["network", "moved-cuts"] = Field(
+        "network", description="who draws the others: the network, or thresholds moved by it and the filter"
+    )
     palette: Literal["polynya", "iqrah-2024"] = "polynya"
     spark: SparkSettings = SparkSettings()
+
+    @model_validator(mode="after")
+    def _labels_for_cuts(self) -> Self:
+        if self.cloudy_sky == "moved-cuts" and self.clear_sky != "labels":
+            raise ValueError(
+                "cloudy_sky: moved-cuts needs clear_sky: labels, for labels say where the filter saw cloud"
+            )
+        return self

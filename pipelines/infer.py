@@ -1,6 +1,6 @@
 """Maps with Spark: scenes go through a trained network window by window and come out as class rasters.
 
-scenes -> windows -> (map) network, or labels -> (reduce, one task a scene) maps/<scene_id>/classes.tif
+scenes -> windows -> (map) network, labels, or both -> (reduce, one task a scene) maps/<scene_id>/classes.tif
 """
 
 from __future__ import annotations
@@ -57,9 +57,11 @@ def _infer(config: InferConfig, card: ModelCard, run: Run, started: float) -> Ou
         limits=config.limits,
     )
     rows, low = part_by_sun(rows, config.limits, "infer")
-    scenes, unlabelled = choose_sources(rows, run, card.rendering, config.clear_sky)
+    scenes, unlabelled = choose_sources(
+        rows, run, card.rendering, clear_sky=config.clear_sky, cloudy_sky=config.cloudy_sky
+    )
     refused += low + unlabelled
-    todo = [scene for scene in scenes if not job.is_done(*scene)]
+    todo = [scene for scene in scenes if not job.is_done(scene)]
     with lazy_session("polynya infer", config.spark) as spark:
         failures += refused + (map_scenes(spark(), todo, job) if todo else [])
     return close_job(run, "infer", started, config, rows, failures)
@@ -89,7 +91,7 @@ def plan_work(rows: list[MapRow], job: InferJob, parallelism: int) -> list[dict[
     A picture that can only be decoded from its top gives at most one task a core: each decodes it anew.
     """
     tasks = []
-    for scene_id, info, labels in rows:
+    for scene_id, info, source, labels in rows:
         cut = [
             c._asdict()
             for c in cores(height=info.height, width=info.width, size=job.window, margin=job.margin)
@@ -100,6 +102,7 @@ def plan_work(rows: list[MapRow], job: InferJob, parallelism: int) -> list[dict[
             {
                 "scene_id": scene_id,
                 "info": info.dumps(),
+                "source": source,
                 "labels": labels,
                 "blocks": cut[start : start + step],
             }

@@ -1,9 +1,9 @@
-"""Maps on a worker: windows get classes by the network or from labels, scenes are put together from cores."""
+"""Maps on a worker: windows get classes by network, labels or both, scenes are put together from cores."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
-from labeling import scene_output
+from labeling import moved_cuts, scene_output
 from labeling.classes import IGNORE
 from labeling.errors import SceneError
 from labeling.grid import Block, blocks
@@ -23,12 +23,15 @@ from labeling.land_settings import LandSettings
 from labeling.layout import is_done
 from labeling.limits import LimitSettings, check_nodata
 from labeling.planes import FilePlanes
+from labeling.profile import ThresholdSettings
 from labeling.raster import open_raster
 from labeling.scene import Scene, SceneInfo, open_scene
 from labeling.scene_land import find_land, land_inputs
 from labeling.scene_output import SceneOutput, sample
 from labeling.storage import AnyPath
 from labeling.windows import core_of, read_window
+from pipelines.clear_sky import LABELS_ALONE, MOVED_CUTS, NETWORK, MapRow
+from pipelines.cuts_worker import cut_classes, keep_opinion, thresholds_of
 from pipelines.label_worker import LABELS
 from pipelines.rows import Row, each_row, one_row
 from pipelines.schemas import OUTCOME, PREDICTED
@@ -36,6 +39,9 @@ from training.predict import Predictor
 
 CLASSES = "classes.tif"
 _CLASS, _STATE, _PREVIEW = "class", "state", "preview"
+
+Seen = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+"""A core's picture, u8 (3, height, width), and the state of its pixels, u8 (height, width)."""
 
 
 class InferJob(NamedTuple):
@@ -62,23 +68,25 @@ class InferJob(NamedTuple):
         """Return where a scene's map goes."""
         return SceneOutput(self.folder / scene_id, CLASSES, "map", self.palette, quicklook=True)
 
-    def inputs(self, info: SceneInfo, labels: str | None) -> dict[str, Any]:
-        """Return what decides a scene's map; a rerun redoes the scene when it changes.
-
-        `labels` says which state of the scene's labels is the map, None that the network draws it.
-        """
-        network = {"model": self.model_digest, "window": self.window, "margin": self.margin}
-        settings = {
+    def inputs(self, row: MapRow) -> dict[str, Any]:
+        """Return what decides a scene's map; a rerun redoes the scene when it changes."""
+        inputs = row.info.identity() | {
             "palette": self.palette,
             "land": land_inputs(self.land),
             "limits": self.limits.model_dump(),
         }
-        return info.identity() | settings | (network if labels is None else {"labels": labels})
+        if row.source != LABELS_ALONE:
+            inputs |= {"model": self.model_digest, "window": self.window, "margin": self.margin}
+        if row.source != NETWORK:
+            inputs |= {"labels": row.labels}
+        if row.source == MOVED_CUTS:
+            inputs |= {"moved_cuts": moved_cuts.VERSION}
+        return inputs
 
-    def is_done(self, scene_id: str, info: SceneInfo, labels: str | None) -> bool:
-        """Tell whether a scene's map is finished and up to date; `labels` as for `inputs`."""
-        output = self.output(scene_id)
-        return is_done(output.folder, self.inputs(info, labels), output.files)
+    def is_done(self, row: MapRow) -> bool:
+        """Tell whether a scene's map is finished and up to date."""
+        output = self.output(row.scene_id)
+        return is_done(output.folder, self.inputs(row), output.files)
 
     def planes(self, scene_id: str, info: SceneInfo) -> FilePlanes:
         """Return where the cores of a scene's windows wait for each other."""
@@ -92,61 +100,82 @@ def predict_tasks(frames: Iterator[pd.DataFrame], job: InferJob) -> Iterator[pd.
     yield from each_row(frames, partial(_predict, job=job), PREDICTED)
 
 
+def _map_row(row: Row) -> MapRow:
+    return MapRow(row["scene_id"], SceneInfo.loads(row["info"]), row["source"], row["labels"])
+
+
 def _predict(row: Row, job: InferJob) -> Row:
-    info = SceneInfo.loads(row["info"])
-    planes = job.planes(row["scene_id"], info)
+    scene_id, info, source, _ = _map_row(row)
+    planes = job.planes(scene_id, info)
+    folder = job.labels / scene_id
     with ExitStack() as stack:
         scene = stack.enter_context(open_scene(info.uri, job.rendering))
-        window = partial(_predict_window, job=job)
-        if row["labels"] is not None:
-            labels = stack.enter_context(open_raster(job.labels / row["scene_id"] / LABELS))
+        if source == NETWORK:
+            window = partial(_predict_window, job=job)
+        else:
+            labels = stack.enter_context(open_raster(folder / LABELS))
             window = partial(_copy_window, labels=labels)
+            if source == MOVED_CUTS:
+                window = partial(_weigh_window, job=job, labels=labels, thresholds=thresholds_of(folder))
         for core in (Block(**block) for block in row["blocks"]):
-            window(scene, core, planes)
+            rgb, state = window(scene, core, planes)
+            planes.put(_STATE, core, state)
+            planes.note(_PREVIEW, core, rgb=sample(rgb, core, info))
     return {}
 
 
-def _predict_window(scene: Scene, core: Block, planes: FilePlanes, job: InferJob) -> None:
-    rgb, valid = read_window(scene, core, size=job.window, margin=job.margin)
-    image = np.ascontiguousarray(rgb.transpose(1, 2, 0))
-    probabilities = _predictor(job.model, job.model_digest).predict(image[np.newaxis])[0]
-    classes = probabilities.argmax(axis=-1).astype(np.uint8)
-    inside = partial(core_of, core=core, margin=job.margin)
-    _keep(scene.info, core, planes, inside(classes), inside(pixel_state(rgb, valid)), inside(rgb))
+def _predict_window(scene: Scene, core: Block, planes: FilePlanes, job: InferJob) -> Seen:
+    seen, probabilities = _probabilities(scene, core, job)
+    planes.put(_CLASS, core, probabilities.argmax(axis=-1).astype(np.uint8))
+    return seen
 
 
-def _copy_window(scene: Scene, core: Block, planes: FilePlanes, labels: DatasetReader) -> None:
+def _copy_window(scene: Scene, core: Block, planes: FilePlanes, labels: DatasetReader) -> Seen:
     rgb, valid = scene.read(core)
-    classes = np.asarray(labels.read(1, window=core.window), np.uint8)
-    _keep(scene.info, core, planes, classes, pixel_state(rgb, valid), rgb)
+    planes.put(_CLASS, core, _read_labels(labels, core))
+    return rgb, pixel_state(rgb, valid)
 
 
-def _keep(
-    info: SceneInfo,
+def _weigh_window(
+    scene: Scene,
     core: Block,
     planes: FilePlanes,
-    classes: NDArray[np.uint8],
-    state: NDArray[np.uint8],
-    rgb: NDArray[np.uint8],
-) -> None:
-    planes.put(_CLASS, core, classes)
-    planes.put(_STATE, core, state)
-    planes.note(_PREVIEW, core, rgb=sample(rgb, core, info))
+    labels: DatasetReader,
+    job: InferJob,
+    thresholds: ThresholdSettings,
+) -> Seen:
+    seen, probabilities = _probabilities(scene, core, job)
+    keep_opinion(planes, core, seen[0], probabilities, _read_labels(labels, core), thresholds)
+    return seen
+
+
+def _probabilities(scene: Scene, core: Block, job: InferJob) -> tuple[Seen, NDArray[np.float32]]:
+    rgb, valid = read_window(scene, core, size=job.window, margin=job.margin)
+    image = np.ascontiguousarray(rgb.transpose(1, 2, 0))
+    found = _predictor(job.model, job.model_digest).predict(image[np.newaxis])[0]
+    inside = partial(core_of, core=core, margin=job.margin)
+    seen = inside(rgb), inside(pixel_state(rgb, valid))
+    return seen, found[job.margin :, job.margin :][: core.height, : core.width]
+
+
+def _read_labels(labels: DatasetReader, core: Block) -> NDArray[np.uint8]:
+    return np.asarray(labels.read(1, window=core.window), np.uint8)
 
 
 def write_scene(predicted: pd.DataFrame, job: InferJob) -> pd.DataFrame:
     """Spark's reduce step: the PREDICTED rows of one scene in, its map written, OUTCOME out."""
 
     def write(rows: list[Row]) -> Row:
-        scene_id, info, labels = rows[0]["scene_id"], SceneInfo.loads(rows[0]["info"]), rows[0]["labels"]
-        if not job.is_done(scene_id, info, labels):  # a task that runs again after it had finished
-            _write_map(scene_id, info, labels, job)
+        row = _map_row(rows[0])
+        if not job.is_done(row):  # a task that runs again after it had finished
+            _write_map(row, job)
         return {}
 
     return one_row(predicted, write, OUTCOME)
 
 
-def _write_map(scene_id: str, info: SceneInfo, labels: str | None, job: InferJob) -> None:
+def _write_map(row: MapRow, job: InferJob) -> None:
+    scene_id, info, source, _ = row
     planes = job.planes(scene_id, info)
     state = planes.get(_STATE, Block(0, 0, info.height, info.width)).copy()
     settle_black(state)
@@ -157,18 +186,19 @@ def _write_map(scene_id: str, info: SceneInfo, labels: str | None, job: InferJob
     land = find_land(info, job.land)
     if land is not None:
         ignored |= land
+    classes: Callable[[Block], NDArray[np.uint8]] = partial(planes.get, _CLASS)
+    if source == MOVED_CUTS:
+        classes = cut_classes(planes, ignored, thresholds_of(job.labels / scene_id))
     side = job.window - 2 * job.margin
-    network = labels is None
-    source = "network" if network else "labels"
     scene_output.write_scene(
         job.output(scene_id),
         scene_id,
         info,
-        job.inputs(info, labels),
+        job.inputs(row),
         blocks(height=info.height, width=info.width, size=side),
-        lambda core: np.where(ignored[core.slices], IGNORE, planes.get(_CLASS, core)).astype(np.uint8),
+        lambda core: np.where(ignored[core.slices], IGNORE, classes(core)).astype(np.uint8),
         lambda core: planes.noted(_PREVIEW, core)["rgb"],
-        about={"source": source, "model": job.model_digest if network else None},
+        about={"source": source, "model": None if source == LABELS_ALONE else job.model_digest},
         source=source,
     )
 

@@ -81,14 +81,15 @@ WINDOWS: Final = T.StructType(
     [
         T.StructField("scene_id", T.StringType(), nullable=False),
         T.StructField("info", T.StringType(), nullable=False),
+        T.StructField("source", T.StringType(), nullable=False),
         T.StructField("labels", T.StringType()),
         T.StructField("blocks", T.ArrayType(_BLOCK, containsNull=False), nullable=False),
     ]
 )
-"""One row a task of mapping: cores of windows of one scene. `labels` says which state of the scene's labels
-is its map (pipelines.clear_sky); null where the network draws it."""
+"""One row a task of mapping: cores of windows of one scene. `source` and `labels` say where its map comes
+from (pipelines.clear_sky.MapRow)."""
 
-PREDICTED: Final = T.StructType([*WINDOWS.fields[:3], T.StructField("error", T.StringType())])
+PREDICTED: Final = T.StructType([*WINDOWS.fields[:4], T.StructField("error", T.StringType())])
 """Predicted windows of a scene, or why there are none."""
 
 OUTCOME: Final = T.StructType(

@@ -1,10 +1,14 @@
 """Small models and runs of `jobs.infer` with them."""
 
+import numpy as np
 import rasterio
 
 import pipelines.infer as infer_job
+from labeling.scene import open_scene
+from labeling.windows import core_of, cores, read_window
 from pipelines.config import InferConfig
 from training.card import ModelCard, write_model_card
+from training.predict import Predictor
 
 
 def tiny_model(folder, rendering="rgb8"):
@@ -47,6 +51,18 @@ def run_infer(model, scenes, out, master="local[2]", **options):
         model=model, scenes=[str(s) for s in scenes], out=out, spark={"master": master}, **options
     )
     return infer_job.run(config)
+
+
+def plain_probabilities(model, scene, size, margin):
+    """Return the network's probabilities (height, width, 3) without Spark, window after window."""
+    predictor = Predictor.load(model, batch=1)
+    with open_scene(str(scene)) as opened:
+        found = np.empty((opened.info.height, opened.info.width, 3), np.float32)
+        for core in cores(height=opened.info.height, width=opened.info.width, size=size, margin=margin):
+            rgb, _ = read_window(opened, core, size=size, margin=margin)
+            window = predictor.predict(rgb.transpose(1, 2, 0)[np.newaxis])[0].transpose(2, 0, 1)
+            found[core.slices] = core_of(window, core, margin=margin).transpose(1, 2, 0)
+    return found
 
 
 def read_map(run, scene_id):

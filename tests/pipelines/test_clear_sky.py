@@ -8,7 +8,8 @@ from labeling.errors import ConfigError
 from labeling.layout import Run, write_done
 from labeling.profile import load_profile
 from pipelines.catalog import CatalogRow
-from pipelines.clear_sky import choose_sources
+from pipelines.clear_sky import MapRow, choose_sources
+from pipelines.config import InferConfig
 from pipelines.infer_worker import InferJob
 
 
@@ -35,29 +36,51 @@ def label(run, row, shadow=False, *, profile="polynya", cloud=0, raster=True, fi
     write_done(folder, inputs, list(files), excluded={"nodata": 0, "cloud": cloud, "land": 0}, **facts)
 
 
-def sources(run, rows=ROWS, clear_sky="labels"):
-    """Return the labels that are a scene's map, by scene id, and why others were refused."""
-    chosen, refused = choose_sources(rows, run, "rgb8", clear_sky)
-    return {row.scene_id: row.labels for row in chosen}, {one.scene: one.reason for one in refused}
+def sources(run, rows=ROWS, clear_sky="labels", cloudy_sky="network"):
+    """Return where each scene's map comes from and by which labels, and why others were refused."""
+    chosen, refused = choose_sources(rows, run, "rgb8", clear_sky=clear_sky, cloudy_sky=cloudy_sky)
+    found = {row.scene_id: (row.source, row.labels) for row in chosen}
+    return found, {one.scene: one.reason for one in refused}
+
+
+NETWORK = ("network", None)
 
 
 def test_labels_are_the_map_where_the_guard_saw_nothing(run):
     label(run, ROWS[0], shadow=False)
     label(run, ROWS[1], shadow=True)
     chosen, refused = sources(run)
-    assert len(chosen["one"]) == 64
-    assert chosen["two"] is None
+    assert chosen["one"][0] == "labels"
+    assert len(chosen["one"][1]) == 64
+    assert chosen["two"] == NETWORK
     assert refused == {}
+
+
+def test_labels_and_network_are_the_map_where_it_saw_something(run):
+    label(run, ROWS[0], shadow=False)
+    label(run, ROWS[1], shadow=True)
+    chosen, refused = sources(run, cloudy_sky="moved-cuts")
+    assert chosen["one"] == sources(run)[0]["one"]
+    assert chosen["two"][0] == "moved-cuts"
+    assert len({chosen["one"][1], chosen["two"][1]}) == 2
+    assert refused == {}
+
+
+def test_cuts_are_moved_only_where_labels_are_looked_at():
+    given = {"model": "m", "scenes": ["s"], "out": "o", "cloudy_sky": "moved-cuts"}
+    assert InferConfig(**given, clear_sky="labels").cloudy_sky == "moved-cuts"
+    with pytest.raises(ValueError, match="moved-cuts needs clear_sky: labels"):
+        InferConfig(**given)
 
 
 def test_the_network_draws_all_maps_unless_asked_otherwise(run):
     label(run, ROWS[0], shadow=False)
-    assert sources(run, clear_sky="network") == ({"one": None, "two": None}, {})
+    assert sources(run, clear_sky="network") == ({"one": NETWORK, "two": NETWORK}, {})
 
 
 def test_a_sky_with_masked_clouds_is_not_clear(run):
     label(run, ROWS[0], shadow=False, cloud=1)
-    assert sources(run, ROWS[:1]) == ({"one": None}, {})
+    assert sources(run, ROWS[:1]) == ({"one": NETWORK}, {})
 
 
 def test_labels_made_in_another_way_are_another_state(tmp_path):
@@ -89,7 +112,7 @@ def test_labels_that_cannot_tell_are_refused(run, given, reason):
         sources(run, ROWS[:1])
     label(run, ROWS[1], shadow=True)
     chosen, refused = sources(run)
-    assert chosen == {"two": None}
+    assert chosen == {"two": NETWORK}
     assert list(refused) == ["one"]
 
 
@@ -101,10 +124,13 @@ def test_what_decides_a_map_is_what_it_comes_from(tmp_path):
     places = {"model": tmp_path, "folder": tmp_path, "labels": tmp_path, "scratch": tmp_path}
     job = InferJob(**places, model_digest="m", rendering="rgb8", window=64, margin=8, palette="polynya")
     other = job._replace(model_digest="n", window=96, margin=16)
-    info = ROWS[0].info
-    assert job.inputs(info, None) != other.inputs(info, None)
-    assert job.inputs(info, "a") == other.inputs(info, "a")
-    assert len({str(job.inputs(info, labels)) for labels in (None, "a", "b")}) == 3
+    network = MapRow(*ROWS[0], "network", None)
+    a, b = (MapRow(*ROWS[0], "labels", state) for state in "ab")
+    cuts_a, cuts_b = (MapRow(*ROWS[0], "moved-cuts", state) for state in "ab")
+    assert job.inputs(a) == other.inputs(a)
+    for row in (network, cuts_a):
+        assert job.inputs(row) != other.inputs(row)
+    assert len({str(job.inputs(row)) for row in (network, a, b, cuts_a, cuts_b)}) == 5
     # Maps from before there was a choice stay as they are.
     names = {"uri", "bytes", "modified_ns", "etag", "model", "window", "margin", "palette", "land", "limits"}
-    assert job.inputs(info, None).keys() == names
+    assert job.inputs(network).keys() == names

@@ -6,16 +6,14 @@ import numpy as np
 import pytest
 import rasterio
 from conftest import patchwork, planar
-from map_runs import read_map, run_infer, tiny_model
+from map_runs import plain_probabilities, read_map, run_infer, tiny_model
 from pictures import ROSS_SEA, write_png, write_tif
 from rasterio.crs import CRS
 
 import pipelines.infer as infer_job
 from labeling.errors import ModelError, PolynyaError
-from labeling.scene import open_scene
-from labeling.windows import core_of, cores, read_window
+from labeling.windows import cores
 from pipelines.config import InferConfig
-from training.predict import Predictor
 
 pytestmark = pytest.mark.slow
 
@@ -29,14 +27,7 @@ def model(tmp_path_factory):
 
 def plain_map(model, scene, size, margin):
     """The map without Spark, window after window."""
-    predictor = Predictor.load(model, batch=1)
-    with open_scene(str(scene)) as opened:
-        classes = np.empty((opened.info.height, opened.info.width), np.uint8)
-        for core in cores(height=opened.info.height, width=opened.info.width, size=size, margin=margin):
-            rgb, _ = read_window(opened, core, size=size, margin=margin)
-            found = predictor.predict(rgb.transpose(1, 2, 0)[np.newaxis])[0].argmax(-1).astype(np.uint8)
-            classes[core.slices] = core_of(found, core, margin=margin)
-    return classes
+    return plain_probabilities(model, scene, size, margin).argmax(-1).astype(np.uint8)
 
 
 @pytest.mark.parametrize("master", ["local[1]", "local[2]"])

@@ -1,0 +1,64 @@
+"""Thresholds moved by network and filter, on a worker: opinions window by window, cuts of the whole scene."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labeling.classes import IceClass
+from labeling.grid import Block
+from labeling.layout import read_done
+from labeling.moved_cuts import Opinion, cut, opinion, scene_cuts, weigh_lifts
+from labeling.planes import Planes
+from labeling.profile import ThresholdSettings
+from labeling.storage import AnyPath
+from labeling.thresholds import brightness
+
+_VALUE, _CLASS, _SURENESS = "value", "class", "sureness"
+
+
+def thresholds_of(labels: AnyPath) -> ThresholdSettings:
+    """Return the thresholds that finished labels, in this folder, were made with."""
+    done = read_done(labels)
+    if done is None:
+        raise FileNotFoundError(f"the labels in {labels} were there and are gone: label the scene again")
+    return ThresholdSettings(**done["inputs"]["profile"]["thresholds"])
+
+
+def keep_opinion(
+    planes: Planes,
+    core: Block,
+    rgb: NDArray[np.uint8],
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.uint8],
+    thresholds: ThresholdSettings,
+) -> None:
+    """Keep what the network says of a core's pixels, weighed with what the filter did to their labels.
+
+    rgb u8 (3, height, width), probabilities f32 (height, width, 3), labels u8 (height, width).
+    """
+    value = brightness(rgb)
+    lifted = (labels == IceClass.THICK_ICE) & (value <= thresholds.thin_ice_max)
+    said = opinion(value, weigh_lifts(probabilities, lifted))
+    for layer, values in zip((_VALUE, _CLASS, _SURENESS), said, strict=True):
+        planes.put(layer, core, values)
+
+
+def cut_classes(
+    planes: Planes, ignored: NDArray[np.bool_], thresholds: ThresholdSettings
+) -> Callable[[Block], NDArray[np.uint8]]:
+    """Return what gives any block of a scene its classes, u8, by the cuts that the scene's opinions move.
+
+    `ignored`, bool (height, width), are pixels that move no cut.
+    """
+
+    def read(part: Block) -> Opinion:
+        value, classes, sureness = (planes.get(layer, part) for layer in (_VALUE, _CLASS, _SURENESS))
+        return Opinion(value, classes, np.where(ignored[part.slices], 0, sureness).astype(np.uint8))
+
+    height, width = ignored.shape
+    clear = (thresholds.water_max, thresholds.thin_ice_max)
+    cuts = scene_cuts(read, height=height, width=width, clear=clear)
+    return lambda block: cut(planes.get(_VALUE, block), cuts, block.row, block.column)

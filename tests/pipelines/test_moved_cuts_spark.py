@@ -1,0 +1,126 @@
+"""Maps by Spark of cloudy scenes, by thresholds that network and filter move: as by the plain way."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import rasterio
+from map_runs import plain_probabilities, read_map, run_infer, tiny_model
+from pictures import read_labels
+
+import pipelines.label as label_job
+from labeling.classes import IGNORE
+from labeling.moved_cuts import Opinion, cut, opinion, scene_cuts, weigh_lifts
+from labeling.profile import load_profile
+from labeling.simulate import SceneSpec, write_scene
+from labeling.simulate_product import write_product_scene
+from pipelines.config import LabelConfig
+
+pytestmark = pytest.mark.slow
+
+CLEAR = SceneSpec(scene_id="clear", height=128, width=128, seed=1)
+CLOUDY = SceneSpec(scene_id="cloudy", height=270, width=256, seed=2, cloud=0.6, nodata=0.1)
+
+
+def label(scenes, out, profile="polynya"):
+    config = LabelConfig(
+        scenes=[str(scene) for scene in scenes], out=out, profile=profile, outputs=["labels"],
+        spark={"master": "local[2]"},
+    )  # fmt: skip
+    assert label_job.run(config) == (len(scenes), ())
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scenes")
+    return [write_scene(folder, spec) for spec in (CLEAR, CLOUDY)]
+
+
+@pytest.fixture(scope="module")
+def labelled(scenes, tmp_path_factory):
+    run = tmp_path_factory.mktemp("labelled") / "run"
+    label(scenes, run)
+    return run
+
+
+@pytest.fixture
+def run(labelled, tmp_path):
+    shutil.copytree(labelled, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def cut_run(model, scenes, run, **options):
+    assert run_infer(model, scenes, run, clear_sky="labels", cloudy_sky="moved-cuts", **options) == (2, ())
+    return read_map(run, "cloudy")
+
+
+def plain_map(model, scene, labels, size, margin, thin_ice_max=204):
+    """The map without Spark and without blocks."""
+    with rasterio.open(scene) as raster:
+        value = raster.read().max(axis=0)
+    probabilities = plain_probabilities(model, scene, size, margin)
+    lifted = (labels == 2) & (value <= thin_ice_max)
+    said = opinion(value, weigh_lifts(probabilities, lifted))
+    said = said._replace(sureness=np.where(labels == IGNORE, 0, said.sureness).astype(np.uint8))
+    cuts = scene_cuts(
+        lambda block: Opinion(*(part[block.slices] for part in said)),
+        height=value.shape[0], width=value.shape[1], clear=(30, thin_ice_max),
+    )  # fmt: skip
+    return np.where(labels == IGNORE, IGNORE, cut(value, cuts)), lifted
+
+
+@pytest.mark.parametrize(("master", "window", "margin"), [("local[1]", 128, 32), ("local[2]", 64, 12)])
+def test_the_map_is_that_of_the_plain_way(run, scenes, model, master, window, margin):
+    found = cut_run(model, scenes, run, master=master, window=window, margin=margin)
+    labels = read_labels(run, "cloudy")
+    expected, lifted = plain_map(model, scenes[1], labels, window, margin)
+    assert lifted.any()
+    assert (labels == IGNORE).any()
+    np.testing.assert_array_equal(found, expected)
+    run_infer(model, scenes, run, window=window, margin=margin)
+    assert (found != labels).mean() > 0.01, "the test would not see whether cuts move"
+    assert (found != read_map(run, "cloudy")).mean() > 0.01
+
+
+def test_clear_scenes_keep_their_labels_and_all_maps_tell_where_they_come_from(run, scenes, model):
+    cut_run(model, scenes, run)
+    np.testing.assert_array_equal(read_map(run, "clear"), read_labels(run, "clear"))
+    for name, source in (("clear", "labels"), ("cloudy", "moved-cuts")):
+        done = json.loads((run / "maps" / name / "done.json").read_text())
+        assert done["source"] == source
+        assert ("model" in done["inputs"]) == (source == "moved-cuts")
+
+
+def test_a_products_item_tells_it_too(tmp_path):
+    spec = SceneSpec(scene_id="cloudy", height=240, width=240, seed=2, cloud=0.6)
+    product = write_product_scene(tmp_path / "products", spec)
+    label([product], tmp_path / "run", "polynya-l1c")
+    model = tiny_model(tmp_path / "model", rendering="tci-l1c")
+    outcome = run_infer(model, [product], tmp_path / "run", clear_sky="labels", cloudy_sky="moved-cuts")
+    assert outcome == (1, ())
+    properties = json.loads((tmp_path / "run/maps" / product.stem / "item.json").read_text())["properties"]
+    assert properties["polynya:source"] == "moved-cuts"
+    assert len(properties["polynya:model"]) == 64
+
+
+def test_it_is_redone_when_labels_or_source_change(run, scenes, model, tmp_path):
+    first = cut_run(model, scenes, run)
+    mark = run / "maps" / "cloudy" / "done.json"
+    written = mark.stat().st_mtime_ns
+    cut_run(model, scenes, run)
+    assert mark.stat().st_mtime_ns == written
+    profile = load_profile("polynya").model_dump()
+    (tmp_path / "other.yaml").write_text(json.dumps(profile | {"thresholds": {"thin_ice_max": 150}}))
+    label(scenes, run, str(tmp_path / "other.yaml"))
+    second = cut_run(model, scenes, run)
+    assert (second != first).any()
+    expected, _ = plain_map(model, scenes[1], read_labels(run, "cloudy"), 128, 32, thin_ice_max=150)
+    np.testing.assert_array_equal(second, expected)
+    assert run_infer(model, scenes, run, clear_sky="labels") == (2, ())
+    assert json.loads(mark.read_text())["source"] == "network"
