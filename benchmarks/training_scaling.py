@@ -66,7 +66,7 @@ def options() -> argparse.ArgumentParser:
     found.add_argument("--config", type=Path, default=Path("jobs/conf/train.yaml"))
     found.add_argument("--batch-size", dest="batch_size", type=int, default=8, help="over all ranks; even")
     found.add_argument("--side", type=int, default=256, help="of a chip, pixels")
-    found.add_argument("--updates", type=int, default=5, help="in an epoch")
+    found.add_argument("--updates", type=int, default=10, help="in an epoch")
     found.add_argument("--epochs", type=int, default=3, help="in a run, the first of which does not count")
     found.add_argument("--rounds", type=int, default=3, help="runs of each kind; 0: only predict")
     found.add_argument(

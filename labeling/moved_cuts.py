@@ -49,7 +49,7 @@ _HOLD: Final = (0.008, 0.0001)
 Networks take smooth grey ice for water but seldom anything for thick ice, so the second is nearly free.
 """
 
-_BAND: Final = 32
+_BAND: Final = 16
 """Rows of cells that are looked at together: they decide the memory, not the result."""
 
 Field = NDArray[np.float32]
@@ -146,13 +146,13 @@ def _histograms(said: Opinion, rows: int, columns: int) -> Field:
 def _blurred(histograms: Field) -> Field:
     """Return what lies in and around each cell and bin; nothing lies outside."""
     for axis, weights in ((0, _NEAR), (1, _NEAR), (3, _BLUR)):
-        reach = len(weights) // 2
-        wide = np.pad(histograms, [(reach, reach) if one == axis else (0, 0) for one in range(4)])
+        along = np.moveaxis(histograms, axis, 0)
+        wide = np.pad(along, [(len(weights) // 2,) * 2, (0, 0), (0, 0), (0, 0)])
         # One neighbour after the other: every cell adds up in the same order, wherever a band begins.
-        total = np.zeros_like(histograms)
+        total = np.zeros_like(along)
         for shift, weight in enumerate(weights):
-            total += weight * wide.take(range(shift, shift + total.shape[axis]), axis)
-        histograms = total
+            total += weight * wide[shift : shift + len(along)]
+        histograms = np.moveaxis(total, 0, axis)
     return histograms
 
 
