@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.classes import IceClass
+from labeling.errors import SceneError
 from labeling.grid import Block
 from labeling.layout import read_done
 from labeling.moved_cuts import Opinion, cut, opinion, scene_cuts, weigh_lifts
@@ -23,7 +24,7 @@ def thresholds_of(labels: AnyPath) -> ThresholdSettings:
     """Return the thresholds that finished labels, in this folder, were made with."""
     done = read_done(labels)
     if done is None:
-        raise FileNotFoundError(f"the labels in {labels} were there and are gone: label the scene again")
+        raise SceneError(f"the labels in {labels} were there and are gone: label the scene again")
     return ThresholdSettings(**done["inputs"]["profile"]["thresholds"])
 
 
