@@ -1,6 +1,7 @@
-"""Draws the README's picture from a run of the demonstration: scene, labels, map and truth of one scene.
+"""Draws scene, labels, map and truth of one simulated scene: the README's picture, from the demonstration.
 
 make demo && .venv/bin/python -m benchmarks.picture --run demo --scene ross-02
+.venv/bin/python -m benchmarks.picture --run MAPS --scene NAME --map "thresholds moved" --out moved.png
 """
 
 from __future__ import annotations
@@ -23,19 +24,20 @@ def main() -> None:
     )
     options.add_argument("--run", type=Path, default=Path("demo"))
     options.add_argument("--scene", default="ross-02", help="a scene of the test split")
+    options.add_argument("--map", default="map of the U-Net", help="what to call the map")
     options.add_argument("--out", type=Path, default=Path("docs/pictures/scene-labels-map-truth.png"))
     given = options.parse_args()
 
     run = Run(given.run)
     done = read_done(run.labels(given.scene))
     if done is None:
-        raise SystemExit(f"no labels of {given.scene} in {given.run}: run `make demo` first")
+        raise SystemExit(f"no labels of {given.scene} in {given.run}: run `make demo` or jobs.label first")
     scene = Path(done["inputs"]["uri"])
     with rasterio.open(scene) as raster:
         rgb = raster.read([1, 2, 3]).transpose(1, 2, 0)
     panels = [
         ("automatic labels", run.labels(given.scene) / "labels.tif"),
-        ("map of the U-Net", run.maps(given.scene) / "classes.tif"),
+        (given.map, run.maps(given.scene) / "classes.tif"),
         ("truth", truth_path(scene)),
     ]
     write_quicklook(
