@@ -84,7 +84,7 @@ def shown(uri: str) -> str:
     try:
         scheme, host, path, _, item = urlsplit(uri)
     except ValueError:  # brackets in the host that are no address
-        return without_secrets(uri)
+        return without_secrets(uri.partition("?")[0])
     return urlunsplit((scheme, host.rpartition("@")[2], path, "", item))
 
 

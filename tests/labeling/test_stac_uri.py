@@ -4,7 +4,7 @@ import contextlib
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from labeling.errors import SceneError
@@ -114,6 +114,7 @@ def test_names_for_gdal():
 
 
 @given(st.text(max_size=30))
+@example("[?")
 def test_no_text_upsets_them(text):
     for uri in (text, f"https://{text}", f"s3://{text}"):
         location, item = parse(uri)
