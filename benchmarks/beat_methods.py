@@ -10,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.truth_scenes import TruthScene
-from labeling.classes import IceClass
-from labeling.grid import Block
 from labeling.label import (
     class_table,
     compare,
@@ -21,7 +19,7 @@ from labeling.label import (
     scene_sums,
     settle_black,
 )
-from labeling.moved_cuts import Opinion, cut, opinion, scene_cuts, weigh_lifts
+from labeling.moved_cuts import cut, opinion, scene_cuts, weigh_lifts
 from labeling.profile import LabelingProfile, load_profile
 from labeling.thresholds import brightness
 
@@ -69,20 +67,23 @@ def networks(models: list[Path], threads: int | None, ending: str = "") -> dict[
     members = [network(model, threads) for model in models]
     cloudy, rule = _kept(is_cloudy), rules()
     thresholds = load_profile(RULES["thresholds"]).thresholds
-    clear = (thresholds.water_max, thresholds.thin_ice_max)
     alone = _kept(lambda scene: np.mean([member(scene) for member in members], axis=0))
 
     @_kept
     def with_filter(scene: TruthScene) -> NDArray[np.float32]:
-        guarded = rule["guarded filter + thresholds"](scene)
-        lifted = (guarded == IceClass.THICK_ICE) & (rule["thresholds"](scene) == IceClass.THIN_ICE)
-        return weigh_lifts(alone(scene), lifted)
+        labels = rule["guarded filter + thresholds"](scene)
+        return weigh_lifts(alone(scene), brightness(scene.rgb), labels, thresholds)
 
     def likeliest(probabilities: Probabilities) -> Method:
         return lambda scene: probabilities(scene).argmax(axis=-1).astype(np.uint8)
 
     def moved(probabilities: Probabilities) -> Method:
-        return lambda scene: by_moved_cuts(brightness(scene.rgb), probabilities(scene), clear)
+        def method(scene: TruthScene) -> NDArray[np.uint8]:
+            said = opinion(brightness(scene.rgb), probabilities(scene))
+            height, width = said.value.shape
+            return cut(said.value, scene_cuts(said.part, height=height, width=width, thresholds=thresholds))
+
+        return method
 
     def under_cloud(method: Method) -> Method:
         return lambda scene: (method if cloudy(scene) else rule["thresholds"])(scene)
@@ -95,19 +96,6 @@ def networks(models: list[Path], threads: int | None, ending: str = "") -> dict[
         MOVED_FILTER: under_cloud(moved(with_filter)),
     }
     return {name + ending: method for name, method in methods.items()}
-
-
-def by_moved_cuts(
-    value: NDArray[np.uint8], probabilities: NDArray[np.float32], clear: tuple[float, float]
-) -> NDArray[np.uint8]:
-    """Return class codes (height, width) of a scene with this V by the cuts that probabilities move."""
-    said = opinion(value, probabilities)
-    height, width = value.shape
-
-    def read(block: Block) -> Opinion:
-        return Opinion(*(part[block.slices] for part in said))
-
-    return cut(value, scene_cuts(read, height=height, width=width, clear=clear))
 
 
 def is_cloudy(scene: TruthScene) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 
+from labeling.classes import IGNORE
 from labeling.layout import Run, read_done
 from labeling.quicklook import write_quicklook
 from labeling.simulate import truth_path
@@ -40,11 +41,15 @@ def main() -> None:
         (given.map, run.maps(given.scene) / "classes.tif"),
         ("truth", truth_path(scene)),
     ]
+    classes = {name: read_classes(path) for name, path in panels}
+    for name, found in classes.items():
+        seen = found != IGNORE
+        print(f"{name}: {(found == classes['truth'])[seen].mean():.1%} of the pixels as the truth")
     write_quicklook(
         given.out,
         "A simulated scene that the network has not seen",
         rgb[::2, ::2],
-        [(name, read_classes(path)[::2, ::2]) for name, path in panels],
+        [(name, found[::2, ::2]) for name, found in classes.items()],
     )
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from labeling.classes import IceClass
 from labeling.grid import Block
+from labeling.profile import ThresholdSettings
 
 VERSION: Final = 1
 """Of this method: it goes up when a map may come out in another way."""
@@ -65,9 +66,19 @@ class Opinion(NamedTuple):
     sureness: NDArray[np.uint8]
     """Its probability, in 255ths; 0 where a pixel shall not count, as no-data."""
 
+    def part(self, block: Block) -> Opinion:
+        """Return the opinion about a rectangle, of one about a whole scene."""
+        return Opinion(*(plane[block.slices] for plane in self))
 
-def weigh_lifts(probabilities: Field, lifted: NDArray[np.bool_]) -> Field:
-    """Return probabilities of classes, f32 0..1 (height, width, 3), thick ice raised where `lifted`."""
+
+def weigh_lifts(
+    probabilities: Field, value: NDArray[np.uint8], labels: NDArray[np.uint8], thresholds: ThresholdSettings
+) -> Field:
+    """Return probabilities of classes, f32 0..1 (height, width, 3), thick ice raised where the filter lifts.
+
+    That is where `labels`, class codes, say thick ice and by V alone it would be none.
+    """
+    lifted = (labels == IceClass.THICK_ICE) & (value <= thresholds.thin_ice_max)
     weighed = probabilities.copy()
     weighed[lifted, IceClass.THICK_ICE] *= LIFT
     return np.asarray(weighed / weighed.sum(axis=-1, keepdims=True), np.float32)
@@ -84,14 +95,15 @@ def scene_cuts(
     *,
     height: int,
     width: int,
-    clear: tuple[float, float],
+    thresholds: ThresholdSettings,
     band: int = _BAND,
 ) -> Field:
     """Return each cell's cut points on V, f32 (2, rows, columns): above the first is ice, above both thick.
 
-    `read` gives the opinion about any rectangle of a scene of height x width pixels; `clear` are the highest
-    levels of water and of thin ice under a clear sky. Cells at the right and lower edge may be incomplete.
+    `read` gives the opinion about any rectangle of a scene of height x width pixels; `thresholds` are the cut
+    points under a clear sky. Cells at the right and lower edge may be incomplete.
     """
+    clear = (thresholds.water_max, thresholds.thin_ice_max)
     rows, columns = -(-height // CELL), -(-width // CELL)
     around = len(_NEAR) // 2
     cuts = np.empty((2, rows, columns), np.float32)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.classes import IceClass
 from labeling.errors import SceneError
 from labeling.grid import Block
 from labeling.layout import read_done
@@ -41,8 +40,7 @@ def keep_opinion(
     rgb u8 (3, height, width), probabilities f32 (height, width, 3), labels u8 (height, width).
     """
     value = brightness(rgb)
-    lifted = (labels == IceClass.THICK_ICE) & (value <= thresholds.thin_ice_max)
-    said = opinion(value, weigh_lifts(probabilities, lifted))
+    said = opinion(value, weigh_lifts(probabilities, value, labels, thresholds))
     for layer, values in zip((_VALUE, _CLASS, _SURENESS), said, strict=True):
         planes.put(layer, core, values)
 
@@ -60,6 +58,5 @@ def cut_classes(
         return Opinion(value, classes, np.where(ignored[part.slices], 0, sureness).astype(np.uint8))
 
     height, width = ignored.shape
-    clear = (thresholds.water_max, thresholds.thin_ice_max)
-    cuts = scene_cuts(read, height=height, width=width, clear=clear)
+    cuts = scene_cuts(read, height=height, width=width, thresholds=thresholds)
     return lambda block: cut(planes.get(_VALUE, block), cuts, block.row, block.column)

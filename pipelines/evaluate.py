@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -24,6 +25,7 @@ from labeling.raster import write_json
 from labeling.settings import AnyFolder, Settings
 from labeling.storage import AnyPath
 from pipelines.catalog import CatalogRow, Failure, read_catalog
+from pipelines.clear_sky import LABELS_ALONE, MOVED_CUTS
 from pipelines.evaluate_scene import count_scene
 from pipelines.evaluation import Evaluation, SceneResult, Tally, accuracy_of, add_up, agreement_of
 from pipelines.outcome import Outcome, close_job
@@ -40,6 +42,11 @@ OTHER_MODEL: Final = (
 MAPS_OF_LABELS: Final = (
     "The maps of {count} of {tested} test scenes are their labels (clear_sky: labels), so there the two "
     "agree, and the model's figures are those of the labels."
+)
+
+MAPS_BY_CUTS: Final = (
+    "The maps of {count} of {tested} test scenes were drawn by thresholds that the model and the thin-cloud "
+    "filter move (cloudy_sky: moved-cuts), so there the model's figures are those of all of these together."
 )
 
 
@@ -174,13 +181,17 @@ def read_model(run: Run) -> dict[str, Any]:
 
 def map_notes(run: Run, scene_ids: list[str]) -> list[str]:
     """Return notes when maps and the model at hand do not belong together, by the model's sha256, and when
-    maps are labels.
+    maps are not the model's alone.
     """
     found = (read_done(run.maps(scene_id)) for scene_id in scene_ids)
     marks = [mark for mark in found if mark is not None]
     digests = {mark["inputs"].get("model") for mark in marks} - {None}
     if (model_folder(run) / MODEL_FILE).is_file():
         digests.add(model_digest(model_folder(run)))
-    count = sum(mark.get("source") == "labels" for mark in marks)
-    labels = [MAPS_OF_LABELS.format(count=count, tested=len(scene_ids))] if count else []
-    return [OTHER_MODEL] * (len(digests) > 1) + labels
+    sources = Counter(mark.get("source") for mark in marks)
+    others = [
+        note.format(count=sources[source], tested=len(scene_ids))
+        for source, note in ((LABELS_ALONE, MAPS_OF_LABELS), (MOVED_CUTS, MAPS_BY_CUTS))
+        if sources[source]
+    ]
+    return [OTHER_MODEL] * (len(digests) > 1) + others

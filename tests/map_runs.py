@@ -4,9 +4,10 @@ import numpy as np
 import rasterio
 
 import pipelines.infer as infer_job
+import pipelines.label as label_job
 from labeling.scene import open_scene
 from labeling.windows import core_of, cores, read_window
-from pipelines.config import InferConfig
+from pipelines.config import InferConfig, LabelConfig
 from training.card import ModelCard, write_model_card
 from training.predict import Predictor
 
@@ -51,6 +52,14 @@ def run_infer(model, scenes, out, master="local[2]", **options):
         model=model, scenes=[str(s) for s in scenes], out=out, spark={"master": master}, **options
     )
     return infer_job.run(config)
+
+
+def run_label(scenes, out, profile="polynya", **options):
+    """Label scenes into a run folder."""
+    options = {"outputs": ["labels"]} | options
+    scenes = [str(scene) for scene in scenes]
+    config = LabelConfig(scenes=scenes, out=out, profile=profile, spark={"master": "local[2]"}, **options)
+    assert label_job.run(config) == (len(scenes), ())
 
 
 def plain_probabilities(model, scene, size, margin):

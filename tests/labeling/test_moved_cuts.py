@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from labeling.grid import blocks
 from labeling.label import label_scene
 from labeling.moved_cuts import CELL, LIFT, Opinion, cut, opinion, scene_cuts, weigh_lifts
-from labeling.profile import load_profile
+from labeling.profile import ThresholdSettings, load_profile
 
-CLEAR = (30, 204)
+THRESHOLDS = ThresholdSettings(water_max=30, thin_ice_max=204)
 TONES = np.array([15, 110, 240])
 """Brightness V of water, thin and thick ice."""
 
@@ -31,13 +31,9 @@ def said(classes, sureness):
     return np.where(np.eye(3, dtype=bool)[classes], sure, (1 - sure) / 2).astype(np.float32)
 
 
-def part_of(whole):
-    return lambda block: Opinion(*(plane[block.slices] for plane in whole))
-
-
 def cuts_of(whole, band=32):
     height, width = whole.value.shape
-    return scene_cuts(part_of(whole), height=height, width=width, clear=CLEAR, band=band)
+    return scene_cuts(whole.part, height=height, width=width, thresholds=THRESHOLDS, band=band)
 
 
 def found_by(value, probabilities):
@@ -112,7 +108,7 @@ def plain_cuts(whole):
         histograms = np.moveaxis(np.tensordot(histograms, near, (axis, 0)), -1, axis)
     levels = 2.0 * np.arange(129) + 0.5
     cuts = np.empty((2, rows, columns))
-    for upper, hold, highest in ((1, 0.008, CLEAR[0]), (2, 0.0001, CLEAR[1])):
+    for upper, hold, highest in ((1, 0.008, 30), (2, 0.0001, 204)):
         brighter, darker = histograms[:, :, upper:].sum(2), histograms[:, :, :upper].sum(2)
         for row, column in np.ndindex(rows, columns):
             price = [
@@ -172,13 +168,16 @@ def test_cut_points_run_evenly_from_middle_to_middle():
 
 def test_lifts_turn_thin_ice_to_thick_where_the_network_wavers():
     probabilities = np.array([[[0.0, 0.6, 0.4], [0.0, 0.8, 0.2], [0.6, 0.3, 0.1]]], np.float32)
-    weighed = weigh_lifts(probabilities, np.array([[True, True, True]]))
+    value, thick = np.full((1, 3), 204, np.uint8), np.full((1, 3), 2, np.uint8)
+    weighed = weigh_lifts(probabilities, value, thick, THRESHOLDS)
     np.testing.assert_array_equal(weighed.argmax(-1), [[2, 1, 0]])
     np.testing.assert_allclose(weighed.sum(-1), 1, rtol=1e-6)
     np.testing.assert_allclose(
         weighed[..., 2] / weighed[..., 1], LIFT * np.array([[4 / 6, 1 / 4, 1 / 3]]), rtol=1e-5
     )
-    np.testing.assert_allclose(weigh_lifts(probabilities, np.zeros((1, 3), bool)), probabilities, rtol=1e-6)
+    for bright, labels in ((value + 1, thick), (value, thick - 1)):  # thick by brightness, or not even now
+        unchanged = weigh_lifts(probabilities, bright, labels, THRESHOLDS)
+        np.testing.assert_allclose(unchanged, probabilities, rtol=1e-6)
 
 
 def test_an_opinion_keeps_the_likeliest_class_and_how_likely_it_is():

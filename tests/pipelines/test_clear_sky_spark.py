@@ -6,16 +6,14 @@ import shutil
 import numpy as np
 import pytest
 import rasterio
-from map_runs import no_network, read_map, run_infer, tiny_model
+from map_runs import no_network, read_map, run_infer, run_label, tiny_model
 from pictures import read_labels
 
 import jobs.evaluate
-import pipelines.label as label_job
 from labeling.errors import ConfigError
 from labeling.profile import load_profile
 from labeling.simulate import SceneSpec, write_scene
 from labeling.simulate_product import write_product_scene
-from pipelines.config import LabelConfig
 from pipelines.evaluation import read_evaluation
 from pipelines.outcome import ExitCode
 
@@ -23,14 +21,6 @@ pytestmark = pytest.mark.slow
 
 CLEAR = SceneSpec(scene_id="clear", height=270, width=256, seed=1, nodata=0.1)
 CLOUDY = SceneSpec(scene_id="cloudy", height=256, width=256, seed=1, cloud=0.6)
-
-
-def run_label(scenes, out, profile="polynya", **options):
-    """Label scenes into a run folder."""
-    options = {"outputs": ["labels"]} | options
-    scenes = [str(scene) for scene in scenes]
-    config = LabelConfig(scenes=scenes, out=out, profile=profile, spark={"master": "local[2]"}, **options)
-    assert label_job.run(config) == (len(scenes), ())
 
 
 def done(run, scene_id):

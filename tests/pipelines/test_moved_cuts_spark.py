@@ -6,29 +6,22 @@ import shutil
 import numpy as np
 import pytest
 import rasterio
-from map_runs import plain_probabilities, read_map, run_infer, tiny_model
+from map_runs import plain_probabilities, read_map, run_infer, run_label, tiny_model
 from pictures import read_labels
 
-import pipelines.label as label_job
+import jobs.evaluate
 from labeling.classes import IGNORE
-from labeling.moved_cuts import Opinion, cut, opinion, scene_cuts, weigh_lifts
-from labeling.profile import load_profile
+from labeling.moved_cuts import cut, opinion, scene_cuts, weigh_lifts
+from labeling.profile import ThresholdSettings, load_profile
 from labeling.simulate import SceneSpec, write_scene
 from labeling.simulate_product import write_product_scene
-from pipelines.config import LabelConfig
+from pipelines.evaluation import read_evaluation
+from pipelines.outcome import ExitCode
 
 pytestmark = pytest.mark.slow
 
 CLEAR = SceneSpec(scene_id="clear", height=128, width=128, seed=1)
 CLOUDY = SceneSpec(scene_id="cloudy", height=270, width=256, seed=2, cloud=0.6, nodata=0.1)
-
-
-def label(scenes, out, profile="polynya"):
-    config = LabelConfig(
-        scenes=[str(scene) for scene in scenes], out=out, profile=profile, outputs=["labels"],
-        spark={"master": "local[2]"},
-    )  # fmt: skip
-    assert label_job.run(config) == (len(scenes), ())
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +38,7 @@ def scenes(tmp_path_factory):
 @pytest.fixture(scope="module")
 def labelled(scenes, tmp_path_factory):
     run = tmp_path_factory.mktemp("labelled") / "run"
-    label(scenes, run)
+    run_label(scenes, run)
     return run
 
 
@@ -65,14 +58,11 @@ def plain_map(model, scene, labels, size, margin, thin_ice_max=204):
     with rasterio.open(scene) as raster:
         value = raster.read().max(axis=0)
     probabilities = plain_probabilities(model, scene, size, margin)
-    lifted = (labels == 2) & (value <= thin_ice_max)
-    said = opinion(value, weigh_lifts(probabilities, lifted))
+    thresholds = ThresholdSettings(thin_ice_max=thin_ice_max)
+    said = opinion(value, weigh_lifts(probabilities, value, labels, thresholds))
     said = said._replace(sureness=np.where(labels == IGNORE, 0, said.sureness).astype(np.uint8))
-    cuts = scene_cuts(
-        lambda block: Opinion(*(part[block.slices] for part in said)),
-        height=value.shape[0], width=value.shape[1], clear=(30, thin_ice_max),
-    )  # fmt: skip
-    return np.where(labels == IGNORE, IGNORE, cut(value, cuts)), lifted
+    cuts = scene_cuts(said.part, height=value.shape[0], width=value.shape[1], thresholds=thresholds)
+    return np.where(labels == IGNORE, IGNORE, cut(value, cuts)), (labels == 2) & (value <= thin_ice_max)
 
 
 @pytest.mark.parametrize(("master", "window", "margin"), [("local[1]", 128, 32), ("local[2]", 64, 12)])
@@ -100,7 +90,7 @@ def test_clear_scenes_keep_their_labels_and_all_maps_tell_where_they_come_from(r
 def test_a_products_item_tells_it_too(tmp_path):
     spec = SceneSpec(scene_id="cloudy", height=240, width=240, seed=2, cloud=0.6)
     product = write_product_scene(tmp_path / "products", spec)
-    label([product], tmp_path / "run", "polynya-l1c")
+    run_label([product], tmp_path / "run", "polynya-l1c")
     model = tiny_model(tmp_path / "model", rendering="tci-l1c")
     outcome = run_infer(model, [product], tmp_path / "run", clear_sky="labels", cloudy_sky="moved-cuts")
     assert outcome == (1, ())
@@ -117,10 +107,19 @@ def test_it_is_redone_when_labels_or_source_change(run, scenes, model, tmp_path)
     assert mark.stat().st_mtime_ns == written
     profile = load_profile("polynya").model_dump()
     (tmp_path / "other.yaml").write_text(json.dumps(profile | {"thresholds": {"thin_ice_max": 150}}))
-    label(scenes, run, str(tmp_path / "other.yaml"))
+    run_label(scenes, run, str(tmp_path / "other.yaml"))
     second = cut_run(model, scenes, run)
     assert (second != first).any()
     expected, _ = plain_map(model, scenes[1], read_labels(run, "cloudy"), 128, 32, thin_ice_max=150)
     np.testing.assert_array_equal(second, expected)
     assert run_infer(model, scenes, run, clear_sky="labels") == (2, ())
     assert json.loads(mark.read_text())["source"] == "network"
+
+
+def test_the_report_says_that_figures_are_not_the_models_alone(run, scenes, model, capsys):
+    run_label(scenes, run, outputs=["labels", "chips"], chips={"size": 32})
+    cut_run(model, scenes, run)
+    assert jobs.evaluate.main(["--run", str(run)]).exit_code == ExitCode.DONE
+    said = "1 of 2 test scenes were drawn by thresholds that the model"
+    assert any(said in note for note in read_evaluation(run / "evaluation.json").notes)
+    assert said in (run / "report" / "index.html").read_text()
