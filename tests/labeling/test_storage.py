@@ -2,6 +2,8 @@
 
 import pickle
 import shutil
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -172,6 +174,9 @@ def test_removing_takes_all_below_and_nothing_beside(bucket):
     assert objects(bucket) == ["ab/3", "c"]
     remove(at("s3://data/c"))
     remove(at("s3://data/absent"))
+    # What a server that died while it was written to may leave: a folder, for servers that have those.
+    (bucket / "empty" / "folder").mkdir(parents=True)
+    remove(at("s3://data/empty"))
     assert objects(bucket) == ["ab/3"]
 
 
@@ -419,6 +424,50 @@ def test_a_server_that_is_down(environment, server):
     # Not: "there is nothing", which would have all done once more.
     with pytest.raises(StorageError):
         Run(at("s3://data/run")).catalog.is_file()
+
+
+@pytest.fixture
+def poor_server(environment):
+    """Return a list for the answers of a server that has one object, a/b, and says no to its deletion."""
+    answers = []
+
+    class Server(BaseHTTPRequestHandler):
+        def answer(self):
+            entry = "<Key>a/b</Key><Size>1</Size><LastModified>2026-01-01T00:00:00Z</LastModified>"
+            listed = f"<IsTruncated>false</IsTruncated><Contents>{entry}</Contents>"
+            result = f"<ListBucketResult>{listed}</ListBucketResult>"
+            content = (result if self.command == "GET" else answers[0]).encode()
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = answer  # noqa: N815 - the names it is called by
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        environment(AWS_ENDPOINT_URL=url, AWS_ACCESS_KEY_ID=KEY_ID, AWS_SECRET_ACCESS_KEY=SECRET)
+        yield answers
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("InternalError", "the server answers InternalError; run again later"),
+        ("AccessDenied", r"the server refuses \(AccessDenied\); check AWS_ACCESS_KEY_ID"),
+    ],
+)
+def test_a_server_that_does_not_delete(poor_server, code, words):
+    error = f"<Error><Key>a/b</Key><Code>{code}</Code><Message>No.</Message></Error>"
+    poor_server.append(f'<?xml version="1.0" encoding="UTF-8"?>\n<DeleteResult>{error}</DeleteResult>')
+    with pytest.raises(StorageError, match=words):
+        remove(at("s3://data/a"))
 
 
 # The environment
