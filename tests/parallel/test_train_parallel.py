@@ -1,6 +1,5 @@
 import shutil
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -92,8 +91,6 @@ def test_a_job_that_died_goes_on_as_if_it_had_not(chips, tmp_path):
 
 
 def test_a_configuration_error_ends_all_ranks_with_one_message(tmp_path):
-    started = time.monotonic()
     ended = train("--chips", tmp_path / "none", "--out", tmp_path / "model")
     assert ended.code != 0
     assert ended.output.count("chips.json is missing") == 1, ended.output
-    assert time.monotonic() - started < 45
