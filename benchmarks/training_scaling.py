@@ -1,7 +1,7 @@
 """Times training on one rank and on two, a thread each: same global batch, same chips, same loss curve.
 
     .venv/bin/python -m benchmarks.training_scaling
-    .venv/bin/python -m benchmarks.training_scaling --cycle-ms 1 5 20 --rounds 2       # tunes Horovod
+    .venv/bin/python -m benchmarks.training_scaling --cycle-ms 1 10 25 --rounds 2      # tunes Horovod
     .venv/bin/python -m benchmarks.training_scaling --rounds 0 --step 0.05 --links 12.5 150   # predicts only
 
 Every figure comes from `jobs.train` itself, input pipeline included, on noise over patches of the classes.
@@ -70,7 +70,11 @@ def options() -> argparse.ArgumentParser:
     found.add_argument("--epochs", type=int, default=3, help="in a run, the first of which does not count")
     found.add_argument("--rounds", type=int, default=3, help="runs of each kind; 0: only predict")
     found.add_argument(
-        "--cycle-ms", type=float, nargs="+", default=[5.0], help="Horovod's cycle time; each is tried"
+        "--cycle-ms",
+        type=float,
+        nargs="+",
+        default=[Tuning().cycle_ms],
+        help="Horovod's cycle time; each is tried",
     )
     found.add_argument("--fusion-mb", type=int, default=128, help="Horovod's fusion threshold")
     found.add_argument("--step", type=float, help="seconds of a step to predict from; default: as measured")
@@ -160,11 +164,14 @@ def scaling_table(runs: Runs, pairs: Pairs, given: argparse.Namespace) -> Table:
 
 
 def communication(shares: Shares, tuning: Tuning) -> str:
-    """Return a sentence on what a step of two ranks is spent on."""
+    """Return sentences on what a step of two ranks is spent on, and which of them was waited for."""
+    waits = spread([1000 * wait for wait in shares.waits], 0)
+    late = ", ".join(f"rank {rank} in {count}" for rank, count in shares.late.items())
     return (
         f"\nOf a step of two ranks ({tuning.cycle_ms:g} ms cycle), by Horovod's timeline of rank 0: "
         f"{shares.reducing:.1%} reducing gradients, {shares.waiting:.1%} between the first rank's readiness "
-        "and the last one's."
+        f"and the last one's. The last one was {late} of {len(shares.waits)} steps, and the other waited "
+        f"{waits} ms."
     )
 
 

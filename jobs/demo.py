@@ -70,7 +70,7 @@ def steps(config: DemoConfig, scenes: list[str]) -> Iterator[list[str]]:
     profile = ["--profile", PROFILES[config.product]] if config.product else []
     yield [python, "-m", "jobs.label", "--scenes", *scenes, "--out", out, "--chip-size", size, *profile]
     yield [
-        *(str(tools / "horovodrun"), "--gloo", "-np", str(config.processes), "--cycle-time-ms", "5"),
+        *(str(tools / "horovodrun"), "--gloo", "-np", str(config.processes)),
         *(python, "-m", "jobs.train", "--chips", str(run.chips), "--out", str(run.model)),
         *("--config", str(conf / config.train), "--epochs", str(choose_epochs(config, run)), "--overwrite"),
     ]

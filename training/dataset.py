@@ -97,7 +97,12 @@ def batches(
         tf.TensorSpec((count, size, size, CHANNEL_COUNT[channels]), tf.float32),
         tf.TensorSpec((count, *store.label_shape), tf.uint8),
     )
-    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(AHEAD)
+    options = tf.data.Options()
+    # There is nothing to tune, and the thread that tunes sometimes misses the end of the data: it then sleeps
+    # on, for seconds, and whoever lets go of the iterator waits for it.
+    options.autotune.enabled = False
+    data = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    return data.prefetch(AHEAD).with_options(options)
 
 
 def _chip(store: ChipStore, index: int, turning: Turning | None) -> Chip:

@@ -12,17 +12,20 @@ from hypothesis import strategies as st
 
 from benchmarks import balance, training_scaling
 from benchmarks.ring import PUBLISHED, Job, Link, rate_for, reduction, times_faster
-from benchmarks.timeline import Shares, Step, read_steps, shares_of
+from benchmarks.timeline import Shares, Step, read_steps, shares_of, steps_of
 from benchmarks.trainings import Epoch, Tuning, curve_distance, spread
 
 
 def tensor(pid, name, *spans):
-    """Return a tensor's events: for each span (name, begin, end, inner spans), microseconds."""
+    """Return a tensor's events: for each span (name, begin, end, inner spans or moments), microseconds."""
 
     def events(name, begin, end, *inner):
         yield {"ph": "B", "name": name, "ts": begin, "pid": pid}
         for span in inner:
-            yield from events(*span)
+            if len(span) == 2:
+                yield {"ph": "X", "name": span[0], "ts": span[1], "pid": pid, "dur": 0}
+            else:
+                yield from events(*span)
         yield {"ph": "E", "ts": end, "pid": pid}
 
     yield {"ph": "M", "name": "process_name", "pid": pid, "args": {"name": name}}
@@ -33,13 +36,17 @@ def tensor(pid, name, *spans):
 
 def timeline():
     """Return two steps of two tensors, the second of which is reduced after the first, and another tensor."""
+
+    def wait(begin, end, first, last):
+        return ("NEGOTIATE_ALLREDUCE", begin, end, (first, begin), (last, end))
+
     inner = ("GLOO_ALLREDUCE", 1_410_000, 1_450_000)
     return [
-        *tensor(1, "step_1of2", ("NEGOTIATE_ALLREDUCE", 300_000, 399_000), ("ALLREDUCE", 400_000, 450_000),
-                ("NEGOTIATE_ALLREDUCE", 1_300_000, 1_399_000), ("ALLREDUCE", 1_400_000, 1_470_000, inner)),
-        *tensor(2, "step_2of2", ("NEGOTIATE_ALLREDUCE", 310_000, 399_000), ("ALLREDUCE", 450_000, 500_000),
-                ("NEGOTIATE_ALLREDUCE", 1_310_000, 1_399_000), ("ALLREDUCE", 1_470_000, 1_500_000)),
-        *tensor(3, "matrix", ("NEGOTIATE_ALLREDUCE", 0, 1), ("ALLREDUCE", 2, 9_000_000)),
+        *tensor(1, "step_1of2", wait(300_000, 398_000, "1", "0"), ("ALLREDUCE", 400_000, 450_000),
+                wait(1_300_000, 1_399_000, "0", "1"), ("ALLREDUCE", 1_400_000, 1_470_000, inner)),
+        *tensor(2, "step_2of2", wait(310_000, 399_000, "1", "0"), ("ALLREDUCE", 450_000, 500_000),
+                wait(1_310_000, 1_398_000, "1", "0"), ("ALLREDUCE", 1_470_000, 1_500_000)),
+        *tensor(3, "matrix", wait(0, 1, "0", "1"), ("ALLREDUCE", 2, 9_000_000)),
     ]  # fmt: skip
 
 
@@ -47,13 +54,19 @@ def test_steps_of_a_timeline(tmp_path):
     file = tmp_path / "timeline.json"
     file.write_text(json.dumps(timeline()))
     steps = read_steps(file)
-    assert steps == [Step(0.3, 0.4, 0.5), Step(1.3, 1.4, 1.5)]
-    assert shares_of(steps) == Shares(waiting=pytest.approx(0.1), reducing=pytest.approx(0.1))
+    assert steps == [Step(0.3, 0.4, 0.5, "0"), Step(1.3, 1.4, 1.5, "1")]
+    tenth = pytest.approx(0.1)
+    assert shares_of(steps) == Shares(tenth, tenth, waits=[tenth, tenth], late={"0": 1, "1": 1})
+
+
+def test_a_timeline_without_the_ranks_moments_is_refused():
+    with pytest.raises(ValueError, match="HOROVOD_CACHE_CAPACITY=0"):
+        steps_of(event for event in timeline() if event["ph"] != "X")
 
 
 def test_one_step_has_no_length():
     with pytest.raises(ValueError, match="too few"):
-        shares_of([Step(0, 1, 2)])
+        shares_of([Step(0, 1, 2, "0")])
 
 
 JOB = Job(step=0.1, bytes=8_000_000)

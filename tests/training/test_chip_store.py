@@ -94,6 +94,13 @@ def test_chips_are_read_as_they_are_needed(tmp_path):
         assert 2 * taken <= store.read <= 2 * (taken + AHEAD + 1)
 
 
+def test_no_thread_tunes_the_dataset(tmp_path):
+    """It would keep an epoch from ending for up to as long as it has lasted."""
+    store = ChipStore(write_chips(tmp_path, train=5, size=16), "train")
+    dataset = batches(store, np.zeros((1, 1), np.int64), channels="rgb", scaling="255", trouble=Trouble())
+    assert dataset.options().autotune.enabled is False
+
+
 KINDS = [4, 0, 1, 255, 3, 2, 3]
 
 

@@ -1,3 +1,4 @@
+import os
 import time
 
 import keras
@@ -120,3 +121,12 @@ def test_dropout_can_be_taken_up_in_the_middle_of_an_epoch():
     np.testing.assert_array_equal(np.array(layer.seed_generator.state), reached)
     seed_dropout(model, **where)
     assert not np.array_equal(np.array(layer.seed_generator.state), reached)
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, f"{distributed.CPU_CYCLE_MS:g}"), ("3", "3")])
+def test_horovod_rests_longer_on_a_processor_unless_told_otherwise(monkeypatch, given, kept):
+    monkeypatch.setenv("HOROVOD_CYCLE_TIME", given or "")
+    if given is None:
+        monkeypatch.delenv("HOROVOD_CYCLE_TIME")
+    distributed.start()
+    assert os.environ["HOROVOD_CYCLE_TIME"] == kept
