@@ -4,8 +4,8 @@ The timeline is rank 0's (HOROVOD_TIMELINE). Each tensor has a line of its own, 
 events in microseconds: NEGOTIATE_ALLREDUCE from the first rank's readiness to the last one's, in it a moment
 named after each rank, then ALLREDUCE. The tensors of a step are named "step…" and go together.
 
-The ranks' moments are only in timelines that were written with NEGOTIATED in the environment: what is in
-Horovod's cache is not negotiated by name.
+The ranks' moments are only in timelines that were written with NEGOTIATED: what is in Horovod's cache is not
+negotiated by name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final, NamedTuple
 
-NEGOTIATED: Final = "HOROVOD_CACHE_CAPACITY=0"
+NEGOTIATED: Final = {"HOROVOD_CACHE_CAPACITY": "0"}
+"""Environment of a job whose timeline tells when each rank was ready."""
 
 _WAIT: Final = "NEGOTIATE_ALLREDUCE"
 _REDUCE: Final = "ALLREDUCE"
@@ -75,7 +76,7 @@ def steps_of(events: Iterable[Event]) -> list[Step]:
             spans[name][place].append((begun, event["ts"] / 1e6))
             if name == _WAIT:
                 if place not in moments:
-                    raise ValueError(f"who was late is not in it: {NEGOTIATED} was not set")
+                    raise ValueError("the timeline does not tell who was late: set HOROVOD_CACHE_CAPACITY=0")
                 last[place].append(max(moments.pop(place)))
     # The n-th reduction of every tensor belongs to step n.
     waited, reduced, latest = (

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.timeline import NEGOTIATED
+from training.distributed import CPU_CYCLE_MS
 from training.history import CSV_FILE
 
 _ROOT: Final = Path(__file__).parents[1]
@@ -28,8 +29,8 @@ TRAIN: Final = ("-m", "jobs.train")
 class Tuning(NamedTuple):
     """Settings of Horovod's."""
 
-    cycle_ms: float = 10.0
-    """Pause between looks at what is to be reduced; as in training/distributed.py, Horovod's own is 1."""
+    cycle_ms: float = CPU_CYCLE_MS
+    """Pause between looks at what is to be reduced; Horovod's own is 1."""
     fusion_mb: int = 128
     """Most that is reduced at once; Horovod's own."""
 
@@ -108,6 +109,4 @@ def _environment(tuning: Tuning, timeline: Path | None) -> dict[str, str]:
         "HOROVOD_CYCLE_TIME": f"{tuning.cycle_ms:g}",
         "HOROVOD_FUSION_THRESHOLD": str(tuning.fusion_mb << 20),
     }
-    if timeline:
-        found |= {"HOROVOD_TIMELINE": str(timeline)} | dict([NEGOTIATED.split("=")])
-    return found
+    return found | (NEGOTIATED | {"HOROVOD_TIMELINE": str(timeline)} if timeline else {})
