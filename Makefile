@@ -33,7 +33,7 @@ check: lint
 	@$(PY) -m pytest -q -m "not parallel and not cluster and not slow"
 
 bench: setup
-	@$(PY) -m benchmarks.kernels
+	@$(PY) -m benchmarks.labelling.kernels
 
 clean:
 	rm -rf .venv demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -98,7 +98,7 @@ main() {
   $VENV/bin/pip install -qq -c docker/constraints.txt --no-build-isolation -e '.[train,dev]'
   install_horovod
   $VENV/bin/pip check
-  $VENV/bin/python -m pipelines.archive || say "going on without: Spark only starts more slowly"
+  $VENV/bin/python -m pipelines.engine.archive || say "going on without: Spark only starts more slowly"
   fingerprint >$STAMP
   say "done"
 }

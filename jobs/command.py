@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from labeling.errors import ConfigError, ModelError, PolynyaError
-from labeling.redact import without_secrets
-from pipelines import logs
-from pipelines.outcome import ExitCode, Outcome
+from labeling.files.redact import without_secrets
+from pipelines.engine import logs
+from pipelines.engine.outcome import ExitCode, Outcome
 
 
 def add_spark_options(options: argparse.ArgumentParser) -> None:

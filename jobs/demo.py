@@ -24,16 +24,16 @@ from pydantic import Field
 from rich.console import Console
 from rich.progress import track
 
-from labeling.chip import read_card
+from labeling.chips.card import read_card
 from labeling.errors import ConfigError, SceneError
-from labeling.layout import Run
-from labeling.products.safe_writer import product_path
-from labeling.scene import open_scene
+from labeling.files.layout import Run
+from labeling.scenes.open import open_scene
 from labeling.settings import Settings, load_settings
-from labeling.simulate import variety, write_scene
-from labeling.simulate_product import STEP, product_spec, write_product_scene
+from labeling.simulation.product import STEP, product_spec, write_product_scene
+from labeling.simulation.safe.writer import product_path
+from labeling.simulation.scene import variety, write_scene
 from pipelines.catalog import expand
-from pipelines.outcome import ExitCode
+from pipelines.engine.outcome import ExitCode
 
 CONF = Path(__file__).with_name("conf")
 PROFILES: Final = {"l1c": "polynya-l1c"}

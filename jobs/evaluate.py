@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 
 from jobs.command import add_log_option, configure_logs, main_of, overrides
-from labeling.layout import Run
+from labeling.files.layout import Run
 from labeling.settings import load_settings
+from pipelines.engine.outcome import Outcome
 from pipelines.evaluate import EvaluateConfig, run
-from pipelines.outcome import Outcome
-from pipelines.report import write_report
+from pipelines.report.page import write_report
 
 
 def parser() -> argparse.ArgumentParser:

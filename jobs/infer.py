@@ -14,8 +14,8 @@ import sys
 from jobs.command import add_spark_options, configure_logs, main_of, overrides
 from labeling.settings import load_settings
 from pipelines.config import InferConfig
+from pipelines.engine.outcome import Outcome
 from pipelines.infer import run
-from pipelines.outcome import Outcome
 
 
 def parser() -> argparse.ArgumentParser:

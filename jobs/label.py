@@ -12,11 +12,11 @@ import argparse
 import sys
 
 from jobs.command import add_spark_options, configure_logs, main_of, overrides
-from labeling.profile import profile_names
+from labeling.ice.profile import profile_names
 from labeling.settings import load_settings
 from pipelines.config import LabelConfig
+from pipelines.engine.outcome import Outcome
 from pipelines.label import run
-from pipelines.outcome import Outcome
 
 
 def parser() -> argparse.ArgumentParser:

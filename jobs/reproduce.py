@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from labeling.errors import ConfigError
-from labeling.layout import Run
-from labeling.raster import replacing, write_json
+from labeling.files.layout import Run
+from labeling.files.raster import replacing, write_json
 from labeling.settings import Settings, load_settings
-from pipelines.outcome import ExitCode
-from pipelines.published import Kind, Labels, local, read_test_chips, write_filtered_chips
-from pipelines.published_tables import Predict, count_network, count_rules, figures, markdown
+from pipelines.engine.outcome import ExitCode
+from pipelines.published.chips import Kind, Labels, local, read_test_chips, write_filtered_chips
+from pipelines.published.tables import Predict, count_network, count_rules, figures, markdown
 from training.predict import Predictor
 
 CONF: Final = Path(__file__).with_name("conf")

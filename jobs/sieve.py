@@ -14,8 +14,8 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
+from labeling.chips.kinds import ChipKind
 from labeling.errors import ConfigError, ModelError, PolynyaError
-from labeling.kinds import ChipKind
 from labeling.settings import load_settings
 from training.sieve import SieveConfig, run
 

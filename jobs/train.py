@@ -11,7 +11,8 @@
 `--start` begins with the weights of a finished model. The last one names whole chips instead of pixels, for
 jobs.sieve.
 Exit code: 0 done, 2 usage or configuration, 75 ended by SIGTERM after a checkpoint (start it again with
---resume), 1 anything else. horovodrun turns every code but 0 into 1: see training/stop.py for a batch script.
+--resume), 1 anything else. horovodrun turns every code but 0 into 1: see training/ranks/stop.py for a batch
+script.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from pathlib import Path
 
 from labeling.errors import ConfigError, PolynyaError
 from labeling.settings import load_settings
-from training.config import TrainConfig
 from training.errors import StoppedError
-from training.stop import REQUEUE, Stop
+from training.ranks.stop import REQUEUE, Stop
+from training.settings.config import TrainConfig
 
 KEYS = (
     *("epochs", "batch_size", "accumulate", "learning_rate", "loss", "patience", "precision", "seed"),

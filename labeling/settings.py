@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from labeling.errors import ConfigError
-from labeling.storage import AnyPath, at, is_s3
+from labeling.files.storage import AnyPath, at, is_s3
 
 
 def _place(value: object, local: ValidatorFunctionWrapHandler) -> AnyPath:

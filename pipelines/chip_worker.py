@@ -13,21 +13,21 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyspark.sql import types as T
 
-from labeling.cells import CellGrid
-from labeling.chip import CHIP_SCHEMA, SPLITS, ChipTally
+from labeling.chips.card import CHIP_SCHEMA, SPLITS, ChipTally
+from labeling.chips.splits import split_cells
 from labeling.classes import CLASS_COUNT, IGNORE
-from labeling.cloud_raster import read_cloud_mask
-from labeling.clouds import cloud_mask
 from labeling.errors import describe
+from labeling.files.raster import open_raster, remove, replacing
+from labeling.files.storage import AnyPath
 from labeling.grid import Block, blocks
-from labeling.label import class_fractions
-from labeling.raster import open_raster, remove, replacing
-from labeling.scene import Scene, SceneInfo, open_scene
-from labeling.splits import split_cells
-from labeling.storage import AnyPath
+from labeling.ice.label import class_fractions
+from labeling.masks.clouds.cells import CellGrid
+from labeling.masks.clouds.find import cloud_mask
+from labeling.masks.clouds.raster import read_cloud_mask
+from labeling.scenes.open import Scene, SceneInfo, open_scene
 from pipelines.config import ChipSettings
+from pipelines.engine.rows import records
 from pipelines.label_worker import LABELS
-from pipelines.rows import records
 
 CUT: Final = T.StructType(
     [

@@ -12,15 +12,15 @@ from typing import Any
 from pyspark.sql import SparkSession
 from pyspark.sql import types as T
 
-from labeling.chip import CARD_FILE, SPLITS, ChipCard, ChipFile, Split, card_contents
-from labeling.layout import Run, is_done, read_done, write_done
-from labeling.profile import LabelingProfile
-from labeling.raster import refilling, write_json
-from labeling.splits import split_groups
+from labeling.chips.card import CARD_FILE, SPLITS, ChipCard, ChipFile, Split, card_contents
+from labeling.chips.splits import split_groups
+from labeling.files.layout import Run, is_done, read_done, write_done
+from labeling.files.raster import refilling, write_json
+from labeling.ice.profile import LabelingProfile
 from pipelines.catalog import CatalogRow, Failure
 from pipelines.chip_worker import CUT, ChipJob, cut_scenes
 from pipelines.config import ChipSettings
-from pipelines.session import one_task_each
+from pipelines.engine.session import one_task_each
 
 CHANNELS = 3
 

@@ -2,7 +2,7 @@
 
 A network that sees through cloud is behind the thresholds where there is none (docs/science.md). When a scene
 is labelled, the guard of the thin-cloud filter tells whether there is any; if not, labels can be the map. If
-there is, network and labels together can move the thresholds (labeling/moved_cuts.py).
+there is, network and labels together can move the thresholds (labeling/ice/moved_cuts.py).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from hashlib import sha256
 from typing import Any, Final, Literal, NamedTuple
 
 from labeling.errors import ConfigError, SceneError
-from labeling.layout import Run, read_done
-from labeling.scene import SceneInfo
+from labeling.files.layout import Run, read_done
+from labeling.scenes.open import SceneInfo
 from pipelines.catalog import CatalogRow, Failure
 from pipelines.label_worker import LABELS
 

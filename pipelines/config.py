@@ -6,9 +6,9 @@ from typing import Literal, Self
 
 from pydantic import ByteSize, Field, model_validator
 
-from labeling.clouds import CloudSettings
-from labeling.land_settings import LandSettings
-from labeling.limits import LimitSettings
+from labeling.masks.clouds.find import CloudSettings
+from labeling.masks.land_settings import LandSettings
+from labeling.masks.limits import LimitSettings
 from labeling.settings import AnyFolder, LocalPath, Settings
 
 Output = Literal["labels", "quicklook", "chips"]

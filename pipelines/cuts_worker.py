@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.errors import SceneError
+from labeling.files.layout import read_done
+from labeling.files.storage import AnyPath
 from labeling.grid import Block
-from labeling.layout import read_done
-from labeling.moved_cuts import Opinion, cut, opinion, scene_cuts, weigh_lifts
-from labeling.planes import Planes
-from labeling.profile import ThresholdSettings
-from labeling.storage import AnyPath
-from labeling.thresholds import brightness
+from labeling.ice.moved_cuts import Opinion, cut, opinion, scene_cuts, weigh_lifts
+from labeling.ice.profile import ThresholdSettings
+from labeling.ice.thresholds import brightness
+from labeling.stages.planes import Planes
 
 _VALUE, _CLASS, _SURENESS = "value", "class", "sureness"
 

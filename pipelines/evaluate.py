@@ -16,20 +16,20 @@ from typing import Any, Final, Literal
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from labeling.chip import ChipCard, read_card, split_files
+from labeling.chips.card import ChipCard, read_card, split_files
 from labeling.errors import ConfigError, describe
+from labeling.files.layout import Run, read_done
+from labeling.files.locks.folder import run_lock
+from labeling.files.raster import write_json
+from labeling.files.storage import AnyPath
 from labeling.grid import Block
-from labeling.layout import Run, read_done
-from labeling.lock import run_lock
-from labeling.raster import write_json
 from labeling.settings import AnyFolder, Settings
-from labeling.storage import AnyPath
 from pipelines.catalog import CatalogRow, Failure, read_catalog
 from pipelines.clear_sky import LABELS_ALONE, MOVED_CUTS
-from pipelines.evaluate_scene import count_scene
-from pipelines.evaluation import Evaluation, SceneResult, Tally, accuracy_of, add_up, agreement_of
-from pipelines.outcome import Outcome, close_job
-from training.card import CARD_FILE, MODEL_FILE, model_digest
+from pipelines.engine.outcome import Outcome, close_job
+from pipelines.evaluation.record import Evaluation, SceneResult, Tally, accuracy_of, add_up, agreement_of
+from pipelines.evaluation.scene import count_scene
+from training.folder.card import CARD_FILE, MODEL_FILE, model_digest
 
 OTHER_CHIPS: Final = (
     "The model was trained on other chips than those of this run. It may have seen these test footprints, "

@@ -12,20 +12,20 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from labeling.errors import ConfigError, ModelError
-from labeling.layout import Run, make_run
-from labeling.lock import run_lock
-from labeling.raster import remove
-from labeling.scene_land import checked
-from labeling.windows import cores
+from labeling.files.layout import Run, make_run
+from labeling.files.locks.folder import run_lock
+from labeling.files.raster import remove
+from labeling.masks.scene_land import checked
+from labeling.scenes.windows import cores
 from pipelines.catalog import Failure, build_catalog, part_by_rendering, part_by_sun
 from pipelines.clear_sky import MapRow, choose_sources
 from pipelines.config import InferConfig
+from pipelines.engine.outcome import Outcome, close_job
+from pipelines.engine.progress import progress
+from pipelines.engine.session import lazy_session, one_task_each
 from pipelines.infer_worker import InferJob, predict_tasks, write_scene
-from pipelines.outcome import Outcome, close_job
-from pipelines.progress import progress
 from pipelines.schemas import OUTCOME, PREDICTED, WINDOWS
-from pipelines.session import lazy_session, one_task_each
-from training.card import ModelCard, model_digest, read_model_card
+from training.folder.card import ModelCard, model_digest, read_model_card
 
 
 def run(config: InferConfig) -> Outcome:

@@ -14,26 +14,27 @@ import pandas as pd
 from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
-from labeling import moved_cuts, scene_output
 from labeling.classes import IGNORE
 from labeling.errors import SceneError
+from labeling.files.layout import is_done
+from labeling.files.raster import open_raster
+from labeling.files.storage import AnyPath
 from labeling.grid import Block, blocks
-from labeling.label import PixelState, pixel_state, settle_black
-from labeling.land_settings import LandSettings
-from labeling.layout import is_done
-from labeling.limits import LimitSettings, check_nodata
-from labeling.planes import FilePlanes
-from labeling.profile import ThresholdSettings
-from labeling.raster import open_raster
-from labeling.scene import Scene, SceneInfo, open_scene
-from labeling.scene_land import find_land, land_inputs
-from labeling.scene_output import SceneOutput, sample
-from labeling.storage import AnyPath
-from labeling.windows import core_of, read_window
+from labeling.ice import moved_cuts
+from labeling.ice.label import PixelState, pixel_state, settle_black
+from labeling.ice.profile import ThresholdSettings
+from labeling.masks.land_settings import LandSettings
+from labeling.masks.limits import LimitSettings, check_nodata
+from labeling.masks.scene_land import find_land, land_inputs
+from labeling.results import output as scene_output
+from labeling.results.output import SceneOutput, sample
+from labeling.scenes.open import Scene, SceneInfo, open_scene
+from labeling.scenes.windows import core_of, read_window
+from labeling.stages.planes import FilePlanes
 from pipelines.clear_sky import LABELS_ALONE, MOVED_CUTS, NETWORK, MapRow
 from pipelines.cuts_worker import cut_classes, keep_opinion, thresholds_of
+from pipelines.engine.rows import Row, each_row, one_row
 from pipelines.label_worker import LABELS
-from pipelines.rows import Row, each_row, one_row
 from pipelines.schemas import OUTCOME, PREDICTED
 from training.predict import Predictor
 

@@ -18,14 +18,14 @@ from pyspark import SparkContext
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.types import StructType
 
+from labeling.files.layout import Run, make_run, remove_leftovers
+from labeling.files.locks.folder import run_lock
+from labeling.files.raster import remove
 from labeling.grid import Block
-from labeling.layout import Run, make_run, remove_leftovers
-from labeling.lock import run_lock
-from labeling.profile import LabelingProfile, load_profile
-from labeling.raster import remove
-from labeling.scene import SceneInfo
-from labeling.scene_land import checked
-from labeling.stages import Recipe
+from labeling.ice.profile import LabelingProfile, load_profile
+from labeling.masks.scene_land import checked
+from labeling.scenes.open import SceneInfo
+from labeling.stages.steps import Recipe
 from pipelines.catalog import (
     CatalogRow,
     Failure,
@@ -36,7 +36,12 @@ from pipelines.catalog import (
 )
 from pipelines.chips import make_chips
 from pipelines.config import LabelConfig
-from pipelines.isolate import Label, isolating
+from pipelines.engine.isolate import Label, isolating
+from pipelines.engine.outcome import Outcome, close_job
+from pipelines.engine.plan import Plan, PlannedScene, make_plan, tasks_of
+from pipelines.engine.progress import progress
+from pipelines.engine.session import lazy_session, one_task_each
+from pipelines.engine.size import part_by_size
 from pipelines.label_worker import (
     LabelJob,
     compare_tasks,
@@ -45,12 +50,7 @@ from pipelines.label_worker import (
     label_whole_scenes,
     write_scene,
 )
-from pipelines.outcome import Outcome, close_job
-from pipelines.plan import Plan, PlannedScene, make_plan, tasks_of
-from pipelines.progress import progress
 from pipelines.schemas import COMPARED, DECODED, EXCLUDED, OUTCOME, WORK
-from pipelines.session import lazy_session, one_task_each
-from pipelines.size import part_by_size
 
 Steps = tuple[tuple[str, ...], ...]
 

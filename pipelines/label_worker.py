@@ -1,4 +1,4 @@
-"""Labelling on a worker: the stages of labeling/stages.py as Spark's map and reduce functions.
+"""Labelling on a worker: the stages of labeling/stages/steps.py as Spark's map and reduce functions.
 
 What crosses to a worker is a LabelJob and rows of paths, windows and counts. A scene's layers lie in the
 run's scratch folder between the tasks; a failure becomes the row's error, so that it stops its scene only.
@@ -14,19 +14,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from labeling import stages
-from labeling.cloud_raster import CLOUDS
+from labeling.files.layout import is_done
+from labeling.files.storage import AnyPath
 from labeling.grid import Block
-from labeling.layout import is_done
-from labeling.planes import FilePlanes
-from labeling.scene import SceneInfo, open_scene
-from labeling.scene_output import SceneOutput
-from labeling.scene_sums import SceneSums
-from labeling.stages import Excluded, Recipe
-from labeling.storage import AnyPath
-from labeling.whole import label_whole
-from pipelines.plan import Cut
-from pipelines.rows import Row, each_row, one_row
+from labeling.ice.scene_sums import SceneSums
+from labeling.masks.clouds.raster import CLOUDS
+from labeling.results.output import SceneOutput
+from labeling.scenes.open import SceneInfo, open_scene
+from labeling.stages import steps
+from labeling.stages.planes import FilePlanes
+from labeling.stages.steps import Excluded, Recipe
+from labeling.stages.whole import label_whole
+from pipelines.engine.plan import Cut
+from pipelines.engine.rows import Row, each_row, one_row
 from pipelines.schemas import COMPARED, DECODED, EXCLUDED, OUTCOME
 
 LABELS = "labels.tif"
@@ -105,7 +105,7 @@ def _decode(row: Row, job: LabelJob) -> Row:
     blocks = [block for block in task.cut.blocks(task.info) if area.holds(block)]
     with open_scene(task.info.uri, job.recipe.profile.rendering) as scene:
         planes = task.planes(job)
-        counts = [stages.decode(scene, block, planes, job.recipe, preview=job.quicklook) for block in blocks]
+        counts = [steps.decode(scene, block, planes, job.recipe, preview=job.quicklook) for block in blocks]
     return {"states": np.sum(counts, axis=0).tolist()}
 
 
@@ -119,7 +119,7 @@ def _compare(row: Row, job: LabelJob) -> Row:
     if job.recipe.profile.thin_clouds is None:
         return {"sums": None}
     block, planes = Block(**row["block"]), task.planes(job)
-    return {"sums": stages.compare_block(task.info, block, excluded.layer, planes, job.recipe).dumps()}
+    return {"sums": steps.compare_block(task.info, block, excluded.layer, planes, job.recipe).dumps()}
 
 
 # --- reduce: scenes that are cut ---
@@ -132,7 +132,7 @@ def exclude_scene(decoded: pd.DataFrame, job: LabelJob) -> pd.DataFrame:
         task = _Task.of(rows[0])
         cut = task.cut.blocks(task.info)
         counts = np.sum([row["states"] for row in rows], axis=0, dtype=np.int64)
-        found = stages.exclude(task.info, cut, counts, task.planes(job), job.recipe)
+        found = steps.exclude(task.info, cut, counts, task.planes(job), job.recipe)
         return {"excluded": json.dumps(found._asdict())}
 
     return one_row(decoded, exclude, EXCLUDED)
@@ -146,7 +146,7 @@ def write_scene(compared: pd.DataFrame, job: LabelJob) -> pd.DataFrame:
         if job.is_done(task.scene_id, task.info):  # a task that runs again after it had finished
             return {}
         parts = (SceneSums.loads(row["sums"]) for row in rows if row["sums"] is not None)
-        stages.write(
+        steps.write(
             task.scene_id,
             task.info,
             task.cut.blocks(task.info),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-import pipelines.session
+import pipelines.engine.session
 
 # No test measures time: the machine may be busy. Continuous integration judges a commit, by the same examples
 # every time; elsewhere each run draws new ones.
@@ -18,7 +18,7 @@ settings.register_profile("polynya", deadline=None, derandomize="CI" in os.envir
 settings.load_profile("polynya")
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(Path(__file__).parent))  # for `import oracle`
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))  # for `import oracle`
 
 DATA = Path(os.environ.get("POLYNYA_DATA", ROOT.parent / "shared" / "data"))
 
@@ -75,7 +75,7 @@ def scratch(tmp_path_factory):
 @pytest.fixture(scope="session", autouse=True)
 def one_spark_session(scratch):
     """Let the jobs of all tests share a Spark session while its settings stay the same; yields its end."""
-    make, kept = pipelines.session.spark_session, {}
+    make, kept = pipelines.engine.session.spark_session, {}
 
     def close():
         for context, _ in kept.values():
@@ -90,14 +90,14 @@ def one_spark_session(scratch):
             kept[settings] = context, context.__enter__()
         yield kept[settings][1]
 
-    pipelines.session.spark_session = shared
+    pipelines.engine.session.spark_session = shared
     yield close
-    pipelines.session.spark_session = make
+    pipelines.engine.session.spark_session = make
     close()
 
 
 @pytest.fixture
 def unlimited_threads(monkeypatch):
     """Let trainings in this process not set TensorFlow's threads: the first tensor has settled them."""
-    for place in ("training.device", "training.fit"):
+    for place in ("training.ranks.device", "training.fit"):
         monkeypatch.setattr(f"{place}.limit_threads", lambda _: None)

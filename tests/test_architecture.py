@@ -35,4 +35,4 @@ def test_imports_go_one_way(path):
 
 @pytest.mark.parametrize("network", ["unet", "squeezenet"])
 def test_networks_know_keras_only(network):
-    assert not set(imported(ROOT / f"training/{network}.py")) & {"tensorflow", "horovod"}
+    assert not set(imported(ROOT / f"training/network/{network}.py")) & {"tensorflow", "horovod"}

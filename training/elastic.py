@@ -24,10 +24,10 @@ import horovod.tensorflow as hvd
 import tensorflow as tf
 from horovod.common.exceptions import HorovodInternalError, HostsUpdatedInterrupt
 
-from training import distributed
-from training.checkpoints import Checkpoint, State, taken
+from training.folder.checkpoints import Checkpoint, State, taken
 from training.outcome import save
 from training.prepare import Training
+from training.ranks import collectives
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ class Commits:
         # Rank 0 before the others: what they hold it has written, if it is the end of an epoch.
         if training.world.leads:
             self.last = taken(state, training.model, training.optimizer)
-        changed = distributed.any_rank(self.hosts_changed, "hosts")
+        changed = collectives.any_rank(self.hosts_changed, "hosts")
         if not training.world.leads:
             self.last = taken(state, training.model, training.optimizer)
         if changed:
@@ -89,7 +89,7 @@ def run(train: Callable[[Start, Commit], T], *, resume: bool, overwrite: bool) -
         with _as_horovod_wants():
             # jobs/train.py looks there; Horovod itself changes it for C only.
             os.environ["HOROVOD_RANK"] = str(hvd.rank())
-            again = distributed.any_rank(commits.last is not None, "again")
+            again = collectives.any_rank(commits.last is not None, "again")
             start = Start(resume or again, overwrite and not again, commits.last)
             return train(start, commits.add)
 

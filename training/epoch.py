@@ -11,21 +11,21 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from training import distributed
-from training.checkpoints import Part, State
-from training.config import TrainConfig
-from training.dataset import Trouble, Turning, batches
-from training.distributed import Flags
+from training.data.batches import Trouble, Turning, batches
+from training.data.sharding import Indices, epoch_order, share_batches
 from training.errors import StoppedError, TrainingError
-from training.history import shown
-from training.metrics import Scores, confusion_matrix, empty_matrix, scores
-from training.precision import MOST_SKIPPED
+from training.folder.checkpoints import Part, State
+from training.folder.history import shown
+from training.network.metrics import Scores, confusion_matrix, empty_matrix, scores
+from training.network.precision import MOST_SKIPPED
 from training.prepare import Training
-from training.schedule import Schedule
-from training.sharding import Indices, epoch_order, share_batches
+from training.ranks import collectives
+from training.ranks.collectives import Flags
+from training.ranks.stop import Stop
+from training.settings.config import TrainConfig
+from training.settings.schedule import Schedule
+from training.settings.task import class_names
 from training.step import LookStep, TrainStep, Update, seed_dropout
-from training.stop import Stop
-from training.task import class_names
 
 GO_ON = "All is saved: go on with --resume."
 
@@ -98,13 +98,13 @@ def validate(training: Training, look: LookStep, stop: Stop) -> Validation | Non
             seen = look(images[some], labels[some])
             matrix += confusion_matrix(labels[some].numpy(), seen.predicted.numpy(), len(names))
             losses += float(seen.loss.total), float(seen.loss.weight)
-        if distributed.any_rank(stop.requested, "stop"):
+        if collectives.any_rank(stop.requested, "stop"):
             raise StoppedError(f"asked to end during validation. {GO_ON}")
-    with distributed.agreeing("validation"):
+    with collectives.agreeing("validation"):
         if trouble.error is not None:
             raise trouble.error
-    matrix = distributed.sum_array(matrix, "matrix")
-    total, weight = distributed.sum_array(losses, "losses")
+    matrix = collectives.sum_array(matrix, "matrix")
+    total, weight = collectives.sum_array(losses, "losses")
     return Validation(scores(matrix, names), float(total / (weight or 1.0)))
 
 
@@ -136,7 +136,7 @@ def _turned(training: Training, plan: Indices, epoch: int, trouble: Trouble) -> 
 def _check(found: Update, config: TrainConfig, trouble: Trouble, place: str, skipped: int) -> None:
     """Raise, on all ranks alike, when the training cannot go on after an update."""
     if found.flags.trouble:
-        with distributed.agreeing("chips"):
+        with collectives.agreeing("chips"):
             if trouble.error is not None:
                 raise trouble.error
     way_out = "Lower learning_rate or give it warmup_epochs"

@@ -1,7 +1,7 @@
 """Training, in the order of every distributed script: join, pin, shard, build, broadcast, loop.
 
 All ranks run the same lines. Only writing and printing are for rank 0; whatever talks to other ranks (the
-functions of distributed.py, and the training step) never stands behind a test of the rank.
+functions of ranks/collectives.py, and the training step) never stands behind a test of the rank.
 """
 
 from __future__ import annotations
@@ -10,22 +10,23 @@ import sys
 import time
 from functools import partial
 
-from training import distributed, elastic
-from training.card import ModelCard
-from training.checkpoints import State
-from training.config import TrainConfig
-from training.device import limit_threads, pin_gpu
+from training import elastic
 from training.elastic import Commit, Start, no_commit
 from training.epoch import learn, validate
 from training.errors import StoppedError
-from training.folder import Hold, check_folder
-from training.history import TensorBoard, epoch_row, line
+from training.folder.card import ModelCard
+from training.folder.checkpoints import State
+from training.folder.history import TensorBoard, epoch_row, line
+from training.folder.opening import Hold, check_folder
+from training.folder.start import start_digest
 from training.outcome import advanced, finish, interrupted, record, record_run, save
 from training.prepare import Training, absent_classes, begin, build, meet, open_splits
-from training.start import start_digest
+from training.ranks import collectives
+from training.ranks.device import limit_threads, pin_gpu
+from training.ranks.stop import Stop
+from training.settings.config import TrainConfig
+from training.settings.task import class_names
 from training.step import make_look_step, make_train_step
-from training.stop import Stop
-from training.task import class_names
 
 
 def run(
@@ -37,7 +38,7 @@ def run(
     the training itself fails, and StoppedError when `stop` was requested on a rank and all is saved.
     """
     started = time.time()
-    world = distributed.start(config.wait_seconds)
+    world = collectives.start(config.wait_seconds)
     limit_threads(config.threads)
     pin_gpu(world.local_rank)
     with Hold(config.out) as hold:
@@ -51,14 +52,14 @@ def train(
     config: TrainConfig, hold: Hold, stop: Stop, started: float, start: Start, commit: Commit = no_commit
 ) -> ModelCard | None:
     """Train with the ranks that are there; `run` does it once, elastic training again when they change."""
-    world = distributed.start(config.wait_seconds)
-    with distributed.agreeing("inputs"):
+    world = collectives.start(config.wait_seconds)
+    with collectives.agreeing("inputs"):
         train_chips, val_chips = open_splits(config)
         start_digest(config)  # an error on one rank must be known to all before they meet
         if world.leads:
             hold.take()
         check_folder(config.out, resume=start.resume, overwrite=start.overwrite)
-    hold.token = distributed.broadcast_object(hold.token, "lock")
+    hold.token = collectives.broadcast_object(hold.token, "lock")
     meet(config, world, train_chips, val_chips)
     training = build(config, world, train_chips, val_chips)
     state = begin(training, **start._asdict())
@@ -92,7 +93,7 @@ def loop(training: Training, state: State, stop: Stop, started: float, commit: C
                 interrupted(training, state)
                 record_run(training, state, started, "interrupted")
             # horovodrun kills the others soon after the first has gone: none goes before rank 0 is done.
-            distributed.wait("interrupted")
+            collectives.wait("interrupted")
             raise
         epoch = state.epoch + 1
         row = epoch_row(

@@ -6,16 +6,16 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
-from labeling.layout import record_job, run_of
-from labeling.raster import replacing
-from training import checkpoints
-from training.card import CARD_FILE, MODEL_FILE, ModelCard, write_model_card
-from training.checkpoints import Part, Row, State
-from training.history import write_csv
-from training.metrics import Scores
+from labeling.files.layout import record_job, run_of
+from labeling.files.raster import replacing
+from training.folder import checkpoints
+from training.folder.card import CARD_FILE, MODEL_FILE, ModelCard, write_model_card
+from training.folder.checkpoints import Part, Row, State
+from training.folder.history import write_csv
+from training.network.metrics import Scores
 from training.prepare import Training
-from training.stop import leave_mark
-from training.task import CLASSES
+from training.ranks.stop import leave_mark
+from training.settings.task import CLASSES
 
 
 def advanced(state: State, epoch: int, row: Row, val: Scores | None, *, last: bool = False) -> State:

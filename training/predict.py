@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.errors import ModelError
-from training.card import MODEL_FILE, ModelCard, read_model_card
-from training.inputs import network_input
-from training.task import Task
+from training.folder.card import MODEL_FILE, ModelCard, read_model_card
+from training.network.inputs import network_input
+from training.settings.task import Task
 
 if TYPE_CHECKING:
     import keras
@@ -42,7 +42,7 @@ class Predictor:
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return class probabilities (N, H, W, 3), float32 0..1, of pictures (N, H, W, 3), u8, R, G, B.
 
-        Those of a model that classifies are (N, 1, 1, 5), in the order of labeling.kinds.ChipKind. The
+        Those of a model that classifies are (N, 1, 1, 5), in the order of labeling.chips.kinds.ChipKind. The
         network always runs `batch` pictures; a short last batch is filled up with black ones. So a picture's
         result does not depend on how many others are asked for with it. Raises ValueError for another type
         or shape, ModelError for a height or width the network cannot halve often enough.
@@ -80,7 +80,7 @@ def _open_network(file: Path, threads: int | None) -> keras.Model:
     # Imported here: the driver that plans the work needs the card only, and TensorFlow takes seconds to load.
     import keras
 
-    from training.device import limit_threads
+    from training.ranks.device import limit_threads
 
     limit_threads(threads)
     try:

@@ -10,22 +10,23 @@ from dataclasses import dataclass, replace
 import keras
 
 from labeling.errors import ConfigError
-from training import checkpoints, distributed
-from training.balancer import Balancer
-from training.checkpoints import Checkpoint, State
-from training.chips import ChipStore
-from training.config import TrainConfig
-from training.distributed import World
-from training.facts import Facts, differences, facts_of, joined
-from training.folder import open_folder
-from training.inputs import CHANNEL_COUNT
-from training.losses import ClassWeights, Loss, balanced_weights, make_loss
-from training.precision import POLICIES
-from training.squeezenet import build_squeezenet
-from training.start import load_start, start_digest
+from training.data.store import ChipStore
+from training.folder import checkpoints
+from training.folder.checkpoints import Checkpoint, State
+from training.folder.opening import open_folder
+from training.folder.start import load_start, start_digest
+from training.network.inputs import CHANNEL_COUNT
+from training.network.losses import ClassWeights, Loss, balanced_weights, make_loss
+from training.network.precision import POLICIES
+from training.network.squeezenet import build_squeezenet
+from training.network.unet import build_unet
+from training.ranks import collectives
+from training.ranks.balancer import Balancer
+from training.ranks.collectives import World
+from training.settings.config import TrainConfig
+from training.settings.facts import Facts, differences, facts_of, joined
+from training.settings.task import CLASSES
 from training.step import make_optimizer
-from training.task import CLASSES
-from training.unet import build_unet
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Training:
     optimizer: keras.Optimizer
     loss: Loss
     facts: Facts
-    """What decides the weights; see facts.py."""
+    """What decides the weights; see settings/facts.py."""
     balancer: Balancer
     """Which share of each global batch this rank takes."""
 
@@ -110,7 +111,7 @@ def meet(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) ->
     """
     own = config.model_dump(mode="json", exclude={"chips", "out", "start", "threads"})
     own |= {"chips": train.fingerprint, "validation chips": val.fingerprint, "start": start_digest(config)}
-    hosts = distributed.gathered((platform.node(), str(config.chips), own), "meet")
+    hosts = collectives.gathered((platform.node(), str(config.chips), own), "meet")
     for rank, (host, chips, given) in enumerate(hosts):
         found = differences(hosts[0][2], given)
         if found:
@@ -119,7 +120,7 @@ def meet(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) ->
                 f"(chips {hosts[0][1]}) does: {'; '.join(found)}. Give every rank the same configuration and "
                 "the same chips folder, or a copy of it."
             )
-    with distributed.agreeing("sizes"):
+    with collectives.agreeing("sizes"):
         for store in (train, val):
             store.check_sizes(rank=world.rank, size=world.size)
 
@@ -181,7 +182,7 @@ def begin(training: Training, *, resume: bool, overwrite: bool, committed: Check
     """
     config = training.config
     state = State(epoch=0, history=[], best_epoch=0, best_scores=None, facts=training.facts)
-    with distributed.agreeing("checkpoint"):
+    with collectives.agreeing("checkpoint"):
         if training.world.leads:
             found = open_folder(config.out, resume=resume, overwrite=overwrite, facts=training.facts)
             found = checkpoints.newest(found, committed)
@@ -191,9 +192,9 @@ def begin(training: Training, *, resume: bool, overwrite: bool, committed: Check
                 print(_place(state, training), file=sys.stderr, flush=True)
             elif config.start is not None:
                 load_start(config.start, training.model)
-    state = distributed.broadcast_object(state, "state")
-    distributed.broadcast(training.model.weights)
-    distributed.broadcast(training.optimizer.variables)
+    state = collectives.broadcast_object(state, "state")
+    collectives.broadcast(training.model.weights)
+    collectives.broadcast(training.optimizer.variables)
     return state
 
 

@@ -24,14 +24,14 @@ from pydantic import Field
 from rich.console import Console
 from rich.progress import track
 
-from labeling.chip import CARD_FILE, SPLITS, ChipCard, ChipFile, card_contents, split_files
+from labeling.chips.card import CARD_FILE, SPLITS, ChipCard, ChipFile, card_contents, split_files
+from labeling.chips.kinds import ChipKind
 from labeling.errors import ConfigError, ModelError
-from labeling.kinds import ChipKind
-from labeling.layout import record_job, run_of
-from labeling.raster import replacing, write_json
+from labeling.files.layout import record_job, run_of
+from labeling.files.raster import replacing, write_json
 from labeling.settings import LocalPath, Settings
-from training.chip_files import Record, pixels, records, write_records
-from training.chips import ChipStore
+from training.data.files import Record, pixels, records, write_records
+from training.data.store import ChipStore
 from training.predict import Predictor
 
 KindName = Literal["water", "thin_ice", "thick_ice", "mixed", "cloud"]

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training.config import Precision
-from training.distributed import Flags, Sums, sum_step
-from training.losses import Loss
-from training.precision import scaling_loss
+from training.network.losses import Loss
+from training.network.precision import scaling_loss
+from training.ranks.collectives import Flags, Sums, sum_step
+from training.settings.config import Precision
 
 
 class StepLoss(NamedTuple):

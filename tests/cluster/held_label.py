@@ -26,15 +26,15 @@ from unittest.mock import patch
 import pandas as pd
 
 import jobs.label
+import pipelines.engine.session
 import pipelines.label
-import pipelines.session
 from pipelines import label_worker
 from pipelines.config import SparkSettings
 
 
 def main(folder):
-    with pipelines.session.spark_session("held", SparkSettings()) as session:
-        pipelines.session.spark_session = lambda *_: nullcontext(session)
+    with pipelines.engine.session.spark_session("held", SparkSettings()) as session:
+        pipelines.engine.session.spark_session = lambda *_: nullcontext(session)
         number = 1
         while True:
             if (folder / f"{number}.json").exists():

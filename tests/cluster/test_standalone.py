@@ -15,8 +15,8 @@ import spark_cluster
 from conftest import ROOT, patchwork, planar
 from pictures import read_labels, write_tif
 
-from labeling.label import label_scene
-from labeling.profile import load_profile
+from labeling.ice.label import label_scene
+from labeling.ice.profile import load_profile
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 

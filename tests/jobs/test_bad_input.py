@@ -14,7 +14,7 @@ from pictures import read_labels, write_png, write_tif
 
 from jobs import infer, label
 from jobs.command import main_of
-from pipelines.outcome import ExitCode
+from pipelines.engine.outcome import ExitCode
 
 RGB = planar(patchwork(200, 220, seed=4))
 
@@ -175,8 +175,8 @@ class TestUsage:
     def test_no_write_permission(self, tmp_path):
         # As another user where the tests run as root, whom no permission stops.
         code = (
-            "import os, sys; from labeling.layout import make_run; from labeling.errors import ConfigError\n"
-            "from pathlib import Path\n"
+            "import os, sys; from pathlib import Path; from labeling.errors import ConfigError\n"
+            "from labeling.files.layout import make_run\n"
             "if os.geteuid() == 0: os.setuid(65534)\n"
             "try: make_run(Path(sys.argv[1]))\n"
             "except ConfigError as error: sys.exit(str(error))\n"

@@ -4,7 +4,7 @@ import pytest
 
 from jobs.demo import DemoConfig, make_scenes, steps
 from labeling.errors import ConfigError
-from labeling.scene import open_scene
+from labeling.scenes.open import open_scene
 from labeling.settings import load_settings
 from pipelines.catalog import expand
 

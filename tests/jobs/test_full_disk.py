@@ -16,8 +16,8 @@ from pictures import write_png
 from jobs import label
 from jobs.command import main_of
 from labeling.errors import OutputError
+from labeling.files.raster import write_class_raster
 from labeling.grid import blocks
-from labeling.raster import write_class_raster
 
 pytestmark = pytest.mark.slow
 

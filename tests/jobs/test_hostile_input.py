@@ -18,10 +18,10 @@ from conftest import ROOT, patchwork, planar
 from pictures import read_labels, write_png, write_tif
 
 from labeling.classes import IGNORE
-from labeling.label import label_scene
-from labeling.profile import load_profile
-from labeling.scene import open_scene
-from labeling.stages import Recipe
+from labeling.ice.label import label_scene
+from labeling.ice.profile import load_profile
+from labeling.scenes.open import open_scene
+from labeling.stages.steps import Recipe
 
 pytestmark = [
     pytest.mark.slow,

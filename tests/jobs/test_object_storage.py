@@ -16,7 +16,7 @@ from map_runs import no_network
 from pictures import write_png, write_tif
 from s3_server import KEY_ID, SECRET, S3Server
 
-from labeling.simulate import SceneSpec, write_scene
+from labeling.simulation.scene import SceneSpec, write_scene
 
 pytestmark = pytest.mark.slow
 

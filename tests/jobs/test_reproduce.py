@@ -6,7 +6,7 @@ import pytest
 
 from jobs.reproduce import CONF, ReproduceConfig, main
 from labeling.settings import load_settings
-from labeling.simulate import variety, write_scene
+from labeling.simulation.scene import variety, write_scene
 
 KINDS = {
     f"{kind} pictures, {labels} labels" for kind in ("original", "filtered") for labels in ("raw", "filtered")

@@ -18,7 +18,7 @@ import numpy as np
 
 import jobs.train
 from training import fit
-from training.inputs import network_input
+from training.network.inputs import network_input
 
 ALONE_S = 0.3
 """Seconds that an update of one rank takes longer: another must have the time to come."""

@@ -12,11 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 import jobs.train
-from training import distributed, prepare
-from training.config import TrainConfig
-from training.distributed import Flags
-from training.losses import LossSum, make_loss
+from training import prepare
+from training.network.losses import LossSum, make_loss
 from training.prepare import build
+from training.ranks import collectives
+from training.ranks.collectives import Flags
+from training.settings.config import TrainConfig
 from training.step import make_train_step
 
 
@@ -26,7 +27,7 @@ def no_number(*arguments):
 
     def broken(labels, probabilities):
         found = loss(labels, probabilities)
-        return found._replace(total=found.total * (np.nan if distributed.start().rank == 1 else 1.0))
+        return found._replace(total=found.total * (np.nan if collectives.start().rank == 1 else 1.0))
 
     return broken
 
@@ -48,10 +49,10 @@ def overflowing(factor):
 
 def overflow(config, reports):
     """Take three steps of which rank 1 spoils the second, and write down what each rank finds."""
-    world = distributed.start()
+    world = collectives.start()
     train, val = prepare.open_splits(config)
     training = build(config, world, train, val)
-    distributed.broadcast(training.model.weights)
+    collectives.broadcast(training.model.weights)
     factor = tf.Variable(1.0)
     step = make_train_step(training.model, training.optimizer, overflowing(factor))
     chips = [train[index] for index in range(2 * world.rank, 2 * world.rank + 2)]
@@ -69,9 +70,9 @@ def overflow(config, reports):
 
 def late():
     """Let rank 1 keep rank 0 waiting for ever."""
-    if distributed.start(wait_seconds=2).rank == 1:
+    if collectives.start(wait_seconds=2).rank == 1:
         time.sleep(600)
-    distributed.gathered("here", "late")
+    collectives.gathered("here", "late")
 
 
 def main(fault, config_file, reports):

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from training import distributed
-from training.chips import ChipStore
-from training.config import TrainConfig
+from training.data.store import ChipStore
 from training.fit import loop
 from training.prepare import begin, build
-from training.stop import Stop
+from training.ranks import collectives
+from training.ranks.stop import Stop
+from training.settings.config import TrainConfig
 
 
 class Recording(ChipStore):
@@ -36,7 +36,7 @@ def digest(model):
 
 def main(config_file, reports):
     config = TrainConfig.model_validate_json(config_file.read_text())
-    world = distributed.start()
+    world = collectives.start()
     train, val = (Recording(config.chips, split) for split in ("train", "val"))
     training = build(config, world, train, val)
     digests = [digest(training.model)]

@@ -14,11 +14,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import jobs.train
-from training import distributed
+from training.ranks import collectives
 
 
 def main(cases, reports):
-    rank = distributed.start().rank
+    rank = collectives.start().rank
     # The other ranks give the leader time to speak before they end, and none ends here.
     jobs.train.time = SimpleNamespace(sleep=lambda _: None)
     report = {}

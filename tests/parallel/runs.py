@@ -7,8 +7,8 @@ import json
 import sys
 from pathlib import Path
 
-from training.config import TrainConfig
 from training.fit import run
+from training.settings.config import TrainConfig
 
 if __name__ == "__main__":
     for values in json.loads(Path(sys.argv[1]).read_text()):

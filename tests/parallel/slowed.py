@@ -10,12 +10,13 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from training import distributed, prepare
-from training.config import TrainConfig
+from training import prepare
 from training.fit import loop
-from training.losses import make_loss
+from training.network.losses import make_loss
 from training.prepare import begin, build
-from training.stop import Stop
+from training.ranks import collectives
+from training.ranks.stop import Stop
+from training.settings.config import TrainConfig
 
 
 def slow_loss(seconds):
@@ -35,7 +36,7 @@ def slow_loss(seconds):
 
 def main(config_file, reports, seconds):
     config = TrainConfig.model_validate_json(config_file.read_text())
-    world = distributed.start()
+    world = collectives.start()
     prepare.make_loss = slow_loss(seconds[world.rank])
     training = build(config, world, *prepare.open_splits(config))
     state = begin(training, resume=False, overwrite=False)

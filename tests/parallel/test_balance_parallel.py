@@ -11,9 +11,9 @@ import yaml
 from chip_factory import write_chips
 from ranks import horovodrun, train
 
-from training.checkpoints import checkpoint_files, latest
-from training.config import TrainConfig
 from training.fit import run
+from training.folder.checkpoints import checkpoint_files, latest
+from training.settings.config import TrainConfig
 
 pytestmark = pytest.mark.parallel
 

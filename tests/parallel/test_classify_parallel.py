@@ -9,9 +9,9 @@ import pytest
 from chip_factory import write_kind_chips
 from ranks import horovodrun
 
-from training.checkpoints import latest
-from training.config import TrainConfig
 from training.fit import run
+from training.folder.checkpoints import latest
+from training.settings.config import TrainConfig
 
 pytestmark = pytest.mark.parallel
 

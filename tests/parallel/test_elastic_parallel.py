@@ -12,10 +12,10 @@ from chip_factory import write_chips
 from ranks import HOROVODRUN, LIMIT_S, QUICK, ROOT, horovodrun, kill_all, train
 from survival import assert_same_end, start, wait_for
 
-from labeling.lock import folder_lock
-from training.card import read_model_card
-from training.checkpoints import latest
-from training.stop import MARK
+from labeling.files.locks.folder import folder_lock
+from training.folder.card import read_model_card
+from training.folder.checkpoints import latest
+from training.ranks.stop import MARK
 
 pytestmark = [pytest.mark.parallel, pytest.mark.slow]
 

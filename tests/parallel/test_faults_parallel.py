@@ -11,7 +11,7 @@ import pytest
 from chip_factory import write_chips
 from ranks import horovodrun, train
 
-from training.config import TrainConfig
+from training.settings.config import TrainConfig
 
 pytestmark = pytest.mark.parallel
 

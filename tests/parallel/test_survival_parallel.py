@@ -10,7 +10,7 @@ from chip_factory import write_chips
 from ranks import LIMIT_S, QUICK
 from survival import CHIPS, UPDATES, assert_same_end, job, kill_on_the_way, start, wait_for, write_config
 
-from training.stop import MARK
+from training.ranks.stop import MARK
 
 pytestmark = pytest.mark.parallel
 

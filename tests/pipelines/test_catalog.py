@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pictures import write_png
 
 from labeling.errors import ConfigError
-from labeling.layout import make_run
+from labeling.files.layout import make_run
 from labeling.settings import load_settings
 from pipelines.catalog import assign_ids, build_catalog, expand, read_catalog, write_catalog
 from pipelines.config import LabelConfig

@@ -11,7 +11,7 @@ from conftest import patchwork, planar
 from pictures import ROSS_SEA, read_labels, write_tif
 
 import pipelines.label as label_job
-from labeling.chip import SPLITS, ChipTally, card_contents, read_card, split_files
+from labeling.chips.card import SPLITS, ChipTally, card_contents, read_card, split_files
 from labeling.errors import ConfigError
 from pipelines.config import LabelConfig
 

@@ -5,8 +5,8 @@ import pytest
 from array_scene import ArrayScene
 
 from labeling.errors import ConfigError
-from labeling.layout import Run, write_done
-from labeling.profile import load_profile
+from labeling.files.layout import Run, write_done
+from labeling.ice.profile import load_profile
 from pipelines.catalog import CatalogRow
 from pipelines.clear_sky import MapRow, choose_sources
 from pipelines.config import InferConfig

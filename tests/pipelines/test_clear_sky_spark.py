@@ -11,11 +11,11 @@ from pictures import read_labels
 
 import jobs.evaluate
 from labeling.errors import ConfigError
-from labeling.profile import load_profile
-from labeling.simulate import SceneSpec, write_scene
-from labeling.simulate_product import write_product_scene
-from pipelines.evaluation import read_evaluation
-from pipelines.outcome import ExitCode
+from labeling.ice.profile import load_profile
+from labeling.simulation.product import write_product_scene
+from labeling.simulation.scene import SceneSpec, write_scene
+from pipelines.engine.outcome import ExitCode
+from pipelines.evaluation.record import read_evaluation
 
 pytestmark = pytest.mark.slow
 

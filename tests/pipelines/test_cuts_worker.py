@@ -5,9 +5,9 @@ import pytest
 
 from labeling.errors import SceneError
 from labeling.grid import Block, blocks
-from labeling.moved_cuts import CELL
-from labeling.planes import MemoryPlanes
-from labeling.profile import ThresholdSettings
+from labeling.ice.moved_cuts import CELL
+from labeling.ice.profile import ThresholdSettings
+from labeling.stages.planes import MemoryPlanes
 from pipelines.cuts_worker import cut_classes, keep_opinion, thresholds_of
 
 SIDE = 4 * CELL

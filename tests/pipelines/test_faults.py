@@ -13,14 +13,14 @@ from pyspark.errors import PySparkException
 import pipelines.catalog
 import pipelines.label as label_job
 from labeling.errors import SceneError
-from labeling.layout import Run
-from labeling.raster import remove
+from labeling.files.layout import Run
+from labeling.files.raster import remove
 from pipelines import label_worker
 from pipelines.catalog import CatalogRow, build_catalog
 from pipelines.config import LabelConfig
-from pipelines.isolate import isolating
-from pipelines.plan import Cut, PlannedScene
-from pipelines.size import check_size
+from pipelines.engine.isolate import isolating
+from pipelines.engine.plan import Cut, PlannedScene
+from pipelines.engine.size import check_size
 
 STAGES = {"never": "label_whole_scenes", "always": "decode_tasks"}
 
@@ -103,7 +103,9 @@ def test_what_killed_jobs_left_goes_and_what_others_write_stays(tmp_path, monkey
         (run.root / name).parent.mkdir(parents=True, exist_ok=True)
         (run.root / name).touch()
     # There is nothing to label, so this starts no Spark either.
-    monkeypatch.setattr("pipelines.session.spark_session", lambda *_: pytest.fail("a session was made"))
+    monkeypatch.setattr(
+        "pipelines.engine.session.spark_session", lambda *_: pytest.fail("a session was made")
+    )
     assert label(tmp_path / "scenes", run.root) == (1, ())
     assert [name for name in left + others if (run.root / name).exists()] == others
     assert not [*run.root.glob(".chips*"), *run.root.glob(".scratch/label")]

@@ -12,7 +12,7 @@ from rasterio.crs import CRS
 
 import pipelines.infer as infer_job
 from labeling.errors import ModelError, PolynyaError
-from labeling.windows import cores
+from labeling.scenes.windows import cores
 from pipelines.config import InferConfig
 
 pytestmark = pytest.mark.slow

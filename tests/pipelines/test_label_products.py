@@ -21,9 +21,9 @@ import pipelines.label as label_job
 from labeling.bands import BLUE, GREEN, RED, Band
 from labeling.errors import SceneError
 from labeling.grid import Block
-from labeling.scene import open_scene
-from labeling.simulate import SceneSpec
-from labeling.simulate_product import write_product_scene
+from labeling.scenes.open import open_scene
+from labeling.simulation.product import write_product_scene
+from labeling.simulation.scene import SceneSpec
 from pipelines.catalog import expand
 from pipelines.config import LabelConfig
 

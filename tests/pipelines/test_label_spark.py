@@ -18,19 +18,19 @@ from pictures import ROSS_SEA, picture_with_alpha, read_labels, write_png, write
 
 import pipelines.label as label_job
 from labeling.classes import PALETTES
-from labeling.label import label_scene
-from labeling.picture import PictureScene
-from labeling.profile import load_profile
-from labeling.scene import open_scene
-from labeling.simulate import SceneSpec, simulate, truth_path, write_scene
-from labeling.stages import Recipe
+from labeling.ice.label import label_scene
+from labeling.ice.profile import load_profile
+from labeling.scenes.open import open_scene
+from labeling.scenes.picture import PictureScene
+from labeling.simulation.scene import SceneSpec, simulate, truth_path, write_scene
+from labeling.stages.steps import Recipe
 from pipelines import label_worker
 from pipelines.catalog import CatalogRow
 from pipelines.config import LabelConfig, SparkSettings
+from pipelines.engine.plan import Cut, PlannedScene, tasks_of
+from pipelines.engine.rows import records
+from pipelines.engine.session import lazy_session, one_task_each
 from pipelines.label_worker import LabelJob
-from pipelines.plan import Cut, PlannedScene, tasks_of
-from pipelines.rows import records
-from pipelines.session import lazy_session, one_task_each
 
 pytestmark = pytest.mark.slow
 
@@ -70,7 +70,7 @@ def run(request, tmp_path_factory):
     ]
     options = {"block_size": block_size, "master": master, "profile": "iqrah-2024"}
     if cut == "threads":
-        with patch("pipelines.plan._SMALL", 0):  # all that decode in pieces are large then
+        with patch("pipelines.engine.plan._SMALL", 0):  # all that decode in pieces are large then
             return folder / "run", label(scenes, folder / "run", **options)
     return folder / "run", label(scenes, folder / "run", cut=cut, **options)
 
@@ -253,7 +253,9 @@ class TestRerun:
 def test_nothing_to_do_starts_no_spark(tmp_path, monkeypatch):
     scene, run = write_png(tmp_path / "a.png", patchwork(90, 90)), tmp_path / "run"
     label([scene], run)
-    monkeypatch.setattr("pipelines.session.spark_session", lambda *_: pytest.fail("a session was made"))
+    monkeypatch.setattr(
+        "pipelines.engine.session.spark_session", lambda *_: pytest.fail("a session was made")
+    )
     assert label([scene], run) == (1, ())
 
 

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from chip_factory import write_chips, write_kind_chips
 
+from labeling.chips.kinds import ChipKind
 from labeling.errors import ConfigError
-from labeling.kinds import ChipKind
-from training.card import read_model_card
-from training.chips import ChipStore
-from training.config import TrainConfig
+from training.data.store import ChipStore
 from training.fit import run
-from training.losses import balanced_weights
+from training.folder.card import read_model_card
+from training.network.losses import balanced_weights
 from training.predict import Predictor
 from training.prepare import class_weights, open_splits
+from training.settings.config import TrainConfig
 
 KINDS = [kind.name.lower() for kind in ChipKind]
 

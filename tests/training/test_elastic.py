@@ -6,12 +6,13 @@ import pytest
 import tensorflow as tf
 from horovod.common.exceptions import HorovodInternalError, HostsUpdatedInterrupt
 
-from training import distributed, elastic
-from training.checkpoints import State, checkpoint_files
-from training.distributed import World
+from training import elastic
 from training.elastic import Commits, Start
+from training.folder.checkpoints import State, checkpoint_files
+from training.network.unet import build_unet
+from training.ranks import collectives
+from training.ranks.collectives import World
 from training.step import make_optimizer
-from training.unet import build_unet
 
 
 def state(steps):
@@ -39,14 +40,14 @@ def exchange(monkeypatch):
             raise HorovodInternalError
         return asked or told.others
 
-    monkeypatch.setattr(distributed, "any_rank", any_rank)
+    monkeypatch.setattr(collectives, "any_rank", any_rank)
     return told
 
 
 @pytest.fixture
 def without_horovodrun(monkeypatch):
     """Let elastic.run find one rank and none of Horovod's services."""
-    distributed.start()
+    collectives.start()
     for name in ("HOROVOD_GLOO_RENDEZVOUS_ADDR", "HOROVOD_RANK"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("horovod.tensorflow.elastic._reset", lambda: None)

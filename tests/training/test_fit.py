@@ -9,16 +9,16 @@ import pytest
 from chip_factory import write_chips
 
 from labeling.errors import ConfigError
-from labeling.lock import LOCK, folder_lock
-from training.card import read_model_card
-from training.checkpoints import latest
-from training.chips import ChipStore
-from training.config import TrainConfig
+from labeling.files.locks.folder import LOCK, folder_lock
+from training.data.store import ChipStore
 from training.errors import TrainingError
 from training.fit import run
-from training.losses import masked_crossentropy
-from training.metrics import confusion_matrix, scores
+from training.folder.card import read_model_card
+from training.folder.checkpoints import latest
+from training.network.losses import masked_crossentropy
+from training.network.metrics import confusion_matrix, scores
 from training.predict import Predictor
+from training.settings.config import TrainConfig
 
 pytestmark = pytest.mark.slow
 

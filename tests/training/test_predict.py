@@ -8,7 +8,7 @@ import pytest
 from model_factory import KINDS, write_model
 
 from labeling.errors import ModelError
-from training.inputs import network_input
+from training.network.inputs import network_input
 from training.predict import Predictor
 
 RGB = np.random.default_rng(5).integers(0, 256, (5, 16, 24, 3), np.uint8)

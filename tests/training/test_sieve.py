@@ -9,15 +9,15 @@ from model_factory import KINDS, write_model
 
 import jobs.sieve
 from jobs.sieve import main
-from labeling.chip import SPLITS, read_card, split_files
+from labeling.chips.card import SPLITS, read_card, split_files
+from labeling.chips.kinds import ChipKind
 from labeling.errors import ConfigError, ModelError
-from labeling.kinds import ChipKind
 from labeling.settings import load_settings
-from training.chip_files import pixels, records
-from training.chips import ChipStore
-from training.config import TrainConfig
+from training.data.files import pixels, records
+from training.data.store import ChipStore
 from training.fit import run as train
 from training.predict import Predictor
+from training.settings.config import TrainConfig
 from training.sieve import SieveConfig, run
 
 TRAIN = [0, 4, 1, 4, 4, 3, 2, 0, 3, 4, 0]

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from training import distributed
-from training.distributed import Flags
-from training.losses import make_loss
-from training.precision import POLICIES
+from training.network.losses import make_loss
+from training.network.precision import POLICIES
+from training.network.unet import build_unet
+from training.ranks import collectives
+from training.ranks.collectives import Flags
 from training.step import make_optimizer, make_train_step, seed_dropout
-from training.unet import build_unet
 
 rng = np.random.default_rng(0)
 IMAGES = rng.random((4, 8, 8, 1), np.float32)
@@ -25,7 +25,7 @@ def taken(step, stop=False):
 
 @pytest.fixture(autouse=True)
 def alone():
-    distributed.start()
+    collectives.start()
 
 
 def made(precision="float32", dropout=0.0, **options):
@@ -123,10 +123,10 @@ def test_dropout_can_be_taken_up_in_the_middle_of_an_epoch():
     assert not np.array_equal(np.array(layer.seed_generator.state), reached)
 
 
-@pytest.mark.parametrize(("given", "kept"), [(None, f"{distributed.CPU_CYCLE_MS:g}"), ("3", "3")])
+@pytest.mark.parametrize(("given", "kept"), [(None, f"{collectives.CPU_CYCLE_MS:g}"), ("3", "3")])
 def test_horovod_rests_longer_on_a_processor_unless_told_otherwise(monkeypatch, given, kept):
     monkeypatch.setenv("HOROVOD_CYCLE_TIME", given or "")
     if given is None:
         monkeypatch.delenv("HOROVOD_CYCLE_TIME")
-    distributed.start()
+    collectives.start()
     assert os.environ["HOROVOD_CYCLE_TIME"] == kept

@@ -19,8 +19,8 @@ from survival import (
     write_config,
 )
 
-from training.checkpoints import latest
-from training.stop import MARK, REQUEUE
+from training.folder.checkpoints import latest
+from training.ranks.stop import MARK, REQUEUE
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ import pytest
 from chip_factory import write_chips
 
 from jobs.train import main
-from training.card import read_model_card
+from training.folder.card import read_model_card
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,1 @@
+"""How fast scenes are labelled, against other ways and the floor."""

@@ -1,0 +1,1 @@
+"""How right labels and maps are where the truth is known."""

@@ -1,0 +1,1 @@
+"""How fast networks train, on one rank and on more."""

@@ -1,0 +1,1 @@
+"""Training chips: card, kinds, splits, and the skies and tones drawn over them."""

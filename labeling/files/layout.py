@@ -1,0 +1,199 @@
+"""Where everything lies in a run folder, and the marks that say a scene is finished.
+
+RUN/
+  catalog.parquet                 one row a scene
+  labels/<scene_id>/labels.tif    classes (also clouds.tif, quicklook.png, item.json, done.json)
+  chips/                          see labeling/chips/card.py
+  model/                          see training/folder/card.py
+  maps/<scene_id>/classes.tif     classes from the model or labels (also quicklook.png, item.json, done.json)
+  failures.jsonl                  scene, step, reason of whatever could not be done
+  jobs/<job>.json                 what ran: configuration, versions, seconds
+  evaluation.json                 agreement and accuracy
+  report/index.html               all of it, for a person
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, Final, NamedTuple
+
+import labeling
+from labeling.errors import ConfigError, StorageError
+from labeling.files.raster import PARTS, remove, replacing, write_json
+from labeling.files.redact import without_secrets
+from labeling.files.storage import AnyPath
+
+DONE: Final = "done.json"
+"""Name of the mark in a finished folder."""
+
+
+class Run(NamedTuple):
+    """Paths of a run folder."""
+
+    root: AnyPath
+
+    @property
+    def catalog(self) -> AnyPath:
+        """The catalogue of scenes."""
+        return self.root / "catalog.parquet"
+
+    @property
+    def chips(self) -> AnyPath:
+        """The chips folder."""
+        return self.root / "chips"
+
+    @property
+    def model(self) -> AnyPath:
+        """The model folder."""
+        return self.root / "model"
+
+    @property
+    def failures(self) -> AnyPath:
+        """One JSON line for each scene that a step could not do."""
+        return self.root / "failures.jsonl"
+
+    @property
+    def evaluation(self) -> AnyPath:
+        """The figures of `jobs.evaluate`."""
+        return self.root / "evaluation.json"
+
+    @property
+    def report(self) -> AnyPath:
+        """The page a person opens."""
+        return self.root / "report" / "index.html"
+
+    @property
+    def scratch(self) -> AnyPath:
+        """Blocks between map and reduce; every worker must see it, as it must see the outputs."""
+        return self.root / ".scratch"
+
+    def labels(self, scene_id: str) -> AnyPath:
+        """Folder of a scene's labels."""
+        return self.root / "labels" / scene_id
+
+    def maps(self, scene_id: str) -> AnyPath:
+        """Folder of a scene's map."""
+        return self.root / "maps" / scene_id
+
+    def job(self, name: str) -> AnyPath:
+        """Record of the last run of a job."""
+        return self.root / "jobs" / f"{name}.json"
+
+
+def make_run(root: AnyPath) -> Run:
+    """Create the run folder, or raise ConfigError when nothing can be written there."""
+    try:
+        if isinstance(root, Path):
+            root.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=root, buffering=0) as probe:
+                probe.write(bytes(4096))  # a full disk may still have room for a name
+        else:
+            root.check_writable()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write to the run folder {root}: {error.strerror}. Choose another with --out."
+        ) from None
+    return Run(root.absolute())
+
+
+def run_of(chips: Path) -> Run | None:
+    """Return the run folder that a chips folder is part of, None when it lies by itself."""
+    run = Run(chips.absolute().parent)
+    return run if run.chips == chips.absolute() and run.catalog.is_file() else None
+
+
+def remove_leftovers(run: Run, folder: AnyPath, scratch: AnyPath) -> None:
+    """Remove what killed jobs and tasks left of a job that writes `folder`: half files, and all its scratch.
+
+    Half files are looked for there and beside the run's own files; in a bucket there are none. No other job
+    may be working in the run.
+    """
+    if isinstance(run.root, Path):
+        for path in [*run.root.glob(PARTS), *(run.root / "jobs").glob(PARTS), *folder.rglob(PARTS)]:
+            remove(path)
+    remove(scratch)
+
+
+def is_done(folder: AnyPath, inputs: dict[str, Any], files: Iterable[str]) -> bool:
+    """Tell whether `files` in a folder were finished from exactly these inputs, and are still there."""
+    done = read_done(folder)
+    return (
+        done is not None
+        and has_inputs(folder, inputs)
+        and all(name in done["files"] and (folder / name).is_file() for name in files)
+    )
+
+
+def has_inputs(folder: AnyPath, inputs: dict[str, Any]) -> bool:
+    """Tell whether a folder's completion mark names exactly these inputs."""
+    done = read_done(folder)
+    return done is not None and done["inputs"] == json.loads(json.dumps(inputs))
+
+
+def read_done(folder: AnyPath) -> dict[str, Any] | None:
+    """Return the completion mark of a scene's folder, None when it is not finished."""
+    try:
+        done = json.loads((folder / DONE).read_text(encoding="utf-8"))
+    except StorageError:  # a server that is down is no reason to do all of it again
+        raise
+    except (OSError, ValueError):
+        return None
+    return done if isinstance(done, dict) and {"inputs", "files"} <= done.keys() else None
+
+
+def write_done(folder: AnyPath, inputs: dict[str, Any], files: list[str], **facts: Any) -> None:
+    """Mark a scene's folder as finished; write this last."""
+    content = {"inputs": inputs, "files": files, "versions": versions(), **facts}
+    write_json(folder / DONE, content)
+
+
+def record_failures(run: Run, job: str, failures: list[dict[str, str]]) -> None:
+    """Replace this job's lines in failures.jsonl; the file is absent when nothing failed."""
+    kept = [line for line in read_failures(run) if line["job"] != job]
+    told = [{name: without_secrets(value) for name, value in failure.items()} for failure in failures]
+    lines = kept + [{"job": job, **failure} for failure in told]
+    if not lines:
+        run.failures.unlink(missing_ok=True)
+        return
+    with replacing(run.failures) as temporary:
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+def read_failures(run: Run) -> list[dict[str, str]]:
+    """Return the recorded failures of all jobs."""
+    if not run.failures.is_file():
+        return []
+    return [json.loads(line) for line in run.failures.read_text(encoding="utf-8").splitlines()]
+
+
+def record_job(run: Run, job: str, started: float, config: dict[str, Any], summary: dict[str, Any]) -> None:
+    """Write what a job did: `started` in seconds since the epoch, its whole configuration and a summary."""
+    content = {
+        "job": job,
+        "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.time() - started, 2),
+        "config": config,
+        "summary": summary,
+        "versions": versions(),
+    }
+    write_json(run.job(job), content)
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions that can change a result."""
+    found = {"polynya": labeling.__version__, "python": platform.python_version()}
+    for package in ("numpy", "opencv-python-headless", "rasterio", "pyspark"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,1 @@
+"""One job at a time in a folder, on a disk or in a bucket."""

@@ -1,0 +1,1 @@
+"""What gets no label: clouds, land, and scenes beyond the limits."""

@@ -1,0 +1,42 @@
+"""Scenes that are refused as a whole: the sun too low, or hardly anything observed."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from labeling.errors import SceneError
+from labeling.scenes.contract.scene import SceneInfo
+from labeling.settings import Settings
+
+
+class LimitSettings(Settings):
+    """From where on a scene is not worth a label."""
+
+    sun_zenith: float | None = Field(
+        80, gt=0, le=90, description="degrees; a scene under a lower sun is refused (null: none is)"
+    )
+    nodata: float | None = Field(
+        None, gt=0, lt=1, description="share; a scene with more no-data is refused (null: none is)"
+    )
+
+
+def check_sun(info: SceneInfo, limits: LimitSettings) -> None:
+    """Raise SceneError when the sun stood too low; a scene that does not say how high it stood passes."""
+    if limits.sun_zenith is None or info.sun_zenith is None or info.sun_zenith <= limits.sun_zenith:
+        return
+    raise SceneError(
+        f"{info.where} was taken with the sun {info.sun_zenith:.1f} degrees from the zenith, more than "
+        f"limits.sun_zenith allows ({limits.sun_zenith:g}). Thresholds made under a higher sun mislead "
+        "there. Raise the limit if you know better."
+    )
+
+
+def check_nodata(info: SceneInfo, pixels: int, limits: LimitSettings) -> None:
+    """Raise SceneError when more than the allowed share of a scene, `pixels` of it, is no-data."""
+    share = pixels / (info.height * info.width)
+    if limits.nodata is None or share <= limits.nodata:
+        return
+    raise SceneError(
+        f"{info.where} is no-data over {share:.1%} of its area, more than limits.nodata allows "
+        f"({limits.nodata:.1%}). Leave the scene out, or raise the limit."
+    )

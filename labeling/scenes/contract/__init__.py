@@ -1,0 +1,1 @@
+"""What every scene and product promises, and what all readers share: renderings, grids, sound files."""

@@ -1,0 +1,176 @@
+"""Pictures as scenes: 8-bit RGB GeoTIFF, PNG and JPEG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+
+from labeling.errors import SceneError
+from labeling.files import s3
+from labeling.files.raster import quiet_georeference
+from labeling.files.storage import AnyPath, read_range
+from labeling.files.uri import gdal_path
+from labeling.grid import Block
+from labeling.scenes.contract.pieces import LARGE, check_pieces, check_written
+from labeling.scenes.contract.rendering import RGB8
+from labeling.scenes.contract.scene import GDAL_OPTIONS, Pixels, SceneInfo
+from labeling.scenes.products.scene import state_of
+
+SUFFIXES: Final = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg"})
+"""Endings, in lower case, of the pictures that a folder is searched for."""
+
+_WINDOWED_DRIVERS: Final = frozenset({"GTiff", "JP2OpenJPEG"})
+
+_MAGIC: Final = {
+    b"II*\0": "GTiff", b"MM\0*": "GTiff", b"II+\0": "GTiff", b"MM\0+": "GTiff",
+    b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG",
+    b"\0\0\0\x0cjP": "JP2OpenJPEG", b"\xff\x4f\xff\x51": "JP2OpenJPEG",
+}  # fmt: skip
+"""How files begin, and GDAL's driver for them."""
+
+
+@contextmanager
+def open_picture(path: AnyPath) -> Iterator[PictureScene]:
+    """Open a picture, here or in a bucket; SceneError when it is none, or not 8-bit RGB."""
+    server = {} if isinstance(path, Path) else s3.gdal_options()
+    with rasterio.Env(**(server | GDAL_OPTIONS)), quiet_georeference():
+        try:
+            dataset = rasterio.open(gdal_path(str(path)), driver=_driver_of(path))
+        except RasterioError as error:
+            raise SceneError(
+                f"{path} cannot be opened as a picture ({error}). It may be damaged. Fetch the file again, "
+                "or leave it out."
+            ) from None
+        with dataset:
+            check_pieces(str(path), dataset)
+            yield PictureScene(path, dataset)
+
+
+def _driver_of(path: AnyPath) -> str:
+    """Return GDAL's driver for a file, which GDAL itself would take for anything: a list of files, say."""
+    try:
+        start = read_range(path, 0, 8)
+    except OSError as error:
+        raise SceneError(
+            f"{path} cannot be read ({error.strerror}). Let the user read it that runs the job."
+        ) from None
+    for magic, driver in _MAGIC.items():
+        if start.startswith(magic):
+            return driver
+    raise SceneError(
+        f"{path} cannot be opened as a picture: it begins like no GeoTIFF, PNG or JPEG. It may be damaged, "
+        "or be something else. Fetch the file again, or leave it out."
+    )
+
+
+class PictureScene:
+    """An 8-bit RGB picture, with or without alpha, mask, no-data value and georeference."""
+
+    product = None
+
+    def __init__(self, path: AnyPath, dataset: DatasetReader) -> None:
+        self._path = path
+        self._dataset = dataset
+        self._bands = _rgb_bands(path, dataset)
+        self._nodata = [dataset.nodatavals[band - 1] for band in self._bands]
+        self._whole: Pixels | None = None
+
+    @cached_property
+    def info(self) -> SceneInfo:
+        """The picture's description."""
+        data, state = self._dataset, state_of(self._path)
+        georeferenced = data.crs is not None or data.transform != Affine.identity()
+        return SceneInfo(
+            uri=str(self._path),
+            group=self._path.stem,
+            renderings=[RGB8],
+            height=data.height,
+            width=data.width,
+            crs=data.crs.to_wkt() if data.crs else None,
+            transform=list(data.transform)[:6] if georeferenced else None,
+            block=self._block,
+            bytes=state.bytes,
+            modified_ns=state.modified_ns,
+            etag=state.etag,
+        )
+
+    @property
+    def _block(self) -> list[int]:
+        whole = [self._dataset.height, self._dataset.width]
+        rows, columns = self._dataset.block_shapes[0]
+        if self._dataset.driver not in _WINDOWED_DRIVERS or rows * columns > LARGE:
+            return whole
+        return [min(rows, whole[0]), min(columns, whole[1])]
+
+    def read(self, block: Block) -> Pixels:
+        """Read a window. A picture that only decodes from its top is decoded once and kept."""
+        if self.info.windowed:
+            return self._decode(block)
+        if self._whole is None:
+            self._whole = self._decode(Block(0, 0, self._dataset.height, self._dataset.width))
+        rows, columns = block.slices
+        rgb, valid = self._whole
+        return Pixels(rgb[:, rows, columns], None if valid is None else valid[rows, columns])
+
+    def preview(self, *, height: int, width: int) -> NDArray[np.uint8]:
+        """Return the picture reduced to (height, width, 3), u8; a GeoTIFF's overviews are used."""
+        try:
+            rgb = self._dataset.read(self._bands, out_shape=(3, height, width), resampling=Resampling.average)
+        except RasterioError as error:
+            raise SceneError(f"{self._path} is damaged ({error}). Fetch the file again.") from None
+        return np.ascontiguousarray(rgb.transpose(1, 2, 0))
+
+    def _decode(self, block: Block) -> Pixels:
+        try:
+            rgb = self._dataset.read(self._bands, window=block.window)
+            valid = self._valid(rgb, block)
+        except RasterioError as error:
+            raise SceneError(
+                f"{self._path} is damaged: its pixels at row {block.row}, column {block.column} cannot be "
+                f"decoded ({error.__cause__ or error}). Fetch the file again."
+            ) from None
+        if valid is None:
+            check_written(str(self._path), self._dataset, self._bands, block, rgb)
+        return Pixels(rgb, valid)
+
+    def _valid(self, rgb: NDArray[np.uint8], block: Block) -> NDArray[np.bool_] | None:
+        if all(value is not None for value in self._nodata):
+            # A pixel is no-data when every band says so: a single black band is a colour.
+            red, green, blue = (band != value for band, value in zip(rgb, self._nodata, strict=True))
+            return np.asarray(red | green | blue, np.bool_)
+        flags = self._dataset.mask_flag_enums[self._bands[0] - 1]
+        if MaskFlags.per_dataset in flags:  # an alpha band or a mask of the file
+            return np.asarray(self._dataset.read_masks(self._bands[0], window=block.window) > 0, np.bool_)
+        return None
+
+
+def _rgb_bands(path: AnyPath, dataset: DatasetReader) -> list[int]:
+    """Return the 1-based bands that are red, green and blue."""
+    colours = dataset.colorinterp
+    count = len([c for c in colours if c != ColorInterp.alpha])
+    if count != 3:
+        raise SceneError(
+            f"{path} has {count} colour band(s); an RGB picture has 3. Choose and order them, for example: "
+            "gdal_translate -b 3 -b 2 -b 1 in.tif rgb.tif (a palette picture: gdal_translate -expand rgb)."
+        )
+    if any(dtype != "uint8" for dtype in dataset.dtypes):
+        raise SceneError(
+            f"{path} is {dataset.dtypes[0]}; the thresholds are made for 8-bit pictures. Scale it the way "
+            "its profile expects, for example reflectance x 10000 to the L1C true-colour scale: "
+            "gdal_translate -ot Byte -scale 0 3558 1 255 in.tif rgb.tif."
+        )
+    wanted = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
+    if all(colour in colours for colour in wanted):
+        return [colours.index(colour) + 1 for colour in wanted]
+    return [index + 1 for index, colour in enumerate(colours) if colour != ColorInterp.alpha]

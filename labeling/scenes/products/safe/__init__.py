@@ -1,0 +1,1 @@
+"""Sentinel-2 products in SAFE format, folder or zip, of old and new baselines."""

@@ -1,0 +1,215 @@
+"""What the XML of a Sentinel-2 product says: where, when, and how its numbers become reflectance.
+
+Two files are read: the product's (`MTD_MSIL1C.xml`, `MTD_MSIL2A.xml`) and the granule's (`MTD_TL.xml`).
+Elements are found by local name, because every baseline brought its own namespace. Element names are those
+of the Sentinel-2 Products Specification Document; second names are of early L2A products.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import isfinite, nan
+from typing import Final
+from xml.etree.ElementTree import Element
+
+from affine import Affine
+from rasterio.crs import CRS
+from rasterio.errors import CRSError
+
+from labeling.bands import BANDS, NODATA_DN, SATURATED_DN, Band, ProductType, Radiometry
+from labeling.errors import SceneError
+from labeling.scenes.products.safe.xml import local, parse, unusable
+
+_OFFSET_BASELINES: Final = range(400, 9900)
+"""Baselines (x 100) whose XML must state offsets; 99.99 is the mark of products a user made with Sen2Cor."""
+
+_TYPES: Final[dict[str, ProductType]] = {"S2MSI1C": "L1C", "S2MSI2A": "L2A", "S2MSI2Ap": "L2A"}
+_OFFSET_ELEMENTS: Final[dict[ProductType, str]] = {"L1C": "RADIO_ADD_OFFSET", "L2A": "BOA_ADD_OFFSET"}
+_QUANTIFICATION_ELEMENTS: Final[dict[ProductType, tuple[str, ...]]] = {
+    "L1C": ("QUANTIFICATION_VALUE",),
+    "L2A": ("BOA_QUANTIFICATION_VALUE", "L2A_BOA_QUANTIFICATION_VALUE"),
+}
+_IMAGE_ELEMENTS: Final = frozenset({"IMAGE_FILE", "IMAGE_ID", "IMAGE_FILE_2A", "IMAGE_ID_2A"})
+
+
+@dataclass(frozen=True)
+class SafeMetadata:
+    """What a product says about itself. It can be pickled."""
+
+    product_id: str
+    """Name of the product without `.SAFE`."""
+    product_type: ProductType
+    baseline: str
+    """Processing baseline, for example "05.00"; for the record only, never a source of offsets."""
+    sensing_time: datetime
+    """When the granule was observed, UTC."""
+    relative_orbit: int
+    """1..143."""
+    datatake: str
+    """Identifier as written, for example "GS2A_20191103T203901_022802_N02.08"."""
+    tile: str
+    """MGRS tile, for example "58CDU"."""
+    sun_zenith: float
+    """Mean over the granule in degrees: 0 overhead, 90 at the horizon."""
+    crs: CRS
+    transform: Affine
+    """From (column, row) of the 10 m grid to coordinates."""
+    height: int
+    """Pixels of 10 m."""
+    width: int
+    """Pixels of 10 m."""
+    radiometry: Radiometry
+    image_files: tuple[str, ...]
+    """Images as listed, for the record: files are found by looking, not by these names."""
+
+    @property
+    def acquisition(self) -> str:
+        """The datatake without its baseline: equal for every granule, level and reprocessing of one pass."""
+        return re.sub(r"_N\d\d\.\d\d$", "", self.datatake)
+
+
+def parse_metadata(product_xml: bytes, granule_xml: bytes, *, where: str) -> SafeMetadata:
+    """Read both XML files of the product at `where`, a name for messages.
+
+    Raises SceneError for XML that is damaged, carries a DTD or entities, lacks an element, or contradicts
+    itself: a baseline that promises offsets without any is refused rather than read wrongly.
+    """
+    product = _Document(product_xml, f"the product XML of {where}")
+    granule = _Document(granule_xml, f"the granule XML (MTD_TL.xml) of {where}")
+    product_type = product.choice("PRODUCT_TYPE", _TYPES)
+    baseline = product.match(r"(\d\d\.\d\d)", "PROCESSING_BASELINE")
+    return SafeMetadata(
+        product_id=product.text("PRODUCT_URI", "PRODUCT_URI_2A").removesuffix(".SAFE"),
+        product_type=product_type,
+        baseline=baseline,
+        sensing_time=granule.time("SENSING_TIME"),
+        relative_orbit=int(product.number("SENSING_ORBIT_NUMBER")),
+        datatake=product.attribute("Datatake", "datatakeIdentifier"),
+        tile=granule.match(r".*_T(\d\d[A-Z]{3})(?:_.*)?", "TILE_ID", "TILE_ID_2A"),
+        sun_zenith=granule.number("ZENITH_ANGLE", inside=granule.one("Mean_Sun_Angle")),
+        crs=_crs(granule),
+        transform=_transform(granule),
+        height=int(granule.number("NROWS", inside=granule.one("Size", resolution="10"))),
+        width=int(granule.number("NCOLS", inside=granule.one("Size", resolution="10"))),
+        radiometry=_radiometry(product, product_type, baseline),
+        image_files=tuple(e.text or "" for e in product.all() if local(e.tag) in _IMAGE_ELEMENTS),
+    )
+
+
+def _crs(granule: _Document) -> CRS:
+    code = granule.text("HORIZONTAL_CS_CODE")
+    try:
+        return CRS.from_user_input(code)
+    except CRSError:
+        raise granule.error(f"HORIZONTAL_CS_CODE '{code}' is no known coordinate system") from None
+
+
+def _transform(granule: _Document) -> Affine:
+    position = granule.one("Geoposition", resolution="10")
+    a, c, e, f = (granule.number(name, inside=position) for name in ("XDIM", "ULX", "YDIM", "ULY"))
+    return Affine(a, 0.0, c, 0.0, e, f)
+
+
+def _radiometry(product: _Document, product_type: ProductType, baseline: str) -> Radiometry:
+    for name, expected in (("NODATA", NODATA_DN), ("SATURATED", SATURATED_DN)):
+        for special in product.all("Special_Values"):
+            stated = product.number("SPECIAL_VALUE_INDEX", inside=special)
+            if product.text("SPECIAL_VALUE_TEXT", inside=special) == name and stated != expected:
+                raise product.error(f"the special value {name} is {stated:g}, and only {expected} is known")
+    quantification = product.number(*_QUANTIFICATION_ELEMENTS[product_type])
+    if quantification <= 0:
+        raise product.error(f"the quantification value is {quantification:g}; it must be above 0")
+    return Radiometry(quantification, _offsets(product, product_type, baseline))
+
+
+def _offsets(product: _Document, product_type: ProductType, baseline: str) -> dict[Band, int]:
+    """Return the offset of every band of the product: all stated, or none stated and all 0."""
+    element, bands = _OFFSET_ELEMENTS[product_type], BANDS[product_type]
+    stated: dict[Band, int] = {}
+    for item in product.all(element):
+        number = item.get("band_id", "")
+        if number not in {str(index) for index in range(len(Band))}:
+            raise product.error(f"{element} has band_id '{number}', not one of 0..12")
+        stated[list(Band)[int(number)]] = int(product.value(item))
+    if not stated:
+        if round(float(baseline) * 100) in _OFFSET_BASELINES:
+            raise product.error(f"baseline {baseline} comes with {element}, and there is none")
+        return dict.fromkeys(bands, 0)
+    missing = [band for band in bands if band not in stated]
+    if missing:
+        raise product.error(f"{element} is stated for some bands, but not for {', '.join(missing)}")
+    return {band: stated[band] for band in bands}
+
+
+class _Document:
+    """An XML file and what to call it in messages."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        self._name = name
+        self._root = parse(content, name)
+
+    def error(self, problem: str) -> SceneError:
+        return unusable(self._name, problem)
+
+    def all(self, name: str | None = None, inside: Element | None = None) -> Iterator[Element]:
+        """Yield the elements of that local name, in the order of the file; all of them without a name."""
+        root = self._root if inside is None else inside
+        return (element for element in root.iter() if name is None or local(element.tag) == name)
+
+    def one(self, *names: str, inside: Element | None = None, **attributes: str) -> Element:
+        """Return the first element that has the first of `names` and all of `attributes`."""
+        for name in names:
+            for element in self.all(name, inside):
+                if attributes.items() <= element.attrib.items():
+                    return element
+        wanted = " or ".join(names) + "".join(f' {key}="{value}"' for key, value in attributes.items())
+        raise self.error(f"the element {wanted} is missing")
+
+    def text(self, *names: str, inside: Element | None = None) -> str:
+        element = self.one(*names, inside=inside)
+        text = (element.text or "").strip()
+        if not text:
+            raise self.error(f"the element {local(element.tag)} is empty")
+        return text
+
+    def attribute(self, name: str, key: str) -> str:
+        value = self.one(name).get(key, "")
+        if not value:
+            raise self.error(f"the element {name} has no {key}")
+        return value
+
+    def value(self, element: Element) -> float:
+        try:
+            number = float(element.text or "")
+        except ValueError:
+            number = nan
+        if not isfinite(number):
+            raise self.error(f"{local(element.tag)} is '{element.text}', not a number")
+        return number
+
+    def number(self, *names: str, inside: Element | None = None) -> float:
+        return self.value(self.one(*names, inside=inside))
+
+    def time(self, name: str) -> datetime:
+        text = self.text(name)
+        try:
+            time = datetime.fromisoformat(text)
+        except ValueError:
+            raise self.error(f"{name} is '{text}', not a time") from None
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+    def match(self, pattern: str, *names: str) -> str:
+        text = self.text(*names)
+        found = re.fullmatch(pattern, text)
+        if found is None:
+            raise self.error(f"{names[0]} '{text}' does not look like one")
+        return found.group(1)
+
+    def choice(self, name: str, values: dict[str, ProductType]) -> ProductType:
+        text = self.text(name)
+        if text not in values:
+            raise self.error(f"{name} is '{text}', not one of {', '.join(values)}")
+        return values[text]

@@ -1,0 +1,67 @@
+"""Zips of Sentinel-2 products, read in place, and refused where they are damaged or made to do harm."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import PurePosixPath
+from typing import Final
+
+from labeling.errors import SceneError
+from labeling.files.storage import AnyPath
+
+LARGEST_PRODUCT: Final = 8 << 30
+"""Bytes that a zip may hold when unpacked; a real product holds about 1 GiB."""
+
+LARGEST_RATIO: Final = 50
+"""Unpacked over packed bytes of a zip above 64 MiB; JPEG 2000 hardly shrinks, so real ones stay below 2."""
+
+MOST_FILES: Final = 10_000
+"""Entries of a zip; a real product has some 200."""
+
+_RATIO_MATTERS_FROM: Final = 64 << 20
+
+# NotImplementedError, a compression that is not known, is a RuntimeError.
+UNREADABLE: Final = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What reading a damaged file, in a zip or not, may raise."""
+
+
+@contextmanager
+def open_zip(path: AnyPath) -> Iterator[zipfile.ZipFile]:
+    """Open a zip; of one in a bucket only its list and what is read are fetched."""
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        yield archive
+
+
+def zip_members(path: AnyPath) -> list[str]:
+    """Return the names of a zip's files after checking that all of it is safe to read; else SceneError."""
+    try:
+        with open_zip(path) as archive:
+            entries = archive.infolist()
+    except UNREADABLE as error:
+        raise SceneError(f"{path} is damaged, or no zip at all ({error}). Fetch it again.") from None
+    for entry in entries:
+        if _leads_out(entry.filename):
+            raise _unsafe(path, f"the path '{entry.filename}' in it leads out of the product")
+        if entry.flag_bits & 1:
+            raise SceneError(f"{path} is encrypted. Give a zip without a password.")
+    unpacked, packed = sum(e.file_size for e in entries), sum(e.compress_size for e in entries)
+    if len(entries) > MOST_FILES:
+        raise _unsafe(path, f"it lists {len(entries)} files, more than {MOST_FILES}")
+    if unpacked > LARGEST_PRODUCT:
+        raise _unsafe(path, f"it unpacks to {unpacked >> 20} MiB, more than {LARGEST_PRODUCT >> 20} MiB")
+    if unpacked > _RATIO_MATTERS_FROM and unpacked > LARGEST_RATIO * packed:
+        raise _unsafe(path, f"it unpacks to more than {LARGEST_RATIO} times its size, as a zip bomb does")
+    return [entry.filename for entry in entries if not entry.is_dir()]
+
+
+def _leads_out(name: str) -> bool:
+    return name.startswith("/") or "\\" in name or ":" in name or ".." in PurePosixPath(name).parts
+
+
+def _unsafe(path: AnyPath, reason: str) -> SceneError:
+    return SceneError(
+        f"{path} is refused: {reason}. Do not use this copy: fetch the product from its source."
+    )

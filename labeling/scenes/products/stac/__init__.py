@@ -1,0 +1,1 @@
+"""STAC items as products, whatever catalogue wrote them."""

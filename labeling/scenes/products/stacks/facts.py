@@ -1,0 +1,147 @@
+"""What rasters and tags say about a product, in the form of `ProductFacts`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from affine import Affine
+from rasterio.crs import CRS
+from rasterio.io import DatasetReader
+
+from labeling.bands import ProductType
+from labeling.errors import SceneError
+from labeling.scenes.contract.product import GRID
+
+RESOLUTIONS: Final = (10, 20, 60)
+"""Sides in metres that a pixel may have."""
+
+# Not any "2A": "sentinel-2a" is a satellite.
+_TYPE: Final = re.compile(r"(MSIL?|(?<![A-Z])L(EVEL)?[-_ ]?)(?P<level>1C|2A)P?(?![A-Z0-9])", re.IGNORECASE)
+_NAME: Final = re.compile(
+    r"(?P<unit>S2[A-D])_MSIL(?P<level>1C|2A)_(?P<start>\d{8}T\d{6})_N(?P<baseline>\d{4})_R(?P<orbit>\d{3})"
+    r"_T(?P<tile>\d\d[A-Z]{3})_.*",
+)
+
+
+class Grid(NamedTuple):
+    """The 10 m grid of a product."""
+
+    crs: CRS
+    transform: Affine
+    height: int
+    width: int
+
+    def fits(self, other: Grid) -> bool:
+        """Tell whether two grids are one, up to a thousandth of a pixel."""
+        same_size = (self.height, self.width) == (other.height, other.width)
+        return (
+            same_size and self.crs == other.crs and self.transform.almost_equals(other.transform, GRID / 1000)
+        )
+
+
+class ProductName(NamedTuple):
+    """What the name of a product says, `S2A_MSIL1C_20191103T203901_N0500_R057_T58CDU_….SAFE`."""
+
+    product_type: ProductType
+    baseline: str
+    relative_orbit: int
+    tile: str
+    acquisition: str
+    """Satellite and start of the datatake: equal for all tiles and levels of one pass."""
+
+
+@dataclass(frozen=True)
+class RasterFacts:
+    """`ProductFacts` of a product that is no SAFE; None where nothing says."""
+
+    product_id: str
+    product_type: ProductType | None
+    baseline: str | None
+    sensing_time: datetime | None
+    relative_orbit: int | None
+    acquisition: str
+    tile: str | None
+    sun_zenith: float | None
+    crs: CRS
+    transform: Affine
+    height: int
+    width: int
+
+
+def grid_of(image: DatasetReader, name: str) -> Grid:
+    """Return the 10 m grid that a raster of 10, 20 or 60 m pixels lies on; SceneError when it has none.
+
+    `name` is the raster's name for messages.
+    """
+    metres = resolution_of(image, name)
+    scale = metres // GRID
+    transform = Affine(GRID, 0, image.transform.c, 0, -GRID, image.transform.f)
+    return Grid(image.crs, transform, image.height * scale, image.width * scale)
+
+
+def resolution_of(image: DatasetReader, name: str) -> int:
+    """Return the side of a raster's pixels in metres; SceneError when that is not 10, 20 or 60."""
+    if image.crs is None or not image.crs.is_projected or image.crs.linear_units_factor[1] != 1:
+        raise SceneError(
+            f"{name} has no coordinate system in metres ({image.crs or 'none'}). Give it that of its tile, "
+            "for example with gdalwarp -t_srs EPSG:32758 -tr 10 10."
+        )
+    a, b, _, d, e, _ = tuple(image.transform)[:6]
+    metres: int = round(a)
+    if b or d or metres not in RESOLUTIONS or max(abs(a - metres), abs(e + metres)) > 1e-6:
+        raise SceneError(
+            f"{name} has pixels of {a:g} x {-e:g} m; they must be squares of 10, 20 or 60 m with north up. "
+            "Bring it to such a grid, for example with gdalwarp -tr 10 10."
+        )
+    return metres
+
+
+def parse_type(text: str) -> ProductType | None:
+    """Return L1C or L2A from "L1C", "S2MSI2A", "Level-2A", "sentinel-2-c1-l2a", …; None for anything else."""
+    match = _TYPE.search(text)
+    if match is None:
+        return None
+    return "L1C" if match["level"].upper() == "1C" else "L2A"
+
+
+def parse_name(text: str) -> ProductName | None:
+    """Read a product's name, with or without `.SAFE`; None when it is not of the form used since 2016."""
+    match = _NAME.fullmatch(text)
+    if match is None:
+        return None
+    digits = match["baseline"]
+    return ProductName(
+        product_type="L1C" if match["level"] == "1C" else "L2A",
+        baseline=f"{digits[:2]}.{digits[2:]}",
+        relative_orbit=int(match["orbit"]),
+        tile=match["tile"],
+        acquisition=f"G{match['unit']}_{match['start']}",
+    )
+
+
+def parse_time(text: str) -> datetime | None:
+    """Return a time in UTC from ISO 8601 or TIFF's "2019:11:03 20:39:01"; None for anything else."""
+    tiff = re.fullmatch(r"(\d{4}):(\d\d):(\d\d) (.*)", text.strip())
+    text = f"{tiff[1]}-{tiff[2]}-{tiff[3]}T{tiff[4]}" if tiff else text.strip()
+    # Python 3.11 reads no more than six digits of a second.
+    text = re.sub(r"(\.\d{6})\d+", r"\1", text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def parse_baseline(text: str) -> str | None:
+    """Return a processing baseline, "05.00", from "05.00", "N0500" or "5.0"; None for anything else."""
+    text = text.strip()
+    digits = re.fullmatch(r"N?(\d\d)\.?(\d\d)", text) or re.fullmatch(r"(\d{1,2})\.(\d)", text)
+    return f"{digits[1]:0>2}.{digits[2]:0<2}" if digits else None
+
+
+def without_baseline(datatake: str) -> str:
+    """Return a datatake's id without the baseline: equal for every reprocessing of one pass."""
+    return re.sub(r"_N\d\d\.\d\d$", "", datatake)

@@ -1,0 +1,164 @@
+"""Simulated scenes as Sentinel-2 L1C products, for demonstrations and for benchmarks of whole granules.
+
+A product has 13 bands, a true-colour image, quality masks and metadata, and beside it the same sidecars as a
+simulated picture: true classes, cloud and shadow, where `simulate.sidecar_path` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, NamedTuple
+from zlib import crc32
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.warp import transform as reproject
+from rasterio.windows import Window
+
+from labeling.bands import Band
+from labeling.errors import ConfigError
+from labeling.files.raster import write_class_raster
+from labeling.scenes.contract.product import GRID
+from labeling.simulation.bands import band_reflectance, quality_classes
+from labeling.simulation.safe.spec import ProductSpec
+from labeling.simulation.safe.writer import native_dn, product_path, write_product
+from labeling.simulation.scene import (
+    SceneSpec,
+    SimulatedScene,
+    placement,
+    sidecar_path,
+    simulate,
+    truth_path,
+    write_bands,
+)
+
+STEP: Final = 6
+"""Sides are multiples of this many 10 m pixels: a product has bands of 60 m."""
+
+_STRIP_ROWS: Final = 170 * STEP
+"""Rows simulated at a time: a band's intermediate fields stay small beside the scene."""
+
+_FIRST_PASS: Final = datetime(2019, 11, 1, 20, 9, 1, tzinfo=UTC)
+_FIRST_ORBIT: Final = 22_774
+_ORBITS_A_DAY: Final = 143 / 10
+"""Sentinel-2 is back over the same ground after ten days and 143 orbits."""
+
+_SEASON: Final = 100
+"""Days from the first pass to the last: the Ross Sea's light season."""
+
+
+class Tile(NamedTuple):
+    """A tile of Sentinel-2's grid: 100 km squares of the MGRS, a little larger and on whole 60 m."""
+
+    name: str
+    """For example "58CDB"."""
+    crs: str
+    """Its UTM zone, for example "EPSG:32758"."""
+    left: int
+    top: int
+    """Easting and northing of the upper left corner, metres."""
+
+
+def write_product_scene(folder: Path, spec: SceneSpec, *, baseline: str = "05.00") -> Path:
+    """Simulate a scene and write it as an L1C product with its sidecars; return the `.SAFE` folder.
+
+    The product is the upper left part of the tile that `spec` falls into, in that tile's UTM zone whatever
+    the specification's CRS. ConfigError unless sides are multiples of 6 and pixels 10 m.
+    """
+    return write_simulated(folder, product_spec(spec, baseline=baseline), simulate(spec))
+
+
+def write_simulated(folder: Path, product: ProductSpec, scene: SimulatedScene) -> Path:
+    """Write a simulated scene as the product described, and return the `.SAFE` folder.
+
+    The product appears whole and after its sidecars. Sides are multiples of 6. Besides the scene this needs
+    about 15 bytes a pixel.
+    """
+    path = product_path(folder, product)
+    grid = Affine(GRID, 0, product.left, 0, -GRID, product.top)
+    _write_sidecars(path, scene, CRS.from_user_input(product.crs), grid)
+    return write_product(folder, product, _bands(scene, product.offset), quality_classes(scene))
+
+
+def product_spec(spec: SceneSpec, *, baseline: str = "05.00") -> ProductSpec:
+    """Return the product that a scene becomes: every seed is a pass of its own, every scene_id a product.
+
+    Scenes of one seed share their surface, so they share their acquisition too.
+    """
+    if spec.height % STEP or spec.width % STEP or spec.pixel_size != GRID:
+        raise ConfigError(
+            f"{spec.scene_id} has {spec.height} x {spec.width} pixels of {spec.pixel_size:g} m. A product "
+            f"has pixels of {GRID} m, and sides that are multiples of {STEP}: some bands have 60 m."
+        )
+    tile = find_tile(spec)
+    day = spec.seed % _SEASON
+    start = _FIRST_PASS + timedelta(days=day, seconds=spec.seed // _SEASON % 3600)
+    orbit = _FIRST_ORBIT + round(day * _ORBITS_A_DAY)
+    return ProductSpec(
+        baseline=baseline, tile=tile.name, crs=tile.crs, left=tile.left, top=tile.top,
+        datatake_start=start, sensing_time=start + timedelta(seconds=14),
+        generated=start + timedelta(hours=3, seconds=crc32(spec.scene_id.encode()) % 36_000),
+        # Sentinel-2A's orbits are counted from its launch, the repeating ones from 1 to 143.
+        absolute_orbit=orbit, relative_orbit=(orbit + 2) % 143 + 1,
+        sun_zenith=round(float(np.random.default_rng(spec.seed).uniform(56, 74)), 2),
+    )  # fmt: skip
+
+
+def find_tile(spec: SceneSpec) -> Tile:
+    """Return the tile that holds the place of a scene."""
+    corner = placement(spec)
+    [longitude], [latitude] = reproject(
+        CRS.from_user_input(spec.crs), CRS.from_epsg(4326), [corner.c], [corner.f]
+    )
+    return tile_at(longitude, latitude)
+
+
+def tile_at(longitude: float, latitude: float) -> Tile:
+    """Return the tile whose 100 km square holds a place, in degrees, away from Norway's and the polar grids.
+
+    Source: the MGRS, and the corners that real tiles state.
+    """
+    zone = int((longitude + 180) // 6) % 60 + 1
+    crs = f"EPSG:{327 if latitude < 0 else 326}{zone:02d}"
+    [easting], [northing] = reproject(CRS.from_epsg(4326), CRS.from_user_input(crs), [longitude], [latitude])
+    column, row = int(easting // 100_000), int(northing // 100_000)
+    # Rows of 60 m are counted from the equator, which has northing 10 000 km in the south.
+    equator = 10_000_000 if latitude < 0 else 0
+    return Tile(
+        f"{zone:02d}{_square(zone, latitude, column, row)}", crs,
+        left=column * 100_000 // 60 * 60, top=equator - (equator - (row + 1) * 100_000) // 60 * 60,
+    )  # fmt: skip
+
+
+def _square(zone: int, latitude: float, column: int, row: int) -> str:
+    """Return the MGRS letters of a 100 km square: latitude band, column, row (of false northings)."""
+    band = "CDEFGHJKLMNPQRSTUVWX"[int((latitude + 80) // 8)]
+    # Columns begin anew in every third zone; rows are shifted by five in even zones.
+    columns, rows = ("STUVWXYZ", "ABCDEFGH", "JKLMNPQR")[zone % 3], "ABCDEFGHJKLMNPQRSTUV"
+    return band + columns[column - 1] + rows[(row + 5 * (zone % 2 == 0)) % len(rows)]
+
+
+def _bands(scene: SimulatedScene, offset: int) -> Iterator[tuple[Band, NDArray[np.uint16]]]:
+    height = scene.truth.shape[0]
+    strips = [slice(row, row + _STRIP_ROWS) for row in range(0, height, _STRIP_ROWS)]
+    for band in Band:
+        parts = (band_reflectance(_rows(scene, strip), band) for strip in strips)
+        yield band, np.concatenate([native_dn(part, band, offset) for part in parts])
+
+
+def _rows(scene: SimulatedScene, rows: slice) -> SimulatedScene:
+    return SimulatedScene(scene.rgb[:, rows], scene.truth[rows], scene.cloud[rows], scene.shadow[rows])
+
+
+def _write_sidecars(path: Path, scene: SimulatedScene, crs: CRS, transform: Affine) -> None:
+    height, width = scene.truth.shape
+    whole = Window(0, 0, width, height)
+    write_class_raster(
+        truth_path(path), [(whole, scene.truth)], height=height, width=width, crs=crs, transform=transform
+    )
+    for kind, field in ((".cloud", scene.cloud), (".shadow", scene.shadow)):
+        write_bands(sidecar_path(path, kind), field[None], crs=crs, transform=transform, predictor=3)

@@ -1,0 +1,1 @@
+"""One scene through all steps, whole or in blocks."""

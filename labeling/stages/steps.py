@@ -1,0 +1,211 @@
+"""A scene's labels, stage by stage: decode, exclude, compare, write.
+
+Each stage takes the scene's layers from the one before. Decode and compare do one block at a time, so they
+spread over tasks; exclude and write need the whole scene, but no pixel of its files.
+
+decode    scene -> value, state (and what clouds are found by)
+exclude   state -> settled: no-data, cloud and land as far as the whole scene shows it
+compare   value with its surroundings -> key, and the block's share of the scene's sums
+write     sums -> table; table[key] -> labels.tif and what goes with it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+
+from labeling.errors import SceneError
+from labeling.grid import Block
+from labeling.ice.label import (
+    PixelState,
+    class_table,
+    compare,
+    count_states,
+    filter_facts,
+    finish,
+    ignored,
+    prepare,
+    scene_sums,
+    settle_black,
+)
+from labeling.ice.profile import LabelingProfile
+from labeling.ice.scene_sums import SceneSums
+from labeling.masks.clouds.find import CloudSettings, cloud_mask
+from labeling.masks.clouds.raster import CLOUDS, write_clouds
+from labeling.masks.land_settings import LandSettings
+from labeling.masks.limits import LimitSettings, check_nodata
+from labeling.masks.scene_land import find_land, land_inputs
+from labeling.results.item import ItemAsset
+from labeling.results.output import SceneOutput, sample, write_scene
+from labeling.scenes.contract.product import Product
+from labeling.scenes.contract.scene import Scene, SceneInfo
+from labeling.stages.clouds import clouds_of, note_cells, note_clouds, noted_clouds
+from labeling.stages.planes import Planes
+
+STATE, SETTLED = "state", "settled"
+_VALUE, _KEY, _PREVIEW = "value", "key", "preview"
+
+
+class Recipe(NamedTuple):
+    """Everything that decides a scene's labels, beside the scene; small, and pickled with the tasks."""
+
+    profile: LabelingProfile
+    limits: LimitSettings = LimitSettings()
+    land: LandSettings = LandSettings()
+    clouds: CloudSettings = CloudSettings()
+
+    def inputs(self, info: SceneInfo) -> dict[str, Any]:
+        """Return what decides a scene's labels, for its completion mark."""
+        return info.identity() | {
+            "profile": self.profile.model_dump(),
+            "limits": self.limits.model_dump(),
+            "land": land_inputs(self.land),
+            "clouds": self.clouds.model_dump(),
+        }
+
+
+class Excluded(NamedTuple):
+    """What the whole scene shows of its pixels."""
+
+    layer: str
+    """The layer that holds the pixels' final states."""
+    pixels: dict[str, int]
+    """How many pixels are no-data, under cloud and on land."""
+
+
+def decode(scene: Scene, block: Block, planes: Planes, recipe: Recipe, *, preview: bool) -> NDArray[np.int64]:
+    """Read a block once and keep all that later stages need; return how many pixels have each PixelState.
+
+    `preview` says whether a quicklook will be drawn, which shows a sample of the block.
+    """
+    rgb, valid = scene.read(block)
+    prepared = prepare(rgb, valid, recipe.profile)
+    planes.put(_VALUE, block, prepared.value)
+    planes.put(STATE, block, prepared.state)
+    if preview:
+        planes.note(_PREVIEW, block, rgb=sample(rgb, block, scene.info))
+    if recipe.clouds.sources:
+        note_cells(_product(scene), block, planes, recipe.clouds)
+    return count_states(prepared.state)
+
+
+def exclude(
+    info: SceneInfo, cut: Sequence[Block], counts: NDArray[np.int64], planes: Planes, recipe: Recipe
+) -> Excluded:
+    """Decide which pixels of a decoded scene get no class; SceneError when a limit refuses the scene.
+
+    `counts` is the sum of what `decode` returned.
+    """
+    changed = False
+    land = find_land(info, recipe.land)
+    if counts[PixelState.BLACK] or land is not None or recipe.clouds.sources:
+        state = planes.get(STATE, Block(0, 0, info.height, info.width)).copy()
+        if counts[PixelState.BLACK]:
+            settle_black(state)
+            changed = True
+        if land is not None:
+            changed |= _exclude(state, land, PixelState.LAND)
+        if recipe.clouds.sources:
+            changed |= _exclude_clouds(state, cut, planes, recipe.clouds)
+        if changed:
+            counts = count_states(state)
+            for block in cut:
+                planes.put(SETTLED, block, state[block.slices])
+    pixels = {state.name.lower(): int(counts[state]) for state in _EXCLUDING}
+    check_nodata(info, pixels["nodata"], recipe.limits)
+    states = np.flatnonzero(counts).astype(np.uint8)
+    if ignored(states, recipe.profile).all():
+        raise SceneError(f"{info.where} holds no data: every pixel is no-data or black. Leave the scene out.")
+    return Excluded(SETTLED if changed else STATE, pixels)
+
+
+def _product(scene: Scene) -> Product:
+    if scene.product is None:
+        raise SceneError(
+            f"{scene.info.where} is a picture, and clouds are found in the bands of a product. Leave "
+            "clouds.sources empty for pictures."
+        )
+    return scene.product
+
+
+def _exclude_clouds(
+    state: NDArray[np.uint8], cut: Sequence[Block], planes: Planes, settings: CloudSettings
+) -> bool:
+    height, width = state.shape
+    grid = settings.grid(height=height, width=width)
+    clouds = clouds_of(cut, planes, grid, settings)
+    note_clouds(clouds, planes, grid)
+    changed = False
+    for block in cut:
+        mask = cloud_mask(clouds.classes, grid, block)
+        changed |= _exclude(state[block.slices], mask, PixelState.CLOUD)
+    return changed
+
+
+def _exclude(state: NDArray[np.uint8], mask: NDArray[np.bool_], why: PixelState) -> bool:
+    """Mark pixels of the mask that no stronger reason excludes already; return whether there are any."""
+    mask &= state < PixelState.NODATA
+    state[mask] = why
+    return bool(mask.any())
+
+
+_EXCLUDING = (PixelState.NODATA, PixelState.CLOUD, PixelState.LAND)
+
+
+def compare_block(info: SceneInfo, block: Block, layer: str, planes: Planes, recipe: Recipe) -> SceneSums:
+    """Compare a block with its surroundings; return its share of the scene's sums."""
+    outer = block.grow(recipe.profile.halo, height=info.height, width=info.width)
+    compared = compare(planes.get(_VALUE, outer), recipe.profile, block.inside(outer))
+    planes.put(_KEY, block, compared.key)
+    return scene_sums(compared, planes.get(layer, block), recipe.profile, block)
+
+
+def write(
+    scene_id: str,
+    info: SceneInfo,
+    cut: Sequence[Block],
+    excluded: Excluded,
+    sums: SceneSums,
+    planes: Planes,
+    recipe: Recipe,
+    output: SceneOutput,
+    threads: int = 1,
+) -> None:
+    """Write a compared scene's labels from the sum over its blocks."""
+    table = class_table(sums, recipe.profile)
+    facts = filter_facts(sums, table)
+    keys = _KEY if recipe.profile.thin_clouds else _VALUE
+
+    def classes_of(block: Block) -> NDArray[np.uint8]:
+        state = planes.get(excluded.layer, block)
+        return finish(planes.get(keys, block), state, table, recipe.profile, block)
+
+    write_scene(
+        output,
+        scene_id,
+        info,
+        recipe.inputs(info) | {"palette": output.palette},
+        cut,
+        classes_of,
+        lambda block: planes.noted(_PREVIEW, block)["rgb"],
+        extras=lambda: _extras(info, planes, recipe, output),
+        about={"profile": recipe.profile.name, "profile_version": recipe.profile.version, **facts},
+        threads=threads,
+        excluded=excluded.pixels,
+        **facts,
+    )
+
+
+def _extras(info: SceneInfo, planes: Planes, recipe: Recipe, output: SceneOutput) -> list[ItemAsset]:
+    """Write and return what goes with the labels."""
+    if not recipe.clouds.sources:
+        return []
+    grid = recipe.clouds.grid(height=info.height, width=info.width)
+    clouds = noted_clouds(planes, grid)
+    crs = CRS.from_wkt(info.crs) if info.crs else None
+    write_clouds(output.folder / CLOUDS, *clouds, grid=grid, crs=crs, transform=info.affine)
+    return [ItemAsset(CLOUDS, "Cloud probability and class", ("data", "cloud"))]

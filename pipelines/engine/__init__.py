@@ -1,0 +1,1 @@
+"""Spark: session and start, rows, planning, isolation, progress, logs."""

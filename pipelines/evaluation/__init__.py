@@ -1,0 +1,1 @@
+"""How good maps are: what is counted, what it says, and where the maps come from."""

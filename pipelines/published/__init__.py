@@ -1,0 +1,1 @@
+"""The tables of Iqrah et al. 2024 on your scenes."""

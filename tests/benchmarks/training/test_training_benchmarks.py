@@ -1,0 +1,163 @@
+"""What the benchmarks of training make of figures that are known: timeline, prediction, tables."""
+
+import json
+import time
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.training import balance
+from benchmarks.training import scaling as training_scaling
+from benchmarks.training.ring import PUBLISHED, Job, Link, rate_for, reduction, times_faster
+from benchmarks.training.runs import Epoch, Tuning, curve_distance, spread
+from benchmarks.training.timeline import Shares, Step, read_steps, shares_of, steps_of
+
+
+def tensor(pid, name, *spans):
+    """Return a tensor's events: for each span (name, begin, end, inner spans or moments), microseconds."""
+
+    def events(name, begin, end, *inner):
+        yield {"ph": "B", "name": name, "ts": begin, "pid": pid}
+        for span in inner:
+            if len(span) == 2:
+                yield {"ph": "X", "name": span[0], "ts": span[1], "pid": pid, "dur": 0}
+            else:
+                yield from events(*span)
+        yield {"ph": "E", "ts": end, "pid": pid}
+
+    yield {"ph": "M", "name": "process_name", "pid": pid, "args": {"name": name}}
+    yield {"ph": "M", "name": "process_sort_index", "pid": pid, "args": {"sort_index": pid}}
+    for span in spans:
+        yield from events(*span)
+
+
+def timeline():
+    """Return two steps of two tensors, the second of which is reduced after the first, and another tensor."""
+
+    def wait(begin, end, first, last):
+        return ("NEGOTIATE_ALLREDUCE", begin, end, (first, begin), (last, end))
+
+    inner = ("GLOO_ALLREDUCE", 1_410_000, 1_450_000)
+    return [
+        *tensor(1, "step_1of2", wait(300_000, 398_000, "1", "0"), ("ALLREDUCE", 400_000, 450_000),
+                wait(1_300_000, 1_399_000, "0", "1"), ("ALLREDUCE", 1_400_000, 1_470_000, inner)),
+        *tensor(2, "step_2of2", wait(310_000, 399_000, "1", "0"), ("ALLREDUCE", 450_000, 500_000),
+                wait(1_310_000, 1_398_000, "1", "0"), ("ALLREDUCE", 1_470_000, 1_500_000)),
+        *tensor(3, "matrix", wait(0, 1, "0", "1"), ("ALLREDUCE", 2, 9_000_000)),
+    ]  # fmt: skip
+
+
+def test_steps_of_a_timeline(tmp_path):
+    file = tmp_path / "timeline.json"
+    file.write_text(json.dumps(timeline()))
+    steps = read_steps(file)
+    assert steps == [Step(0.3, 0.4, 0.5, "0"), Step(1.3, 1.4, 1.5, "1")]
+    tenth = pytest.approx(0.1)
+    assert shares_of(steps) == Shares(tenth, tenth, waits=[tenth, tenth], late={"0": 1, "1": 1})
+
+
+def test_a_timeline_without_the_ranks_moments_is_refused():
+    with pytest.raises(ValueError, match="HOROVOD_CACHE_CAPACITY=0"):
+        steps_of(event for event in timeline() if event["ph"] != "X")
+
+
+def test_one_step_has_no_length():
+    with pytest.raises(ValueError, match="too few"):
+        shares_of([Step(0, 1, 2, "0")])
+
+
+JOB = Job(step=0.1, bytes=8_000_000)
+
+
+def test_a_ring_by_hand():
+    # Eight ranks: 14 messages of 1 MB at 1 GB/s, each 0.1 ms late.
+    assert reduction(JOB, Link(1e9, 1e-4), 8) == pytest.approx(14 * (1e-3 + 1e-4))
+    assert times_faster(JOB, Link(1e9, 1e-4), 8) == pytest.approx(0.8 / 0.1154)
+    assert reduction(JOB, Link(1e9, 1e-4), 1) == 0
+    assert times_faster(JOB, Link(1e9, 1e-4), 1) == 1
+
+
+@given(st.floats(1e-3, 10), st.integers(1, 10**9), st.floats(1e6, 1e12), st.integers(2, 64))
+def test_prediction_is_bounded_and_a_faster_link_never_hurts(step, size, link, ranks):
+    job = Job(step, size)
+    slow, fast = times_faster(job, Link(link), ranks), times_faster(job, Link(2 * link), ranks)
+    assert 0 < slow <= fast <= ranks
+    assert reduction(job, Link(link), ranks) < 2 * size / link * (1 + 1e-9)
+
+
+@given(st.integers(2, 64), st.floats(0.01, 0.99))
+def test_the_link_that_a_speed_up_means(ranks, share):
+    faster = share * ranks
+    assert times_faster(JOB, Link(rate_for(JOB, ranks, faster)), ranks) == pytest.approx(faster)
+
+
+@pytest.mark.parametrize("faster", [0, 8, 9])
+def test_more_than_the_ranks_is_over_no_link(faster):
+    with pytest.raises(ValueError, match="8 ranks cannot be"):
+        rate_for(JOB, 8, faster)
+
+
+def epochs(rate, *losses):
+    return [Epoch(9.0, 99.0, 1.0), *(Epoch(loss, 80 / rate, rate) for loss in losses)]
+
+
+def rows_of(table):
+    return list(zip(*(column.cells for column in table.columns), strict=True))
+
+
+def test_efficiency_is_that_of_each_round():
+    tuning = Tuning(5.0)
+    runs = {
+        None: [epochs(10.0, 1.0, 0.5), epochs(5.0, 1.0, 0.5)],
+        tuning: [epochs(19.0, 1.0, 0.5), epochs(10.0, 1.0, 0.5005)],
+    }
+    assert training_scaling.efficiencies(runs, tuning) == pytest.approx([0.95, 1.0])
+    pairs = [[epochs(9.0, 1.0), epochs(10.0, 1.0)], [epochs(4.0, 1.0), epochs(5.0, 1.0)]]
+    given = Namespace(config=Path("train.yaml"), batch_size=8, side=256, rounds=2)
+    one, two, apart = rows_of(training_scaling.scaling_table(runs, pairs, given))
+    assert one[3:] == ("7.50 (5.00 to 10.00)", "", "0.500000", "")
+    assert two[3:] == ("14.50 (10.00 to 19.00)", "0.975 (0.950 to 1.000)", "0.500000", "1.0e-03")
+    assert apart[3:] == ("14.00 (9.00 to 19.00)", "0.925 (0.900 to 0.950)", "", "")
+
+
+def test_prediction_stands_beside_the_published_figure():
+    table = training_scaling.prediction_table(JOB, [1.0, 1e9])
+    assert str(PUBLISHED) in table.title
+    [eight] = [row for row in rows_of(table) if row[0] == "8"]
+    assert eight[1:] == (f"{times_faster(JOB, Link(1e9), 8):.2f} x", "8.00 x")
+
+
+def test_gradients_are_as_large_as_the_published_network_says():
+    assert training_scaling.gradient_bytes(ROOT / "jobs/conf/train-iqrah-2024.yaml") == 4 * 7_775_347
+
+
+def test_balance_compares_epochs_that_have_settled():
+    def run(*seconds):
+        return [Epoch(1.0, each, 1.0) for each in seconds]
+
+    runs = {"equal": [run(99, 50, 20, 20)], "auto": [run(99, 50, 10, 12)]}
+    equal, auto = rows_of(balance.compared(runs, Namespace(
+        ratio=3.0, config=Path("train.yaml"), batch_size=8, side=128, rounds=1)))  # fmt: skip
+    assert equal[1] == "20.00 (20.00 to 20.00)"
+    assert auto[1:3] == ("11.00 (11.00 to 11.00)", "1.82 (1.82 to 1.82)")
+
+
+def test_curves_and_spreads():
+    assert curve_distance(epochs(1.0, 2.0), epochs(1.0, 2.5)) == 0.25
+    assert spread([3.0, 1.0, 2.0]) == "2.00 (1.00 to 3.00)"
+
+
+def test_the_brake_sleeps_in_proportion_to_work(monkeypatch):
+    from benchmarks.training.slowed import Brake
+
+    slept, used = [], iter([10.0, 12.0, 12.5, 12.6, 12.7])
+    monkeypatch.setattr(time, "process_time", lambda: next(used))
+    monkeypatch.setattr(time, "sleep", slept.append)
+    brake = Brake(3.0)
+    brake()
+    brake()
+    assert slept == pytest.approx([4.0, 0.2])

@@ -1,0 +1,112 @@
+"""Batches for one rank: chips read, turned, scaled and stacked in a thread while the network works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from labeling.chips.card import ChipCard
+from labeling.chips.tones import CutPoints
+from labeling.errors import ConfigError
+from training.data.augment import POSES, Changes, augmented
+from training.data.sharding import EMPTY, Indices
+from training.data.store import Chip, ChipStore
+from training.network.inputs import CHANNEL_COUNT, Channels, Scaling, network_input
+from training.settings.config import TrainConfig
+
+AHEAD = 2
+"""Batches made ready before they are asked for."""
+
+
+class Batch(NamedTuple):
+    """What one rank works on in one step."""
+
+    images: NDArray[np.float32]
+    """Network input (B, size, size, C), 0..1."""
+    labels: NDArray[np.uint8]
+    """Class codes (B, size, size), or kinds (B, 1, 1)."""
+
+
+class Turning(NamedTuple):
+    """Names the random poses and skies of an epoch."""
+
+    seed: int
+    epoch: int
+    changes: Changes = POSES
+
+    @classmethod
+    def of(cls, config: TrainConfig, epoch: int, card: ChipCard) -> Self:
+        """Return what is done to the training chips, of this card, in an epoch (from 1)."""
+        cuts = CutPoints(*card.cut_points) if card.cut_points else None
+        changes = Changes(config.augment, config.skies, config.tones, config.brightness, cuts)
+        return cls(config.seed, epoch, changes)
+
+
+@dataclass
+class Trouble:
+    """Where the thread that reads leaves its error, for the rank to tell the others at the next step."""
+
+    error: ConfigError | None = None
+
+
+def make_batch(
+    store: ChipStore, indices: Indices, channels: Channels, scaling: Scaling, turning: Turning | None
+) -> Batch:
+    """Read and stack the chips at `indices` (B,); EMPTY gives an empty one, `turning` None changes none."""
+    count, size = len(indices), store.card.size
+    images = np.empty((count, size, size, 3), np.uint8)
+    labels = np.empty((count, *store.label_shape), np.uint8)
+    for place, index in enumerate(indices):
+        images[place], labels[place] = _chip(store, int(index), turning)
+    return Batch(network_input(images, channels, scaling), labels)
+
+
+def batches(
+    store: ChipStore,
+    plan: Indices,
+    *,
+    channels: Channels,
+    scaling: Scaling,
+    trouble: Trouble,
+    turning: Turning | None = None,
+) -> tf.data.Dataset:
+    """Return the batches of `plan` (steps, B) as a dataset of Batch-shaped pairs, made ahead of time.
+
+    When a chip cannot be read, the error goes to `trouble` and the rest of the batches are empty: a rank that
+    left alone would keep the others waiting.
+    """
+
+    def generate() -> Iterator[Batch]:
+        for indices in plan:
+            if trouble.error is None:
+                try:
+                    batch = make_batch(store, indices, channels, scaling, turning)
+                except ConfigError as error:
+                    trouble.error = error
+            if trouble.error is not None:
+                batch = make_batch(store, np.full_like(indices, EMPTY), channels, scaling, None)
+            yield batch
+
+    size, count = store.card.size, plan.shape[1]
+    signature = (
+        tf.TensorSpec((count, size, size, CHANNEL_COUNT[channels]), tf.float32),
+        tf.TensorSpec((count, *store.label_shape), tf.uint8),
+    )
+    options = tf.data.Options()
+    # There is nothing to tune, and the thread that tunes sometimes misses the end of the data: it then sleeps
+    # on, for seconds, and whoever lets go of the iterator waits for it.
+    options.autotune.enabled = False
+    data = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    return data.prefetch(AHEAD).with_options(options)
+
+
+def _chip(store: ChipStore, index: int, turning: Turning | None) -> Chip:
+    if index == EMPTY:
+        return store.empty()
+    chip = store[index]
+    return chip if turning is None else augmented(chip, index=index, **turning._asdict())

@@ -1,0 +1,122 @@
+"""Reading single chips out of a chips folder, in any order, without holding the folder in memory."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from labeling.chips.card import ChipCard, Split, read_card, split_files
+from labeling.classes import IGNORE
+from labeling.errors import ConfigError
+from training.data.files import pixels, read_kinds, reading
+from training.settings.task import CLASSES, Task
+
+OPEN_FILES = 64
+"""Parquet files kept open; the usual limit of a process is 1024 handles."""
+
+
+class Chip(NamedTuple):
+    """One training sample."""
+
+    image: NDArray[np.uint8]
+    """Picture (size, size, 3), R, G, B."""
+    label: NDArray[np.uint8]
+    """Class codes (size, size); to classify, the chip's kind (1, 1)."""
+
+
+class _Place(NamedTuple):
+    file: Path
+    row_group: int
+
+
+class ChipStore:
+    """The chips of one split, by index 0 .. len-1, in the fixed order of files and row groups.
+
+    Opening reads the files' metadata only, and to classify the columns that the kinds follow from; a chip's
+    bytes are read when it is asked for.
+    """
+
+    def __init__(self, chips: Path, split: Split, task: Task = "segment") -> None:
+        """Raise ConfigError when the folder is no chips folder, or its files do not fit its card."""
+        self.card: ChipCard = read_card(chips)
+        if self.card.channels != 3:
+            raise ConfigError(f"chips in {chips} have {self.card.channels} channels; training needs R, G, B")
+        self._open = lru_cache(OPEN_FILES)(pq.ParquetFile)
+        self._files = split_files(chips, split)
+        self._places = [place for file in self._files for place in _places(file)]
+        expected = self.card.counts.get(split, 0)
+        if len(self._places) != expected:
+            raise ConfigError(
+                f"{chips}/split={split} holds {len(self._places)} chips, chips.json says {expected}: "
+                "files are missing or left over. Make the chips again with python -m jobs.label."
+            )
+        self.split, self.task = split, task
+        self._kinds = read_kinds(self._files) if task == "classify" else None
+
+    @property
+    def label_shape(self) -> tuple[int, int]:
+        """Height and width of a chip's label, pixels."""
+        return (self.card.size, self.card.size) if self._kinds is None else (1, 1)
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """How much of each class the split shows: labelled pixels, or to classify chips."""
+        if self._kinds is None:
+            return self.card.class_pixels.get(self.split, (0, 0, 0))
+        kinds = len(CLASSES[self.task])
+        return tuple(np.bincount(self._kinds, minlength=IGNORE)[:kinds].tolist())
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the split as this process sees it: what the card says, and the files' names and sizes."""
+        digest = sha256(self.card.digest.encode())
+        for file in self._files:
+            digest.update(f"\n{file.parent.name}/{file.name} {file.stat().st_size}".encode())
+        return digest.hexdigest()
+
+    def check_sizes(self, *, rank: int, size: int) -> None:
+        """Read the first chip of each file that falls to `rank` of `size`; ConfigError when one is none."""
+        firsts = [index for index, place in enumerate(self._places) if place.row_group == 0]
+        for index in firsts[rank::size]:
+            self[index]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> Chip:
+        """Read one chip, or raise ConfigError. The arrays are read-only views of its Parquet page."""
+        place = self._places[index]
+        kind = None if self._kinds is None else self._kinds[index : index + 1]
+        columns = ["image", "label"] if kind is None else ["image"]
+        with reading(place.file):
+            table = self._open(place.file).read_row_group(place.row_group, columns=columns)
+        size = self.card.size
+        try:
+            return Chip(
+                image=pixels(table, "image").reshape(size, size, 3),
+                label=(pixels(table, "label") if kind is None else kind).reshape(self.label_shape),
+            )
+        except ValueError:
+            raise ConfigError(
+                f"chip {place.row_group} of {place.file} is not {size} x {size} pixels as chips.json says. "
+                "Make the chips again with python -m jobs.label."
+            ) from None
+
+    def empty(self) -> Chip:
+        """Return a black chip without a labelled pixel; it adds nothing to a loss or a metric."""
+        size = self.card.size
+        return Chip(np.zeros((size, size, 3), np.uint8), np.full(self.label_shape, IGNORE, np.uint8))
+
+
+def _places(file: Path) -> list[_Place]:
+    with reading(file):
+        metadata = pq.read_metadata(file)
+    if metadata.num_row_groups != metadata.num_rows:
+        raise ConfigError(f"{file} does not keep one chip a row group. Make the chips again.")
+    return [_Place(file, row_group) for row_group in range(metadata.num_row_groups)]

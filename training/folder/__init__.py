@@ -1,0 +1,1 @@
+"""The model folder: opened, filled, and gone on from."""

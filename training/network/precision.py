@@ -1,0 +1,33 @@
+"""Mixed precision: the network computes in half precision, weights, losses and collectives stay float32.
+
+bfloat16 has float32's range and needs nothing else. float16 ends at 65504 and 6e-8, so the loss is multiplied
+by a scale that Keras's LossScaleOptimizer halves when a gradient overflows and doubles after a quiet while.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import keras
+
+from training.settings.config import Precision
+
+POLICIES: Final[dict[Precision, str]] = {
+    "float32": "float32",
+    "bfloat16": "mixed_bfloat16",
+    "float16": "mixed_float16",
+}
+"""Keras dtype policy of each precision."""
+
+MOST_SKIPPED: Final = 40
+"""Updates in a row that may be skipped: 2**40 is further than any scale has to fall."""
+
+
+def scaling_loss(optimizer: keras.Optimizer, pixels: int) -> keras.Optimizer:
+    """Wrap an optimiser in dynamic loss scaling for losses that are sums over up to `pixels` pixels.
+
+    The usual first scale, 2**15, is meant for a loss averaged over the batch. Powers of two cost no digit.
+    """
+    first = 2.0 ** (15 - math.ceil(math.log2(pixels)))
+    return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=first)

@@ -1,0 +1,193 @@
+"""The seam to Horovod: everything that one rank says to the others goes through this module.
+
+Horovod's own Keras wrappers do not know Keras 3, so gradients and variables are exchanged as TensorFlow
+tensors. Without `horovodrun` all of it works on one process as rank 0 of 1. Every function below `start` is a
+collective: all ranks must call it, in the same order, or those that do wait until a time limit ends the job.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple, Self, TypeVar
+
+import horovod.tensorflow as hvd
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from labeling.errors import ConfigError
+
+T = TypeVar("T")
+
+WAIT_S: Final = 600.0
+"""Seconds that ranks wait for one another at a meeting point."""
+
+CPU_CYCLE_MS: Final = 10.0
+"""Milliseconds between Horovod's looks at what is to be reduced, where HOROVOD_CYCLE_TIME says nothing."""
+
+_limit = WAIT_S
+
+
+class World(NamedTuple):
+    """Where this process stands among the others."""
+
+    rank: int
+    size: int
+    local_rank: int
+    """Rank among the processes of this machine."""
+    elastic: bool = False
+    """Whether horovodrun lets ranks come and go; see training/elastic.py."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is rank 0, which alone writes and prints."""
+        return self.rank == 0
+
+
+class Sums(NamedTuple):
+    """Gradients and loss of a step, not yet divided by `weight`."""
+
+    gradients: list[tf.Tensor]
+    loss: tf.Tensor
+    weight: tf.Tensor
+
+
+class Flags(NamedTuple):
+    """What a rank must tell the others before they go on to the next step."""
+
+    stop: Any
+    """It was asked to end."""
+    trouble: Any
+    """It cannot read its chips."""
+
+    @classmethod
+    def of(cls, *, stop: bool, trouble: bool) -> Self:
+        """Return flags as tensors, as a compiled step wants them."""
+        return cls(tf.constant(stop), tf.constant(trouble))
+
+
+def start(wait_seconds: float = WAIT_S) -> World:
+    """Join the other ranks, or be the only one; a second call in a process changes nothing but the limit.
+
+    A rank that does not come within 30 seconds (HOROVOD_GLOO_TIMEOUT_SECONDS) is an error of Horovod's. One
+    that later keeps the others waiting at a meeting point for `wait_seconds` ends the job.
+    """
+    global _limit
+    _limit = wait_seconds
+    if not tf.config.list_physical_devices("GPU"):
+        # Horovod's own 1 ms takes time from ranks that need the same processor (docs/performance.md).
+        os.environ.setdefault("HOROVOD_CYCLE_TIME", f"{CPU_CYCLE_MS:g}")
+    hvd.init()
+    elastic = os.environ.get("HOROVOD_ELASTIC") == "1"
+    return World(rank=hvd.rank(), size=hvd.size(), local_rank=hvd.local_rank(), elastic=elastic)
+
+
+def broadcast(variables: Sequence[keras.Variable]) -> None:
+    """Give every rank the values that rank 0 has."""
+
+    # hvd.broadcast_variables goes by the variables' own names, which count the networks a process has built:
+    # an elastic training's new rank would wait for ever for one that has built two.
+    # All in one graph: one after the other, each would wait for Horovod's next look.
+    def received(own: list[tf.Tensor]) -> list[tf.Tensor]:
+        return [hvd.broadcast(value, root_rank=0, name=f"broadcast.{i}") for i, value in enumerate(own)]
+
+    with _not_for_ever("broadcast"):
+        values = tf.function(received)([tf.convert_to_tensor(each.value) for each in variables])
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+
+def broadcast_object(value: T, name: str) -> T:
+    """Return on every rank what rank 0 passed; it must be picklable."""
+    with _not_for_ever(name):
+        result: T = hvd.broadcast_object(value, root_rank=0, name=name)
+    return result
+
+
+def gathered(value: T, name: str) -> list[T]:
+    """Return what every rank passed, in the order of the ranks; it must be picklable."""
+    with _not_for_ever(name):
+        found: list[T] = hvd.allgather_object(value, name=name)
+    return found
+
+
+def sum_step(sums: Sums, flags: Flags) -> tuple[Sums, Flags]:
+    """Add up gradients, loss and weights (float32 tensors) over the ranks; for use inside a tf.function.
+
+    Ranks hold different numbers of labelled pixels, so their averages must not be averaged: summing first
+    and dividing by the common weight makes N ranks one process with the whole batch. The flags (bool
+    tensors) travel with them and come back raised where any rank raised them, so that all ranks leave off
+    at the same step.
+    """
+    *gradients, loss, weight, raised = hvd.grouped_allreduce(
+        [*sums.gradients, sums.loss, sums.weight, tf.cast(tf.stack(flags), tf.float32)],
+        op=hvd.Sum,
+        name="step",
+    )
+    return Sums(gradients, loss, weight), Flags(*tf.unstack(raised > 0))
+
+
+def any_rank(asked: bool, name: str) -> bool:
+    """Tell every rank whether any of them passed True."""
+    return bool(sum_array(np.array(asked, np.int64), name) > 0)
+
+
+def wait(name: str) -> None:
+    """Go on when all ranks have come here."""
+    sum_array(np.zeros((), np.int64), name)
+
+
+def sum_array(values: NDArray[Any], name: str) -> NDArray[Any]:
+    """Add an array of one shape and dtype (int64 or float64) up over the ranks."""
+    with _not_for_ever(name):
+        total: NDArray[Any] = hvd.allreduce(tf.constant(values), op=hvd.Sum, name=name).numpy()
+    return total.astype(values.dtype)
+
+
+@contextmanager
+def agreeing(what: str) -> Iterator[None]:
+    """Let all ranks go on after the block only when it succeeded on all of them.
+
+    A ConfigError on any rank is raised on every rank, so that none waits for one that has gone and rank 0 can
+    tell the user even if the trouble is on another machine. Other errors pass: the process ends, which
+    ends the job. The block itself must hold no collective.
+    """
+    problem: str | None = None
+    try:
+        yield
+    except ConfigError as error:
+        problem = str(error)
+    for rank, text in enumerate(gathered(problem, f"agree.{what}")):
+        if text is not None:
+            others = f" (rank {rank})" if rank else ""
+            raise ConfigError(f"{text}{others}")
+
+
+@contextmanager
+def _not_for_ever(name: str) -> Iterator[None]:
+    """End the process when the block takes longer than the limit; horovodrun then ends the others.
+
+    The training step has no such limit: how long it takes is the user's choice of network and batch. A
+    thread, because nothing else gets through to a process that waits inside a collective. Horovod's own
+    stall check stays silent when a rank that has joined does not come to a meeting point at all.
+    """
+
+    def give_up() -> None:
+        text = (
+            f"train: rank {hvd.rank()} waited {_limit:g} s for the others at '{name}': does one of them hang?"
+        )
+        print(text, file=sys.stderr, flush=True)
+        os._exit(1)
+
+    timer = threading.Timer(_limit, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -1,0 +1,1 @@
+"""What a training is told, and what of it decides the weights."""
