@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from labeling.errors import ConfigError
+from labeling.files.atomic import replacing, write_json
 from labeling.files.layout import Run
-from labeling.files.raster import replacing, write_json
 from labeling.settings import Settings, load_settings
 from pipelines.engine.outcome import ExitCode
 from pipelines.published.chips import Kind, Labels, local, read_test_chips, write_filtered_chips

@@ -14,14 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from labeling.errors import ConfigError, SceneError, describe
+from labeling.files.atomic import replacing
 from labeling.files.layout import Run
-from labeling.files.raster import replacing
 from labeling.files.storage import AnyPath, at, is_s3
 from labeling.files.uri import absolute, foreign, is_url, parse, shown, stem
 from labeling.masks.limits import LimitSettings, check_sun
 from labeling.scenes.open import SceneInfo, is_scene, list_scenes, open_scene, refusal, searched_for
-from labeling.scenes.products.scene import is_safe
-from labeling.simulation.scene import SIDECARS
+from labeling.scenes.products.safe.files import is_safe
+from labeling.scenes.sidecars import SIDECARS
 from pipelines.schemas import CATALOG
 
 

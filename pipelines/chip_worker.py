@@ -17,7 +17,8 @@ from labeling.chips.card import CHIP_SCHEMA, SPLITS, ChipTally
 from labeling.chips.splits import split_cells
 from labeling.classes import CLASS_COUNT, IGNORE
 from labeling.errors import describe
-from labeling.files.raster import open_raster, remove, replacing
+from labeling.files.atomic import remove, replacing
+from labeling.files.raster import open_raster
 from labeling.files.storage import AnyPath
 from labeling.grid import Block, blocks
 from labeling.ice.label import class_fractions

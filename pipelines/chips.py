@@ -14,8 +14,8 @@ from pyspark.sql import types as T
 
 from labeling.chips.card import CARD_FILE, SPLITS, ChipCard, ChipFile, Split, card_contents
 from labeling.chips.splits import split_groups
+from labeling.files.atomic import refilling, write_json
 from labeling.files.layout import Run, is_done, read_done, write_done
-from labeling.files.raster import refilling, write_json
 from labeling.ice.profile import LabelingProfile
 from pipelines.catalog import CatalogRow, Failure
 from pipelines.chip_worker import CUT, ChipJob, cut_scenes

@@ -6,10 +6,11 @@ from typing import Literal, Self
 
 from pydantic import ByteSize, Field, model_validator
 
+from labeling.files.fields import AnyFolder, LocalPath
 from labeling.masks.clouds.find import CloudSettings
 from labeling.masks.land_settings import LandSettings
 from labeling.masks.limits import LimitSettings
-from labeling.settings import AnyFolder, LocalPath, Settings
+from labeling.settings import Settings
 
 Output = Literal["labels", "quicklook", "chips"]
 

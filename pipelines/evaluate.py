@@ -18,12 +18,13 @@ from pydantic import Field
 
 from labeling.chips.card import ChipCard, read_card, split_files
 from labeling.errors import ConfigError, describe
+from labeling.files.atomic import write_json
+from labeling.files.fields import AnyFolder
 from labeling.files.layout import Run, read_done
 from labeling.files.locks.folder import run_lock
-from labeling.files.raster import write_json
 from labeling.files.storage import AnyPath
 from labeling.grid import Block
-from labeling.settings import AnyFolder, Settings
+from labeling.settings import Settings
 from pipelines.catalog import CatalogRow, Failure, read_catalog
 from pipelines.clear_sky import LABELS_ALONE, MOVED_CUTS
 from pipelines.engine.outcome import Outcome, close_job

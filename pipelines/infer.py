@@ -12,9 +12,9 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from labeling.errors import ConfigError, ModelError
+from labeling.files.atomic import remove
 from labeling.files.layout import Run, make_run
 from labeling.files.locks.folder import run_lock
-from labeling.files.raster import remove
 from labeling.masks.scene_land import checked
 from labeling.scenes.windows import cores
 from pipelines.catalog import Failure, build_catalog, part_by_rendering, part_by_sun

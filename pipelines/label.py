@@ -18,9 +18,9 @@ from pyspark import SparkContext
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.types import StructType
 
+from labeling.files.atomic import remove
 from labeling.files.layout import Run, make_run, remove_leftovers
 from labeling.files.locks.folder import run_lock
-from labeling.files.raster import remove
 from labeling.grid import Block
 from labeling.ice.profile import LabelingProfile, load_profile
 from labeling.masks.scene_land import checked

@@ -6,8 +6,8 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
+from labeling.files.atomic import replacing
 from labeling.files.layout import record_job, run_of
-from labeling.files.raster import replacing
 from training.folder import checkpoints
 from training.folder.card import CARD_FILE, MODEL_FILE, ModelCard, write_model_card
 from training.folder.checkpoints import Part, Row, State

@@ -27,9 +27,10 @@ from rich.progress import track
 from labeling.chips.card import CARD_FILE, SPLITS, ChipCard, ChipFile, card_contents, split_files
 from labeling.chips.kinds import ChipKind
 from labeling.errors import ConfigError, ModelError
+from labeling.files.atomic import replacing, write_json
+from labeling.files.fields import LocalPath
 from labeling.files.layout import record_job, run_of
-from labeling.files.raster import replacing, write_json
-from labeling.settings import LocalPath, Settings
+from labeling.settings import Settings
 from training.data.files import Record, pixels, records, write_records
 from training.data.store import ChipStore
 from training.predict import Predictor

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 import pipelines.label
 from benchmarks.labelling.way import Job
-from labeling.files.raster import remove
+from labeling.files.atomic import remove
 from pipelines.config import LabelConfig, SparkSettings
 from pipelines.engine.session import spark_session
 

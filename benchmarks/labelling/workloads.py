@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from benchmarks.labelling.way import FILTERED, RAW
-from labeling.files.raster import TILE, replacing
+from labeling.files.atomic import replacing
+from labeling.files.raster import TILE
 from labeling.simulation.scene import SceneSpec, placement, simulate, variety
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "helpers"))

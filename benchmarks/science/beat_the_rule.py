@@ -33,7 +33,7 @@ from benchmarks.science.methods import AVERAGED, RULES, Method, networks, rules
 from benchmarks.science.plates import plate_picture
 from benchmarks.science.tables import Counts, add, read_counts, report, write_counts
 from benchmarks.science.truth_scenes import truth_scenes
-from labeling.files.raster import replacing, write_json
+from labeling.files.atomic import replacing, write_json
 from labeling.simulation.scene import SceneSpec, write_scene
 
 ROOT: Final = Path(__file__).parents[2]

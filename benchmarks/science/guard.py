@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from labeling.classes import CLASS_COUNT
-from labeling.files.raster import write_json
+from labeling.files.atomic import write_json
 from labeling.ice.label import label_scene
 from labeling.ice.profile import LabelingProfile, load_profile
 from labeling.simulation.sky import Sky, expose, make_sky

@@ -16,7 +16,7 @@ import rasterio
 from labeling.classes import IGNORE
 from labeling.files.layout import Run, read_done
 from labeling.results.quicklook import write_quicklook
-from labeling.simulation.scene import truth_path
+from labeling.scenes.sidecars import truth_path
 
 
 def main() -> None:

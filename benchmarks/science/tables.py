@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.science.truth_scenes import TruthScene
 from labeling.classes import IceClass
-from labeling.files.raster import replacing, write_json
+from labeling.files.atomic import replacing, write_json
 from training.network.metrics import Matrix, confusion_matrix, empty_matrix, scores
 
 COVERED: Final = 0.02

@@ -10,9 +10,9 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from labeling.errors import SceneError
+from labeling.files.state import FileState, state_of
 from labeling.files.storage import at, is_s3
 from labeling.files.uri import is_url, shown
-from labeling.scenes.products.scene import FileState, state_of
 
 TIMEOUT: Final = 30.0
 """Seconds without a byte after which a server is given up."""

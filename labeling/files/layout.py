@@ -27,7 +27,7 @@ from typing import Any, Final, NamedTuple
 
 import labeling
 from labeling.errors import ConfigError, StorageError
-from labeling.files.raster import PARTS, remove, replacing, write_json
+from labeling.files.atomic import PARTS, remove, replacing, write_json
 from labeling.files.redact import without_secrets
 from labeling.files.storage import AnyPath
 

@@ -2,7 +2,7 @@
 
 A place of this machine is a plain `pathlib.Path`. One in a bucket, s3://bucket/key, is a `BucketPath` with
 the same names: /, name, parent, is_file, read_text, unlink, …. There are no folders in a bucket, and nothing
-can be renamed: an object appears whole when it has been sent. What that changes is in raster.py.
+can be renamed: an object appears whole when it has been sent. What that changes is in atomic.py.
 """
 
 from __future__ import annotations

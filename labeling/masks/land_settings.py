@@ -7,7 +7,8 @@ from pathlib import Path
 from pydantic import Field
 
 from labeling.errors import ConfigError
-from labeling.settings import LocalPath, Settings
+from labeling.files.fields import LocalPath
+from labeling.settings import Settings
 
 
 class LandSettings(Settings):

@@ -29,7 +29,8 @@ from rasterio.crs import CRS
 
 import labeling
 from labeling.classes import IGNORE, PALETTES, IceClass
-from labeling.files.raster import open_raster, remove, write_json
+from labeling.files.atomic import remove, write_json
+from labeling.files.raster import open_raster
 from labeling.files.storage import AnyPath
 from labeling.files.uri import is_url
 from labeling.scenes.contract.scene import SceneInfo

@@ -11,8 +11,9 @@ from rasterio.crs import CRS
 from rasterio.windows import Window
 
 from labeling.classes import IGNORE, IceClass
+from labeling.files.atomic import remove
 from labeling.files.layout import DONE, has_inputs, write_done
-from labeling.files.raster import remove, write_class_raster
+from labeling.files.raster import write_class_raster
 from labeling.files.storage import AnyPath
 from labeling.grid import Block
 from labeling.results.item import ITEM, Fact, ItemAsset, write_item

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from labeling.classes import IGNORE, PALETTES, IceClass
-from labeling.files.raster import replacing
+from labeling.files.atomic import replacing
 from labeling.files.storage import AnyPath
 from labeling.results.preview import PREVIEW_SIDE, paint
 

@@ -19,13 +19,13 @@ from rasterio.io import DatasetReader
 from labeling.errors import SceneError
 from labeling.files import s3
 from labeling.files.raster import quiet_georeference
+from labeling.files.state import state_of
 from labeling.files.storage import AnyPath, read_range
 from labeling.files.uri import gdal_path
 from labeling.grid import Block
 from labeling.scenes.contract.pieces import LARGE, check_pieces, check_written
 from labeling.scenes.contract.rendering import RGB8
 from labeling.scenes.contract.scene import GDAL_OPTIONS, Pixels, SceneInfo
-from labeling.scenes.products.scene import state_of
 
 SUFFIXES: Final = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg"})
 """Endings, in lower case, of the pictures that a folder is searched for."""

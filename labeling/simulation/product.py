@@ -23,18 +23,11 @@ from labeling.bands import Band
 from labeling.errors import ConfigError
 from labeling.files.raster import write_class_raster
 from labeling.scenes.contract.product import GRID
+from labeling.scenes.sidecars import sidecar_path, truth_path
 from labeling.simulation.bands import band_reflectance, quality_classes
 from labeling.simulation.safe.spec import ProductSpec
 from labeling.simulation.safe.writer import native_dn, product_path, write_product
-from labeling.simulation.scene import (
-    SceneSpec,
-    SimulatedScene,
-    placement,
-    sidecar_path,
-    simulate,
-    truth_path,
-    write_bands,
-)
+from labeling.simulation.scene import SceneSpec, SimulatedScene, placement, simulate, write_bands
 
 STEP: Final = 6
 """Sides are multiples of this many 10 m pixels: a product has bands of 60 m."""

@@ -1,13 +1,7 @@
 """Simulated Ross Sea scenes with known truth, for tests, demonstrations and trials.
 
-A simulated scene is an ordinary Sentinel-2-like picture plus what no real picture has: the true class of
-every pixel under the cloud, and the cloud and shadow themselves.
-
-scenes/
-  ross-01.tif          the picture
-  ross-01.truth.tif    true classes
-  ross-01.cloud.tif    optical depth of the cloud
-  ross-01.shadow.tif   strength of the shadow
+A simulated scene is an ordinary Sentinel-2-like picture plus what no real picture has, in files beside it
+(labeling/scenes/sidecars.py): the true class of every pixel under the cloud, and cloud and shadow themselves.
 """
 
 from __future__ import annotations
@@ -28,14 +22,13 @@ from rasterio.warp import transform as reproject
 from rasterio.windows import Window
 
 from labeling.classes import IGNORE
-from labeling.files.raster import TILE, replacing, write_class_raster
+from labeling.files.atomic import replacing
+from labeling.files.raster import TILE, write_class_raster
+from labeling.scenes.sidecars import sidecar_path, truth_path
 from labeling.settings import Settings
 from labeling.simulation.noise import Field
 from labeling.simulation.sky import expose, make_sky
 from labeling.simulation.surface import Amounts, make_surface
-
-SIDECARS: Final = (".truth", ".cloud", ".shadow")
-"""Ends of the stems of the files beside a simulated scene: they are not scenes."""
 
 NODATA: Final = 0
 """Value of every band where the picture holds nothing; valid pixels are 1..255."""
@@ -147,17 +140,6 @@ _VARIETY: Final[tuple[dict[str, Any], ...]] = (
     {"ice_cover": 0.80, "thin_share": 0.50, "cloud": 0.30},
     {"ice_cover": 0.60, "thin_share": 0.30, "nodata": 0.10},
 )
-
-
-def truth_path(scene: Path) -> Path:
-    """Return where the true classes of a simulated scene lie."""
-    return sidecar_path(scene, ".truth")
-
-
-def sidecar_path(scene: Path, kind: str) -> Path:
-    """Return where a scene's companion of a kind (one of SIDECARS) lies; beside a product it is a GeoTIFF."""
-    suffix = ".tif" if scene.suffix.lower() in {".safe", ".zip"} else scene.suffix
-    return scene.with_name(f"{scene.stem}{kind}{suffix}")
 
 
 def write_scene(folder: Path, spec: SceneSpec) -> Path:

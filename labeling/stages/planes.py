@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.files.raster import write_bytes
+from labeling.files.atomic import write_bytes
 from labeling.files.storage import AnyPath, read_range
 from labeling.grid import Block, blocks
 

@@ -18,7 +18,7 @@ import pyspark
 from pyspark.sql import types as T
 
 from labeling.errors import OutputError
-from labeling.files.raster import replacing
+from labeling.files.atomic import replacing
 
 FILE: Final = Path(sys.prefix) / "share" / "polynya" / f"spark-{pyspark.__version__}.jsa"
 """Lies with the packages it belongs to, and goes with them."""

@@ -21,7 +21,7 @@ from labeling.grid import Block
 from labeling.ice.profile import LabelingProfile, ThresholdSettings
 from labeling.ice.thresholds import label
 from labeling.scenes.open import Scene, open_scene
-from labeling.simulation.scene import sidecar_path, truth_path
+from labeling.scenes.sidecars import sidecar_path, truth_path
 from pipelines.evaluation.record import Tally, count_footprint
 from pipelines.infer_worker import CLASSES
 from pipelines.label_worker import LABELS

@@ -21,11 +21,12 @@ from rasterio.windows import Window
 
 from labeling.chips.card import CHIP_SCHEMA, SPLITS, ChipCard, read_card, split_files
 from labeling.errors import ConfigError
+from labeling.files.atomic import replacing, write_json
 from labeling.files.bucket_path import BucketPath
 from labeling.files.layout import Run, read_done
-from labeling.files.raster import quiet_georeference, replacing, write_json
+from labeling.files.raster import quiet_georeference
 from labeling.files.uri import is_url
-from labeling.simulation.scene import sidecar_path, truth_path
+from labeling.scenes.sidecars import sidecar_path, truth_path
 from pipelines.evaluation.scene import COVERED_FROM
 
 Kind = Literal["original", "filtered"]

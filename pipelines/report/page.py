@@ -13,8 +13,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import labeling
 from labeling.classes import CLASS_CODES, IGNORE, PALETTES, IceClass
+from labeling.files.atomic import replacing
 from labeling.files.layout import Run, read_failures
-from labeling.files.raster import replacing
 from pipelines.evaluate import OTHER_CHIPS, OTHER_MODEL, model_folder, read_model
 from pipelines.evaluation import record as words
 from pipelines.evaluation.record import read_evaluation

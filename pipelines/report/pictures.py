@@ -20,7 +20,7 @@ from labeling.files.storage import AnyPath
 from labeling.files.uri import is_url
 from labeling.results.preview import paint
 from labeling.scenes.open import open_scene
-from labeling.simulation.scene import truth_path
+from labeling.scenes.sidecars import truth_path
 from pipelines.infer_worker import CLASSES
 from pipelines.label_worker import LABELS
 

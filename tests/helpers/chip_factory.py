@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 from labeling.chips.card import CHIP_SCHEMA, ChipCard, ChipTally, card_contents
 from labeling.chips.kinds import ChipKind
 from labeling.classes import IGNORE
-from labeling.files.raster import write_json
+from labeling.files.atomic import write_json
 
 LEVELS = np.array([15, 110, 235])
 """Brightness of the classes, in the order of their codes."""

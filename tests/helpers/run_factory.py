@@ -10,11 +10,12 @@ from rasterio.windows import Window
 
 from labeling.chips.card import CHIP_SCHEMA, ChipCard
 from labeling.classes import IGNORE
+from labeling.files.atomic import write_json
 from labeling.files.layout import Run, write_done
-from labeling.files.raster import write_class_raster, write_json
+from labeling.files.raster import write_class_raster
 from labeling.ice.profile import load_profile
 from labeling.scenes.open import open_scene
-from labeling.simulation.scene import truth_path
+from labeling.scenes.sidecars import truth_path
 from pipelines.catalog import CatalogRow, write_catalog
 
 CHIP = 16

@@ -13,8 +13,8 @@ from pyspark.errors import PySparkException
 import pipelines.catalog
 import pipelines.label as label_job
 from labeling.errors import SceneError
+from labeling.files.atomic import remove
 from labeling.files.layout import Run
-from labeling.files.raster import remove
 from pipelines import label_worker
 from pipelines.catalog import CatalogRow, build_catalog
 from pipelines.config import LabelConfig

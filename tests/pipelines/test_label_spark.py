@@ -22,7 +22,8 @@ from labeling.ice.label import label_scene
 from labeling.ice.profile import load_profile
 from labeling.scenes.open import open_scene
 from labeling.scenes.picture import PictureScene
-from labeling.simulation.scene import SceneSpec, simulate, truth_path, write_scene
+from labeling.scenes.sidecars import truth_path
+from labeling.simulation.scene import SceneSpec, simulate, write_scene
 from labeling.stages.steps import Recipe
 from pipelines import label_worker
 from pipelines.catalog import CatalogRow

@@ -20,8 +20,8 @@ from pydantic import Field, ValidationError
 
 from labeling.classes import IceClass
 from labeling.errors import ModelError
+from labeling.files.atomic import write_json
 from labeling.files.layout import versions
-from labeling.files.raster import write_json
 from labeling.files.storage import AnyPath
 from labeling.settings import Settings
 from training.network.inputs import Channels, Scaling

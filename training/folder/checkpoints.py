@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.errors import ConfigError
-from labeling.files.raster import replacing
+from labeling.files.atomic import replacing
 
 FOLDER: Final = "checkpoints"
 KEPT: Final = 3

@@ -12,7 +12,7 @@ import tensorflow as tf
 from rich.console import Console
 from rich.progress import track
 
-from labeling.files.raster import replacing
+from labeling.files.atomic import replacing
 from training.folder.checkpoints import Part, Row
 from training.network.metrics import Scores
 

@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from labeling.errors import ConfigError
+from labeling.files.atomic import remove
 from labeling.files.locks.folder import folder_lock
-from labeling.files.raster import remove
 from training.folder.card import CARD_FILE, MODEL_FILE
 from training.folder.checkpoints import FOLDER, Checkpoint, latest
 from training.folder.history import CSV_FILE, TENSORBOARD_FOLDER

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Final, Self
 
-from labeling.files.raster import write_json
+from labeling.files.atomic import write_json
 
 REQUEUE: Final = 75
 """Exit code of a job that was asked to end and can go on with --resume."""

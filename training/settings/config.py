@@ -6,7 +6,8 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from labeling.settings import LocalPath, Settings
+from labeling.files.fields import LocalPath
+from labeling.settings import Settings
 from training.network.inputs import Channels, Scaling
 from training.settings.task import CLASSES, Task
 

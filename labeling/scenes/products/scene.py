@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from labeling.bands import BLUE, GREEN, RED
-from labeling.files.storage import AnyPath
+from labeling.files.state import FileState
 from labeling.grid import Block
 from labeling.scenes.contract.product import GRID, Product
 from labeling.scenes.contract.rendering import find_rendering, render, renderings_of
@@ -24,31 +22,6 @@ COARSEST: Final = 60
 
 _STRIP_ROWS: Final = 1020
 """Rows of 10 m that a preview holds at a time; whole pixels of 60 m."""
-
-_NAME: Final = re.compile(r"S2[A-D]_.*\.(SAFE|SAFE\.zip|zip)", re.IGNORECASE)
-
-
-def is_safe(path: AnyPath) -> bool:
-    """Tell from its name whether a file or folder is a Sentinel-2 product in SAFE format."""
-    return _NAME.fullmatch(path.name) is not None
-
-
-class FileState(NamedTuple):
-    """What tells one state of a product's files from another."""
-
-    bytes: int
-    modified_ns: int
-    etag: str | None = None
-
-
-def state_of(path: AnyPath) -> FileState:
-    """Return the state of a file, or of all files of a folder; OSError without it."""
-    if not isinstance(path, Path):
-        size, etag = path.state()
-        return FileState(size, 0, etag)
-    files = [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
-    status = [file.stat() for file in files]
-    return FileState(sum(one.st_size for one in status), max(one.st_mtime_ns for one in status))
 
 
 class ProductScene:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rasterio.transform import from_origin
 
 from labeling.bands import BLUE, GREEN, NODATA_DN, RED, SATURATED_DN, Band, to_reflectance
-from labeling.files.raster import replacing
+from labeling.files.atomic import replacing
 from labeling.scenes.contract.product import GRID
 from labeling.scenes.contract.rendering import find_rendering, render, renderings_of
 from labeling.simulation.safe.masks import (

@@ -6,7 +6,8 @@ import rasterio
 from rasterio.windows import Window
 
 from labeling.classes import IGNORE, PALETTES
-from labeling.files.raster import overview_levels, replacing, write_class_raster, write_json
+from labeling.files.atomic import replacing, write_json
+from labeling.files.raster import overview_levels, write_class_raster
 
 
 def test_replacing_leaves_the_old_file_when_the_block_fails(tmp_path):

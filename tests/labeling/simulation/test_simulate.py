@@ -10,15 +10,8 @@ from pydantic import ValidationError
 from labeling.classes import CLASS_CODES, IGNORE, IceClass
 from labeling.ice.profile import ThresholdSettings
 from labeling.ice.thresholds import brightness, label
-from labeling.simulation.scene import (
-    SIDECARS,
-    SceneSpec,
-    placement,
-    simulate,
-    truth_path,
-    variety,
-    write_scene,
-)
+from labeling.scenes.sidecars import SIDECARS, truth_path
+from labeling.simulation.scene import SceneSpec, placement, simulate, variety, write_scene
 
 SIDE = 256
 

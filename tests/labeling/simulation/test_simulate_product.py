@@ -16,6 +16,7 @@ from labeling.grid import Block
 from labeling.scenes.contract.rendering import find_rendering, render
 from labeling.scenes.open import open_scene
 from labeling.scenes.products.safe.reader import open_product
+from labeling.scenes.sidecars import sidecar_path, truth_path
 from labeling.simulation import product as simulate_product
 from labeling.simulation.bands import (
     BACKSCATTER,
@@ -27,15 +28,7 @@ from labeling.simulation.bands import (
 )
 from labeling.simulation.product import find_tile, product_spec, tile_at, write_product_scene
 from labeling.simulation.safe.writer import native_dn
-from labeling.simulation.scene import (
-    SceneSpec,
-    SimulatedScene,
-    placement,
-    sidecar_path,
-    simulate,
-    truth_path,
-    variety,
-)
+from labeling.simulation.scene import SceneSpec, SimulatedScene, placement, simulate, variety
 
 SIDE = 240
 

@@ -9,8 +9,8 @@ from run_factory import CHIP, RunFactory
 import jobs.evaluate
 from labeling.classes import IGNORE
 from labeling.errors import ConfigError
+from labeling.files.atomic import remove, write_json
 from labeling.files.layout import read_failures
-from labeling.files.raster import remove, write_json
 from pipelines.engine.outcome import ExitCode
 from pipelines.evaluate import OTHER_CHIPS, OTHER_MODEL, EvaluateConfig, run
 from pipelines.evaluation.record import (

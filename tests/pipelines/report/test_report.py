@@ -8,8 +8,8 @@ import pytest
 from run_factory import CHIP, RunFactory, write_classes
 
 from labeling.errors import ConfigError
+from labeling.files.atomic import write_json
 from labeling.files.layout import Run, record_failures, record_job
-from labeling.files.raster import write_json
 from pipelines.evaluate import EvaluateConfig, run
 from pipelines.evaluation.record import ACCURACY, AGREEMENT, MEANINGS, read_evaluation
 from pipelines.report.headline import area, count, percent

@@ -27,11 +27,17 @@ from labeling.scenes.products.safe.zip import UNREADABLE, open_zip, zip_members
 LARGEST_XML: Final = 16 << 20
 """Bytes; the XML of a real product stays below 1 MiB."""
 
+_NAME: Final = re.compile(r"S2[A-D]_.*\.(SAFE|SAFE\.zip|zip)", re.IGNORECASE)
 _PRODUCT_XML = re.compile(r"(MTD_MSIL(1C|2A)|S2\w_\w{4}_MTD_SAFL(1C|2A)_.*)\.xml")
 _GRANULE_XML = re.compile(r"(MTD_TL|S2\w_\w{4}_MTD_L(1C|2A)_TL_.*)\.xml")
 _IMAGE = re.compile(rf".*_(?P<layer>{'|'.join(Band)}|TCI|SCL)(_(?P<metres>[126]0)m)?\.jp2")
 _MASK = re.compile(r"(.*_)?MSK_(?P<kind>[A-Z]+)_(.*_)?(?P<band>B\d[\dA])(_MSIL1C)?\.(?P<suffix>jp2|gml)")
 _PREFERRED_METRES: Final = {"TCI": 10, "SCL": 20}
+
+
+def is_safe(path: AnyPath) -> bool:
+    """Tell from its name whether a file or folder is a Sentinel-2 product in SAFE format."""
+    return _NAME.fullmatch(path.name) is not None
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labeling.errors import SceneError
 from labeling.files.fetch import Document, fetch
+from labeling.files.state import FileState
 from labeling.files.uri import parse, shown, stem
-from labeling.scenes.products.scene import FileState
 
 LARGEST: Final = 64 << 20
 """Bytes of a document; an item of CDSE has 130 KB, the longest page of a search some MB."""

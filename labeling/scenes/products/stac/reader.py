@@ -16,9 +16,9 @@ from functools import partial
 from typing import Final
 
 from labeling.bands import RED, Band
+from labeling.files.state import FileState
 from labeling.files.storage import AnyPath, is_s3
 from labeling.files.uri import LISTS, is_url, shown, suffix
-from labeling.scenes.products.scene import FileState
 from labeling.scenes.products.stac.assets import explain_absence, find_bands, find_layers
 from labeling.scenes.products.stac.facts import baseline_of, check_mission, read_facts
 from labeling.scenes.products.stac.item import LARGEST, Found, find_item

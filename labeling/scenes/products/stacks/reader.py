@@ -29,9 +29,9 @@ from labeling.bands import Band
 from labeling.errors import SceneError
 from labeling.files.fetch import probe
 from labeling.files.raster import open_raster
+from labeling.files.state import FileState, state_of
 from labeling.files.storage import AnyPath
 from labeling.files.uri import is_url, shown, stem
-from labeling.scenes.products.scene import FileState, state_of
 from labeling.scenes.products.stacks.facts import Grid, RasterFacts, grid_of
 from labeling.scenes.products.stacks.files import RasterFiles, raster_files
 from labeling.scenes.products.stacks.measured import DTYPES, Calibration, is_dn
