@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,22 +21,8 @@ from labeling.masks.limits import LimitSettings, check_sun
 from labeling.scenes.open import SceneInfo, is_scene, list_scenes, open_scene, refusal, searched_for
 from labeling.scenes.products.safe.files import is_safe
 from labeling.scenes.sidecars import SIDECARS
+from pipelines.engine.scenes import CatalogRow, Failure
 from pipelines.schemas import CATALOG
-
-
-class CatalogRow(NamedTuple):
-    """A scene of a run."""
-
-    scene_id: str
-    info: SceneInfo
-
-
-class Failure(NamedTuple):
-    """A scene that a step could not do."""
-
-    scene: str
-    step: str
-    reason: str
 
 
 def build_catalog(scenes: list[str], run: Run) -> tuple[list[CatalogRow], list[Failure]]:

@@ -17,9 +17,9 @@ from labeling.chips.splits import split_groups
 from labeling.files.atomic import refilling, write_json
 from labeling.files.layout import Run, is_done, read_done, write_done
 from labeling.ice.profile import LabelingProfile
-from pipelines.catalog import CatalogRow, Failure
 from pipelines.chip_worker import CUT, ChipJob, cut_scenes
 from pipelines.config import ChipSettings
+from pipelines.engine.scenes import CatalogRow, Failure
 from pipelines.engine.session import one_task_each
 
 CHANNELS = 3

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, NamedTuple
 from labeling.errors import ConfigError, SceneError
 from labeling.files.layout import Run, read_done
 from labeling.scenes.open import SceneInfo
-from pipelines.catalog import CatalogRow, Failure
+from pipelines.engine.scenes import CatalogRow, Failure
 from pipelines.label_worker import LABELS
 
 NETWORK: Final = "network"

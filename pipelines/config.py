@@ -4,28 +4,16 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import ByteSize, Field, model_validator
+from pydantic import Field, model_validator
 
 from labeling.files.fields import AnyFolder, LocalPath
 from labeling.masks.clouds.find import CloudSettings
 from labeling.masks.land_settings import LandSettings
 from labeling.masks.limits import LimitSettings
 from labeling.settings import Settings
+from pipelines.engine.settings import SparkSettings
 
 Output = Literal["labels", "quicklook", "chips"]
-
-
-class SparkSettings(Settings):
-    """How the Spark session is made when spark-submit has not made one."""
-
-    master: str | None = Field(None, description="Spark master; None: spark-submit's, else local[*]")
-    driver_memory: str = Field("2g", description="heap of a session made here")
-    worker_memory: ByteSize = Field(
-        ByteSize(2 << 30), ge=1 << 29, description="what one task may use; decides how scenes are shared out"
-    )
-    scratch: ByteSize = Field(
-        ByteSize(32 << 30), ge=1 << 29, description="disk for what lies between the steps of large scenes"
-    )
 
 
 class ChipSettings(Settings):

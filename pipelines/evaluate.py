@@ -25,9 +25,10 @@ from labeling.files.locks.folder import run_lock
 from labeling.files.storage import AnyPath
 from labeling.grid import Block
 from labeling.settings import Settings
-from pipelines.catalog import CatalogRow, Failure, read_catalog
+from pipelines.catalog import read_catalog
 from pipelines.clear_sky import LABELS_ALONE, MOVED_CUTS
 from pipelines.engine.outcome import Outcome, close_job
+from pipelines.engine.scenes import CatalogRow, Failure
 from pipelines.evaluation.record import Evaluation, SceneResult, Tally, accuracy_of, add_up, agreement_of
 from pipelines.evaluation.scene import count_scene
 from training.folder.card import CARD_FILE, MODEL_FILE, model_digest

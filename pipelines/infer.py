@@ -17,11 +17,12 @@ from labeling.files.layout import Run, make_run
 from labeling.files.locks.folder import run_lock
 from labeling.masks.scene_land import checked
 from labeling.scenes.windows import cores
-from pipelines.catalog import Failure, build_catalog, part_by_rendering, part_by_sun
+from pipelines.catalog import build_catalog, part_by_rendering, part_by_sun
 from pipelines.clear_sky import MapRow, choose_sources
 from pipelines.config import InferConfig
 from pipelines.engine.outcome import Outcome, close_job
 from pipelines.engine.progress import progress
+from pipelines.engine.scenes import Failure
 from pipelines.engine.session import lazy_session, one_task_each
 from pipelines.infer_worker import InferJob, predict_tasks, write_scene
 from pipelines.schemas import OUTCOME, PREDICTED, WINDOWS

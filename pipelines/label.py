@@ -26,20 +26,14 @@ from labeling.ice.profile import LabelingProfile, load_profile
 from labeling.masks.scene_land import checked
 from labeling.scenes.open import SceneInfo
 from labeling.stages.steps import Recipe
-from pipelines.catalog import (
-    CatalogRow,
-    Failure,
-    build_catalog,
-    part_by_rendering,
-    part_by_sun,
-    write_catalog,
-)
+from pipelines.catalog import build_catalog, part_by_rendering, part_by_sun, write_catalog
 from pipelines.chips import make_chips
 from pipelines.config import LabelConfig
 from pipelines.engine.isolate import Label, isolating
 from pipelines.engine.outcome import Outcome, close_job
 from pipelines.engine.plan import Plan, PlannedScene, make_plan, tasks_of
 from pipelines.engine.progress import progress
+from pipelines.engine.scenes import CatalogRow, Failure
 from pipelines.engine.session import lazy_session, one_task_each
 from pipelines.engine.size import part_by_size
 from pipelines.label_worker import (
@@ -118,7 +112,7 @@ def label_scenes(
     return failures
 
 
-def _works(plan: Plan) -> Iterator[tuple[list[PlannedScene], Label, Steps]]:
+def _works(plan: Plan) -> Iterator[tuple[list[PlannedScene], Label[LabelJob], Steps]]:
     """Yield what is done at one time, how, and its steps by Spark job, for the display."""
     if plan.whole:
         yield plan.whole, label_whole, (("label",),)

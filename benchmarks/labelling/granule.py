@@ -129,8 +129,9 @@ def ours(given: argparse.Namespace) -> Iterator[Callable[[], None]]:
     from unittest.mock import patch
 
     from benchmarks.labelling.ours import start_workers
-    from pipelines.config import LabelConfig, SparkSettings
+    from pipelines.config import LabelConfig
     from pipelines.engine.session import spark_session
+    from pipelines.engine.settings import SparkSettings
     from pipelines.label import run
 
     settings = SparkSettings(master=f"local[{given.cores}]")

@@ -15,8 +15,9 @@ from pyspark.sql import SparkSession
 import pipelines.label
 from benchmarks.labelling.way import Job
 from labeling.files.atomic import remove
-from pipelines.config import LabelConfig, SparkSettings
+from pipelines.config import LabelConfig
 from pipelines.engine.session import spark_session
+from pipelines.engine.settings import SparkSettings
 
 
 @contextmanager

@@ -12,38 +12,23 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
 
-import pyspark
 from pyspark.sql import types as T
 
 from labeling.errors import OutputError
 from labeling.files.atomic import replacing
-
-FILE: Final = Path(sys.prefix) / "share" / "polynya" / f"spark-{pyspark.__version__}.jsa"
-"""Lies with the packages it belongs to, and goes with them."""
-
-_MAKING: Final = "POLYNYA_MAKE_ARCHIVE"
-"""Environment variable: where a process that was started for it leaves the classes it has loaded."""
-
-_QUIET: Final = "-Xlog:disable -Xlog:all=error:stderr"
+from pipelines.engine.java import ARCHIVE, MAKING
+from pipelines.engine.session import one_task_each, spark_session
+from pipelines.engine.settings import SparkSettings
 
 
-def archive_options() -> list[str]:
-    """Return what to tell Java: to use the archive if there is one."""
-    making = os.environ.get(_MAKING)
-    if making:
-        return [f"-XX:ArchiveClassesAtExit={making}", _QUIET]
-    return [f"-XX:SharedArchiveFile={FILE}", _QUIET] if FILE.is_file() and " " not in str(FILE) else []
-
-
-def make_archive(target: Path = FILE) -> None:
+def make_archive(target: Path = ARCHIVE) -> None:
     """Run a small session, in a process of its own, and keep the classes that it loaded."""
     command = [sys.executable, "-m", "pipelines.engine.archive", "--run"]
     with replacing(target) as temporary:
         # Java writes when Python has gone already: only the end of its output tells that it is done.
         done = subprocess.run(
-            command, env=os.environ | {_MAKING: str(temporary)}, capture_output=True, check=False, text=True
+            command, env=os.environ | {MAKING: str(temporary)}, capture_output=True, check=False, text=True
         )
         if not temporary.is_file():
             said = "".join(done.stderr.strip().splitlines()[-1:])
@@ -55,9 +40,6 @@ def make_archive(target: Path = FILE) -> None:
 
 def _run_once() -> None:
     """Do what every job makes Spark do."""
-    from pipelines.config import SparkSettings
-    from pipelines.engine.session import one_task_each, spark_session
-
     schema = T.StructType([T.StructField("id", T.LongType())])
     with spark_session("polynya archive", SparkSettings(master="local[2]")) as spark:
         rows = one_task_each(spark, [{"id": number} for number in range(4)], schema)

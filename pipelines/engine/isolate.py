@@ -5,22 +5,25 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
+from typing import TypeVar
 
 from py4j.protocol import Py4JError  # type: ignore[import-untyped] # no type information is published
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from labeling.scenes.contract.scene import SceneInfo
-from pipelines.catalog import Failure
 from pipelines.engine.plan import PlannedScene
-from pipelines.label_worker import LabelJob
+from pipelines.engine.scenes import Failure
 
-Label = Callable[[SparkSession, list[PlannedScene], LabelJob], list[Failure]]
+J = TypeVar("J")
+
+Label = Callable[[SparkSession, list[PlannedScene], J], list[Failure]]
+"""Labels scenes, as the third argument says, which goes to the workers; returns those that could not be."""
 
 _LOG = logging.getLogger("polynya.isolate")
 
 
-def isolating(label: Label, spark: SparkSession, scenes: list[PlannedScene], job: LabelJob) -> list[Failure]:
+def isolating(label: Label[J], spark: SparkSession, scenes: list[PlannedScene], job: J) -> list[Failure]:
     """Label scenes; where Spark gives up, halve them until those are found that it gives up on.
 
     An error fails its own scene only. But a scene whose worker dies each time, out of memory or by a fault in

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from labeling.files.layout import Run, record_failures, record_job
 from labeling.settings import Settings
-from pipelines.catalog import CatalogRow, Failure
+from pipelines.engine.scenes import CatalogRow, Failure
 
 
 class ExitCode(IntEnum):

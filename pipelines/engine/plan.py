@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple
 
 from labeling.grid import Block, blocks
 from labeling.scenes.contract.scene import SceneInfo
-from pipelines.catalog import CatalogRow
+from pipelines.engine.scenes import CatalogRow
 
 PIXEL_BYTES: Final = 8
 """Memory of a scene done whole, per pixel: its layers, masks and what the filter works on (measured)."""

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -17,11 +16,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
-from pipelines.config import SparkSettings
-from pipelines.engine.archive import archive_options
+from pipelines.engine import java
 from pipelines.engine.daemon import started_ahead
-
-_LOGGING = Path(__file__).with_name("log4j2.properties")
+from pipelines.engine.settings import SparkSettings
 
 
 @contextmanager
@@ -56,12 +53,9 @@ def spark_session(app: str, settings: SparkSettings) -> Iterator[SparkSession]:
         options["spark.master"] = settings.master or "local[*,4]"
         options["spark.python.daemon.module"] = "pipelines.engine.daemon"
         options["spark.driver.memory"] = settings.driver_memory
-        # Java only hands out rows: its optimising compiler and parallel collector cost more than they save.
-        java = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *archive_options()]
-        java.append(f"-Dlog4j2.configurationFile=file:{_LOGGING}")
-        options["spark.driver.extraJavaOptions"] = " ".join(java)
+        options["spark.driver.extraJavaOptions"] = java.options()
         # Spark's shell script starts a Java of its own, only to put the real one's command together.
-        os.environ.setdefault("SPARK_LAUNCHER_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        os.environ.setdefault("SPARK_LAUNCHER_OPTS", java.QUICK)
         if _local(options["spark.master"]):
             # Everything stays on this machine, whatever its name resolves to.
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
@@ -72,7 +66,8 @@ def spark_session(app: str, settings: SparkSettings) -> Iterator[SparkSession]:
     # A Java that runs already does not know of a daemon that is started now.
     ours = not _under_spark_submit() and SparkContext._gateway is None
     with started_ahead() if ours and _local(options["spark.master"]) else nullcontext():
-        session = builder.getOrCreate()
+        with java.without_its_notice() if ours else nullcontext():
+            session = builder.getOrCreate()
         session.sparkContext.setLogLevel("ERROR")
         try:
             yield session

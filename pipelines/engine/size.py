@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from labeling.errors import SceneError
 from labeling.scenes.contract.scene import SceneInfo
-from pipelines.catalog import CatalogRow, Failure
 from pipelines.engine.plan import SCRATCH_BYTES, memory_of
+from pipelines.engine.scenes import CatalogRow, Failure
 
 
 def part_by_size(

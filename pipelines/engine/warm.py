@@ -1,4 +1,4 @@
-"""A Python daemon with our code loaded and warm: the workers it forks need not import anything.
+"""A Python daemon with our code loaded and warm: workers that it forks import little but their own module.
 
     python -m pipelines.engine.warm NUMBER   warms up and waits for Java's daemon at that socket
 
@@ -18,7 +18,10 @@ import cv2
 import numpy as np
 from pyspark.daemon import manager
 
-import pipelines.label_worker  # noqa: F401
+import labeling.scenes.open
+import labeling.stages.whole  # noqa: F401
+import pipelines.engine.plan
+import pipelines.engine.rows  # noqa: F401
 from labeling.ice.label import label_scene
 from labeling.ice.profile import load_profile
 

@@ -29,7 +29,7 @@ import jobs.label
 import pipelines.engine.session
 import pipelines.label
 from pipelines import label_worker
-from pipelines.config import SparkSettings
+from pipelines.engine.settings import SparkSettings
 
 
 def main(folder):

@@ -16,7 +16,8 @@ from labeling.files.raster import write_class_raster
 from labeling.ice.profile import load_profile
 from labeling.scenes.open import open_scene
 from labeling.scenes.sidecars import truth_path
-from pipelines.catalog import CatalogRow, write_catalog
+from pipelines.catalog import write_catalog
+from pipelines.engine.scenes import CatalogRow
 
 CHIP = 16
 """Side of a chip, pixels."""

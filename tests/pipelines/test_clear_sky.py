@@ -7,9 +7,9 @@ from array_scene import ArrayScene
 from labeling.errors import ConfigError
 from labeling.files.layout import Run, write_done
 from labeling.ice.profile import load_profile
-from pipelines.catalog import CatalogRow
 from pipelines.clear_sky import MapRow, choose_sources
 from pipelines.config import InferConfig
+from pipelines.engine.scenes import CatalogRow
 from pipelines.infer_worker import InferJob
 
 

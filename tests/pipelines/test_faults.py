@@ -16,10 +16,11 @@ from labeling.errors import SceneError
 from labeling.files.atomic import remove
 from labeling.files.layout import Run
 from pipelines import label_worker
-from pipelines.catalog import CatalogRow, build_catalog
+from pipelines.catalog import build_catalog
 from pipelines.config import LabelConfig
 from pipelines.engine.isolate import isolating
 from pipelines.engine.plan import Cut, PlannedScene
+from pipelines.engine.scenes import CatalogRow
 from pipelines.engine.size import check_size
 
 STAGES = {"never": "label_whole_scenes", "always": "decode_tasks"}

@@ -26,11 +26,12 @@ from labeling.scenes.sidecars import truth_path
 from labeling.simulation.scene import SceneSpec, simulate, write_scene
 from labeling.stages.steps import Recipe
 from pipelines import label_worker
-from pipelines.catalog import CatalogRow
-from pipelines.config import LabelConfig, SparkSettings
+from pipelines.config import LabelConfig
 from pipelines.engine.plan import Cut, PlannedScene, tasks_of
 from pipelines.engine.rows import records
+from pipelines.engine.scenes import CatalogRow
 from pipelines.engine.session import lazy_session, one_task_each
+from pipelines.engine.settings import SparkSettings
 from pipelines.label_worker import LabelJob
 
 pytestmark = pytest.mark.slow

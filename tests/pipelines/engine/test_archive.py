@@ -6,14 +6,14 @@ import sys
 import pytest
 
 from labeling.errors import OutputError
-from pipelines.engine import archive
+from pipelines.engine import archive, java
 
 
 def test_without_an_archive_java_is_told_nothing(monkeypatch, tmp_path):
-    monkeypatch.setattr(archive, "FILE", tmp_path / "spark.jsa")
-    assert archive.archive_options() == []
+    monkeypatch.setattr(java, "ARCHIVE", tmp_path / "spark.jsa")
+    assert java.archive_options() == []
     (tmp_path / "spark.jsa").touch()
-    assert archive.archive_options()[0] == f"-XX:SharedArchiveFile={tmp_path}/spark.jsa"
+    assert java.archive_options()[0] == f"-XX:SharedArchiveFile={tmp_path}/spark.jsa"
 
 
 def test_java_that_writes_none_is_told_with_its_words(monkeypatch, tmp_path):
@@ -37,10 +37,10 @@ def test_java_takes_the_archive_that_was_made(tmp_path):
 SESSION = """
 import sys
 from pathlib import Path
-from pipelines import archive
-archive.FILE = Path(sys.argv[1])
-archive._QUIET = "-Xlog:class+load:stdout"
-from pipelines.config import SparkSettings
+from pipelines.engine import java
+java.ARCHIVE = Path(sys.argv[1])
+java._QUIET = "-Xlog:class+load:stdout"
+from pipelines.engine.settings import SparkSettings
 from pipelines.engine.session import spark_session
 with spark_session("test", SparkSettings(master="local[1]")) as spark:
     print(spark.sparkContext._conf.get("spark.driver.extraJavaOptions"))

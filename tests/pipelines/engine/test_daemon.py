@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 JOB = """
 import json, os, signal
 import psutil
-from pipelines.config import SparkSettings
+from pipelines.engine.settings import SparkSettings
 from pipelines.engine.session import spark_session
 
 def parent(_):

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labeling.scenes.open import SceneInfo
-from pipelines.catalog import CatalogRow
 from pipelines.engine.plan import cut_of, make_plan, memory_of, tasks_of
+from pipelines.engine.scenes import CatalogRow
 
 GIB = 1 << 30
 GRANULE = (10980, 10980, [1024, 1024])

@@ -308,8 +308,8 @@ class TestTrouble:
 def test_a_real_spark_job_is_followed_task_by_task(terminal, tmp_path):
     from pyspark.sql import types as T
 
-    from pipelines.config import SparkSettings
     from pipelines.engine.session import lazy_session, one_task_each
+    from pipelines.engine.settings import SparkSettings
 
     def wait_to_go_on(frames):
         from pyspark import TaskContext
