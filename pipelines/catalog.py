@@ -18,7 +18,8 @@ from labeling.files.layout import Run
 from labeling.files.storage import AnyPath, at, is_s3
 from labeling.files.uri import absolute, foreign, is_url, parse, shown, stem
 from labeling.masks.limits import LimitSettings, check_sun
-from labeling.scenes.open import SceneInfo, is_scene, list_scenes, open_scene, refusal, searched_for
+from labeling.scenes.contract.scene import SceneInfo
+from labeling.scenes.open import is_scene, list_scenes, open_scene, refusal, searched_for
 from labeling.scenes.products.safe.files import is_safe
 from labeling.scenes.sidecars import SIDECARS
 from pipelines.engine.scenes import CatalogRow, Failure

@@ -18,6 +18,7 @@ from labeling.chips.splits import split_cells
 from labeling.classes import CLASS_COUNT, IGNORE
 from labeling.errors import describe
 from labeling.files.atomic import remove, replacing
+from labeling.files.layout import LABELS
 from labeling.files.raster import open_raster
 from labeling.files.storage import AnyPath
 from labeling.grid import Block, blocks
@@ -25,10 +26,10 @@ from labeling.ice.label import class_fractions
 from labeling.masks.clouds.cells import CellGrid
 from labeling.masks.clouds.find import cloud_mask
 from labeling.masks.clouds.raster import read_cloud_mask
-from labeling.scenes.open import Scene, SceneInfo, open_scene
+from labeling.scenes.contract.scene import Scene, SceneInfo
+from labeling.scenes.open import open_scene
 from pipelines.config import ChipSettings
 from pipelines.engine.rows import records
-from pipelines.label_worker import LABELS
 
 CUT: Final = T.StructType(
     [

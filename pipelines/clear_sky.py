@@ -13,10 +13,9 @@ from hashlib import sha256
 from typing import Any, Final, Literal, NamedTuple
 
 from labeling.errors import ConfigError, SceneError
-from labeling.files.layout import Run, read_done
-from labeling.scenes.open import SceneInfo
+from labeling.files.layout import LABELS, Run, read_done
+from labeling.scenes.contract.scene import SceneInfo
 from pipelines.engine.scenes import CatalogRow, Failure
-from pipelines.label_worker import LABELS
 
 NETWORK: Final = "network"
 LABELS_ALONE: Final = "labels"

@@ -29,8 +29,9 @@ from pipelines.catalog import read_catalog
 from pipelines.clear_sky import LABELS_ALONE, MOVED_CUTS
 from pipelines.engine.outcome import Outcome, close_job
 from pipelines.engine.scenes import CatalogRow, Failure
-from pipelines.evaluation.record import Evaluation, SceneResult, Tally, accuracy_of, add_up, agreement_of
+from pipelines.evaluation.record import Evaluation, SceneResult
 from pipelines.evaluation.scene import count_scene
+from pipelines.evaluation.tally import Tally, accuracy_of, add_up, agreement_of
 from training.folder.card import CARD_FILE, MODEL_FILE, model_digest
 
 OTHER_CHIPS: Final = (

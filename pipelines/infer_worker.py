@@ -16,7 +16,7 @@ from rasterio.io import DatasetReader
 
 from labeling.classes import IGNORE
 from labeling.errors import SceneError
-from labeling.files.layout import is_done
+from labeling.files.layout import CLASSES, LABELS, is_done
 from labeling.files.raster import open_raster
 from labeling.files.storage import AnyPath
 from labeling.grid import Block, blocks
@@ -28,17 +28,16 @@ from labeling.masks.limits import LimitSettings, check_nodata
 from labeling.masks.scene_land import find_land, land_inputs
 from labeling.results import output as scene_output
 from labeling.results.output import SceneOutput, sample
-from labeling.scenes.open import Scene, SceneInfo, open_scene
+from labeling.scenes.contract.scene import Scene, SceneInfo
+from labeling.scenes.open import open_scene
 from labeling.scenes.windows import core_of, read_window
 from labeling.stages.planes import FilePlanes
 from pipelines.clear_sky import LABELS_ALONE, MOVED_CUTS, NETWORK, MapRow
 from pipelines.cuts_worker import cut_classes, keep_opinion, thresholds_of
 from pipelines.engine.rows import Row, each_row, one_row
-from pipelines.label_worker import LABELS
 from pipelines.schemas import OUTCOME, PREDICTED
 from training.predict import Predictor
 
-CLASSES = "classes.tif"
 _CLASS, _STATE, _PREVIEW = "class", "state", "preview"
 
 Seen = tuple[NDArray[np.uint8], NDArray[np.uint8]]

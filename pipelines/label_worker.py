@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from labeling.files.layout import is_done
+from labeling.files.layout import LABELS, is_done
 from labeling.files.storage import AnyPath
 from labeling.grid import Block
 from labeling.ice.scene_sums import SceneSums
 from labeling.masks.clouds.raster import CLOUDS
 from labeling.results.output import SceneOutput
-from labeling.scenes.open import SceneInfo, open_scene
+from labeling.scenes.contract.scene import SceneInfo
+from labeling.scenes.open import open_scene
 from labeling.stages import steps
 from labeling.stages.planes import FilePlanes
 from labeling.stages.steps import Excluded, Recipe
@@ -28,8 +29,6 @@ from labeling.stages.whole import label_whole
 from pipelines.engine.plan import Cut
 from pipelines.engine.rows import Row, each_row, one_row
 from pipelines.schemas import COMPARED, DECODED, EXCLUDED, OUTCOME
-
-LABELS = "labels.tif"
 
 
 class LabelJob(NamedTuple):

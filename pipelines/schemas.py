@@ -29,7 +29,7 @@ CATALOG: Final = pa.schema(
         pa.field("sun_zenith", pa.float64()),
     ]
 )
-"""One row a scene, in catalog.parquet: labeling.scenes.open.SceneInfo with the run's scene id."""
+"""One row a scene, in catalog.parquet: labeling.scenes.contract.scene.SceneInfo with the run's scene id."""
 
 _BLOCK: Final = T.StructType(
     [T.StructField(name, T.IntegerType(), nullable=False) for name in ("row", "column", "height", "width")]
@@ -66,7 +66,7 @@ COMPARED: Final = T.StructType(
         T.StructField("error", T.StringType()),
     ]
 )
-"""A compared block's share of its scene's sums (labeling.ice.label.SceneSums), or why there is none."""
+"""A compared block's share of its scene's sums (labeling.ice.scene_sums.SceneSums), or why there is none."""
 
 EXCLUDED: Final = T.StructType(
     [

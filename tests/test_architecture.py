@@ -1,38 +1,138 @@
-"""Imports go one way: jobs -> pipelines, training -> labeling, and heavy packages stay where they belong."""
+"""Imports go one way, between packages, rooms and files, and heavy packages stay where they belong."""
 
 import ast
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 
 import pytest
 from conftest import ROOT
 
-ALLOWED = {
-    "labeling": {"labeling"},
-    "training": {"training", "labeling"},
-    "pipelines": {"pipelines", "training", "labeling"},
-    "jobs": {"jobs", "pipelines", "training", "labeling"},
-}
 ONLY_IN = {"pyspark": "pipelines", "tensorflow": "training", "keras": "training", "horovod": "training"}
-MODULES = sorted(path for package in ALLOWED for path in (ROOT / package).rglob("*.py"))
+
+WORDS = {"labeling"}
+FILES = WORDS | {"labeling.files"}
+CONTRACT = FILES | {"labeling.scenes.contract"}
+PRODUCTS = {f"labeling.scenes.products.{kind}" for kind in ("safe", "stacks", "stac")}
+SCENES = CONTRACT | {"labeling.scenes.products", "labeling.scenes"} | PRODUCTS
+ICE = {"labeling.ice"}
+MASKS = {"labeling.masks", "labeling.masks.clouds"}
+TRAINING = {f"training.{room}" for room in ("settings", "network", "data", "ranks", "folder")}
+EVALUATION = {"pipelines.engine", "pipelines.evaluation"}
+
+ROOMS = {
+    "labeling": set(),
+    "labeling.files": WORDS,
+    "labeling.files.locks": FILES,
+    "labeling.ice": WORDS,
+    "labeling.scenes.contract": FILES,
+    "labeling.scenes.products": CONTRACT,
+    "labeling.scenes.products.safe": CONTRACT | {"labeling.scenes.products"},
+    "labeling.scenes.products.stacks": CONTRACT | {"labeling.scenes.products"},
+    "labeling.scenes.products.stac": CONTRACT | {"labeling.scenes.products"} | PRODUCTS,
+    "labeling.scenes": SCENES,
+    "labeling.masks": SCENES,
+    "labeling.masks.clouds": SCENES,
+    "labeling.results": SCENES,
+    "labeling.stages": SCENES | ICE | MASKS | {"labeling.results"},
+    "labeling.chips": FILES | ICE,
+    "labeling.simulation.safe": SCENES,
+    "labeling.simulation": SCENES | ICE | {"labeling.simulation.safe"},
+    "training.settings": {"labeling"},
+    "training.network": {"labeling", "training.settings"},
+    "training.data": {"labeling", "training.settings", "training.network"},
+    "training.ranks": {"labeling", "training.settings"},
+    "training.folder": {"labeling"} | TRAINING - {"training.data"},
+    "training": {"labeling"} | TRAINING,
+    "pipelines.engine": {"labeling"},
+    "pipelines.evaluation": {"labeling", "training"},
+    "pipelines": {"labeling", "training"} | EVALUATION,
+    "pipelines.report": {"labeling", "training", "pipelines"} | EVALUATION,
+    "pipelines.published": {"labeling", "training", "pipelines"} | EVALUATION,
+    "jobs": {"labeling", "training", "pipelines"},
+}
+"""What each room may import besides itself: rooms of its own package by name, others by their package."""
+
+PACKAGES = ("labeling", "training", "pipelines", "jobs", "benchmarks")
+LARGEST = 16
+"""Files that a room may hold, `__init__.py` aside."""
 
 
-def imported(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+def module_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))}
+INITS = {module for module, path in MODULES.items() if path.name == "__init__.py"}
+OURS = [module for module in MODULES if not module.startswith("benchmarks")]
+
+
+def room_of(module):
+    return module if module in INITS else module.rpartition(".")[0]
+
+
+@cache
+def imported(module):
+    """Return the modules that a file imports anywhere in it, ours by their whole names."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
         if isinstance(node, ast.Import):
-            yield from (name.name.split(".")[0] for name in node.names)
+            found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom):
-            yield (node.module or "").split(".")[0]
+            names = {f"{node.module}.{name.name}" for name in node.names}
+            found |= {name if name in MODULES else node.module for name in names}
+    return found - {module}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_go_one_way(path):
-    package = path.relative_to(ROOT).parts[0]
-    for name in imported(path):
-        if name in ALLOWED:
-            assert name in ALLOWED[package], f"{package} must not import {name}"
-        if name in ONLY_IN:
-            assert package == ONLY_IN[name], f"{name} belongs to {ONLY_IN[name]}"
+def may_import(room, other):
+    own, package = room.partition(".")[0], other.partition(".")[0]
+    return other == room or (other if package == own else package) in ROOMS[room]
+
+
+@pytest.mark.parametrize("module", OURS)
+def test_imports_go_one_way(module):
+    package = module.partition(".")[0]
+    for name in imported(module):
+        outer = name.partition(".")[0]
+        if outer in ONLY_IN:
+            assert package == ONLY_IN[outer], f"{name} belongs to {ONLY_IN[outer]}"
+        if name in MODULES:
+            assert may_import(room_of(module), room_of(name)), f"{room_of(module)} must not import {name}"
+
+
+def circle(edges):
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        return " <- ".join(error.args[1])
+    return None
+
+
+def test_no_files_import_each_other_in_a_circle():
+    assert circle({module: imported(module) & MODULES.keys() for module in MODULES}) is None
+
+
+def test_no_rooms_import_each_other_in_a_circle():
+    edges = {}
+    for module in MODULES:
+        others = {room_of(name) for name in imported(module) & MODULES.keys()}
+        edges.setdefault(room_of(module), set()).update(others - {room_of(module)})
+    assert circle(edges) is None
+
+
+@pytest.mark.parametrize("room", sorted(INITS))
+def test_a_room_says_in_one_sentence_what_it_is_and_stays_small(room):
+    sentence = ast.get_docstring(ast.parse(MODULES[room].read_text()))
+    assert sentence
+    assert "\n" not in sentence
+    files = [module for module in MODULES if module not in INITS and room_of(module) == room]
+    assert len(files) <= LARGEST
+
+
+def test_every_room_has_its_rule():
+    assert {room for room in INITS if not room.startswith("benchmarks")} == set(ROOMS)
 
 
 @pytest.mark.parametrize("network", ["unet", "squeezenet"])
 def test_networks_know_keras_only(network):
-    assert not set(imported(ROOT / f"training/network/{network}.py")) & {"tensorflow", "horovod"}
+    outer = {name.partition(".")[0] for name in imported(f"training.network.{network}")}
+    assert not outer & {"tensorflow", "horovod"}

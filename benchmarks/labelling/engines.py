@@ -22,7 +22,8 @@ from labeling.grid import Block, blocks
 from labeling.ice.profile import load_profile
 from labeling.ice.scene_sums import SceneSums
 from labeling.results.output import SceneOutput
-from labeling.scenes.open import SceneInfo, open_scene
+from labeling.scenes.contract.scene import SceneInfo
+from labeling.scenes.open import open_scene
 from labeling.stages import steps
 from labeling.stages.planes import FilePlanes, MemoryPlanes, Planes
 from labeling.stages.steps import Recipe

@@ -24,7 +24,8 @@ from labeling.grid import Block
 from labeling.ice.label import prepare
 from labeling.ice.median import median_background
 from labeling.ice.profile import LabelingProfile, ThinCloudSettings, load_profile
-from labeling.scenes.open import SceneInfo, open_scene
+from labeling.scenes.contract.scene import SceneInfo
+from labeling.scenes.open import open_scene
 
 
 @contextmanager

@@ -31,6 +31,12 @@ from labeling.files.atomic import PARTS, remove, replacing, write_json
 from labeling.files.redact import without_secrets
 from labeling.files.storage import AnyPath
 
+LABELS: Final = "labels.tif"
+"""Name of the class raster in the folder of a scene's labels."""
+
+CLASSES: Final = "classes.tif"
+"""Name of the class raster in the folder of a scene's map."""
+
 DONE: Final = "done.json"
 """Name of the mark in a finished folder."""
 

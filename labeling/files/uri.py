@@ -85,7 +85,8 @@ def shown(uri: str) -> str:
         scheme, host, path, _, item = urlsplit(uri)
     except ValueError:  # brackets in the host that are no address
         return without_secrets(uri.partition("?")[0])
-    return urlunsplit((scheme, host.rpartition("@")[2], path, "", item))
+    # A query behind the item is none, but somebody's key all the same.
+    return urlunsplit((scheme, host.rpartition("@")[2], path, "", item.partition("?")[0]))
 
 
 def join(base: str, href: str) -> str:

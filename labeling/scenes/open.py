@@ -15,7 +15,7 @@ from labeling.files.fetch import probe
 from labeling.files.state import state_of
 from labeling.files.storage import AnyPath, at, is_s3
 from labeling.files.uri import foreign, is_url
-from labeling.scenes.contract.scene import Pixels, Scene, SceneInfo
+from labeling.scenes.contract.scene import Scene, SceneInfo
 from labeling.scenes.picture import SUFFIXES, open_picture
 from labeling.scenes.products.safe.files import is_safe
 from labeling.scenes.products.safe.reader import open_product
@@ -23,8 +23,6 @@ from labeling.scenes.products.scene import ProductScene
 from labeling.scenes.products.stac.item import list_items
 from labeling.scenes.products.stac.reader import has_items, is_stac, open_stac
 from labeling.scenes.products.stacks.reader import is_stack, open_stack
-
-__all__ = ["Pixels", "Scene", "SceneInfo", "is_scene", "list_scenes", "open_scene", "searched_for"]
 
 
 def is_scene(path: AnyPath) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.grid import Block, blocks
-from labeling.scenes.open import Pixels, Scene, SceneInfo
+from labeling.scenes.contract.scene import Pixels, Scene, SceneInfo
 
 
 def cores(*, height: int, width: int, size: int, margin: int) -> Iterator[Block]:

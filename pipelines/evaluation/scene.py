@@ -13,18 +13,17 @@ from rasterio.io import DatasetReader
 
 from labeling.classes import IGNORE
 from labeling.errors import SceneError
-from labeling.files.layout import Run, read_done
+from labeling.files.layout import CLASSES, LABELS, Run, read_done
 from labeling.files.raster import open_raster, quiet_georeference
 from labeling.files.storage import AnyPath
 from labeling.files.uri import is_url, shown
 from labeling.grid import Block
 from labeling.ice.profile import LabelingProfile, ThresholdSettings
 from labeling.ice.thresholds import label
-from labeling.scenes.open import Scene, open_scene
+from labeling.scenes.contract.scene import Scene
+from labeling.scenes.open import open_scene
 from labeling.scenes.sidecars import sidecar_path, truth_path
-from pipelines.evaluation.record import Tally, count_footprint
-from pipelines.infer_worker import CLASSES
-from pipelines.label_worker import LABELS
+from pipelines.evaluation.tally import Tally, count_footprint
 
 COVERED_FROM: Final = 0.05
 """Optical depth of cloud, and strength of shadow (0..1), from which a pixel counts as covered."""

@@ -14,15 +14,13 @@ from rasterio.errors import RasterioError
 
 from labeling.classes import IGNORE
 from labeling.errors import SceneError
-from labeling.files.layout import Run
+from labeling.files.layout import CLASSES, LABELS, Run
 from labeling.files.raster import open_raster
 from labeling.files.storage import AnyPath
 from labeling.files.uri import is_url
 from labeling.results.preview import paint
 from labeling.scenes.open import open_scene
 from labeling.scenes.sidecars import truth_path
-from pipelines.infer_worker import CLASSES
-from pipelines.label_worker import LABELS
 
 SIDE: Final = 512
 """Longest side of a picture in the page, pixels."""

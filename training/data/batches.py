@@ -16,8 +16,8 @@ from labeling.errors import ConfigError
 from training.data.augment import POSES, Changes, augmented
 from training.data.sharding import EMPTY, Indices
 from training.data.store import Chip, ChipStore
-from training.network.inputs import CHANNEL_COUNT, Channels, Scaling, network_input
-from training.settings.config import TrainConfig
+from training.network.inputs import CHANNEL_COUNT, network_input
+from training.settings.config import Channels, Scaling, TrainConfig
 
 AHEAD = 2
 """Batches made ready before they are asked for."""

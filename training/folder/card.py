@@ -24,8 +24,7 @@ from labeling.files.atomic import write_json
 from labeling.files.layout import versions
 from labeling.files.storage import AnyPath
 from labeling.settings import Settings
-from training.network.inputs import Channels, Scaling
-from training.settings.config import Precision
+from training.settings.config import Channels, Precision, Scaling
 from training.settings.task import Task
 
 MODEL_FILE: Final = "model.keras"

@@ -5,16 +5,13 @@ NumPy and OpenCV only.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator
 
-Channels = Literal["rgb", "grey"]
-# YAML reads an unquoted 255 as a number.
-Scaling = Annotated[Literal["255", "column-l2"], BeforeValidator(str)]
+from training.settings.config import Channels, Scaling
 
 CHANNEL_COUNT: Final[dict[Channels, int]] = {"rgb": 3, "grey": 1}
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from labeling.files.fields import LocalPath
 from labeling.settings import Settings
-from training.network.inputs import Channels, Scaling
 from training.settings.task import CLASSES, Task
 
 PUBLISHED_DROPOUT: Final = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
@@ -18,6 +17,9 @@ PUBLISHED_SQUEEZENET_DROPOUT: Final = 0.5
 """Dropout rate before the last convolution, Iandola et al. 2016."""
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
+Channels = Literal["rgb", "grey"]
+# YAML reads an unquoted 255 as a number.
+Scaling = Annotated[Literal["255", "column-l2"], BeforeValidator(str)]
 Precision = Literal["float32", "bfloat16", "float16"]
 LossName = Literal["crossentropy", "focal", "dice"]
 ScheduleName = Literal["constant", "cosine", "step"]

@@ -115,6 +115,7 @@ def test_names_for_gdal():
 
 @given(st.text(max_size=30))
 @example("[?")
+@example("h/items.json#item?sig=1")
 def test_no_text_upsets_them(text):
     for uri in (text, f"https://{text}", f"s3://{text}"):
         location, item = parse(uri)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeling.scenes.open import SceneInfo
+from labeling.scenes.contract.scene import SceneInfo
 from pipelines.engine.plan import cut_of, make_plan, memory_of, tasks_of
 from pipelines.engine.scenes import CatalogRow
 

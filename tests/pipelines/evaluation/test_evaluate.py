@@ -13,15 +13,14 @@ from labeling.files.atomic import remove, write_json
 from labeling.files.layout import read_failures
 from pipelines.engine.outcome import ExitCode
 from pipelines.evaluate import OTHER_CHIPS, OTHER_MODEL, EvaluateConfig, run
-from pipelines.evaluation.record import (
-    MEANINGS,
+from pipelines.evaluation.record import MEANINGS, read_evaluation
+from pipelines.evaluation.tally import (
     Tally,
     accuracy_of,
     add_up,
     agreement_of,
     count_accuracy,
     count_footprint,
-    read_evaluation,
 )
 
 SIDE = 2 * CHIP
