@@ -120,15 +120,25 @@ def run(config: DemoConfig) -> int:
     scenes = config.scenes or make_scenes(config)
     for command in steps(config, scenes):
         _CONSOLE.print(f"\n[bold]$ {shlex.join(command)}[/bold]", soft_wrap=True)
-        # horovodrun imports TensorFlow before ours can quieten it.
-        quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
-        code = subprocess.run(command, check=False, env=quiet).returncode
+        code = _run(command)
         if code not in (ExitCode.DONE, ExitCode.SOME_FAILED):
             return code
     _CONSOLE.print(
         f"\nDone in {time.monotonic() - started:.0f} s. Open [bold]{Run(config.out.absolute()).report}[/bold]"
     )
     return ExitCode.DONE
+
+
+def _run(command: list[str]) -> int:
+    """Run a command and return its exit code; horovodrun marks every line, and rank 0's lose that mark."""
+    # horovodrun imports TensorFlow before ours can quieten it.
+    quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
+    if Path(command[0]).name != "horovodrun":
+        return subprocess.run(command, check=False, env=quiet).returncode
+    with subprocess.Popen(command, env=quiet, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout or ():
+            print(line.removeprefix("[0]<stdout>:"), end="", flush=True)
+    return process.returncode
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from labeling.files.fields import AnyFolder, LocalPath
 from labeling.masks.clouds.find import CloudSettings
-from labeling.masks.land_settings import LandSettings
+from labeling.masks.land import LandSettings
 from labeling.masks.limits import LimitSettings
 from labeling.settings import Settings
 from pipelines.engine.settings import SparkSettings

@@ -15,7 +15,7 @@ from labeling.errors import ConfigError, ModelError
 from labeling.files.atomic import remove
 from labeling.files.layout import Run, make_run
 from labeling.files.locks.folder import run_lock
-from labeling.masks.scene_land import checked
+from labeling.masks.land import checked
 from labeling.scenes.windows import cores
 from pipelines.catalog import build_catalog, part_by_rendering, part_by_sun
 from pipelines.clear_sky import MapRow, choose_sources

@@ -23,9 +23,8 @@ from labeling.grid import Block, blocks
 from labeling.ice import moved_cuts
 from labeling.ice.label import PixelState, pixel_state, settle_black
 from labeling.ice.profile import ThresholdSettings
-from labeling.masks.land_settings import LandSettings
+from labeling.masks.land import LandSettings, find_land, land_inputs
 from labeling.masks.limits import LimitSettings, check_nodata
-from labeling.masks.scene_land import find_land, land_inputs
 from labeling.results import output as scene_output
 from labeling.results.output import SceneOutput, sample
 from labeling.scenes.contract.scene import Scene, SceneInfo

@@ -23,7 +23,7 @@ from labeling.files.layout import Run, make_run, remove_leftovers
 from labeling.files.locks.folder import run_lock
 from labeling.grid import Block
 from labeling.ice.profile import LabelingProfile, load_profile
-from labeling.masks.scene_land import checked
+from labeling.masks.land import checked
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.stages.steps import Recipe
 from pipelines.catalog import build_catalog, part_by_rendering, part_by_sun, write_catalog

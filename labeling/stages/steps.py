@@ -36,9 +36,8 @@ from labeling.ice.profile import LabelingProfile
 from labeling.ice.scene_sums import SceneSums
 from labeling.masks.clouds.find import CloudSettings, cloud_mask
 from labeling.masks.clouds.raster import CLOUDS, write_clouds
-from labeling.masks.land_settings import LandSettings
+from labeling.masks.land import LandSettings, find_land, land_inputs
 from labeling.masks.limits import LimitSettings, check_nodata
-from labeling.masks.scene_land import find_land, land_inputs
 from labeling.results.item import ItemAsset
 from labeling.results.output import SceneOutput, sample, write_scene
 from labeling.scenes.contract.product import Product

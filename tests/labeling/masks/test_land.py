@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from rasterio.crs import CRS
 
-import labeling.masks.land
+import labeling.masks.polygons
 from labeling.errors import ConfigError
-from labeling.masks.land import VectorLayer, _Grid, land_mask, open_layer
-from labeling.masks.land_settings import LandSettings, vector_state
+from labeling.masks.land import LandSettings, find_land, vector_state
+from labeling.masks.polygons import VectorLayer, _Grid, land_mask, open_layer
 
 LONLAT = CRS.from_epsg(4326)
 WORLD = shapely.box(-180, -90, 180, 90)
@@ -82,8 +82,8 @@ def write(path, shapes, crs="EPSG:4326", layer=None, kind=None, **options):
     return path
 
 
-def mask_of(path, frame, **options):
-    return land_mask(LandSettings(vector=path, **options), **frame._asdict())
+def mask_of(path, frame, layer=None, grow=0):
+    return land_mask(open_layer(path, layer), **frame._asdict(), grow=grow)
 
 
 def cut_at_180(shape):
@@ -157,8 +157,8 @@ def test_a_pixel_is_land_when_its_centre_is_in_a_polygon(name, shapes, cut, tmp_
 def test_tiles_do_not_matter(tmp_path, monkeypatch, sides):
     path = write(tmp_path / "land.fgb", [COAST])
     expected = [mask_of(path, frame) for frame in FRAMES.values()]
-    monkeypatch.setattr(labeling.masks.land, "SIDES", sides)
-    monkeypatch.setattr(labeling.masks.land, "CHUNK", 7)
+    monkeypatch.setattr(labeling.masks.polygons, "SIDES", sides)
+    monkeypatch.setattr(labeling.masks.polygons, "CHUNK", 7)
     for frame, mask in zip(FRAMES.values(), expected, strict=True):
         np.testing.assert_array_equal(mask_of(path, frame), mask)
 
@@ -328,7 +328,7 @@ def test_the_rest_of_the_globe_does_not_disturb(tmp_path, frame):
 
 
 def test_no_file_is_no_land():
-    assert not land_mask(LandSettings(), **FRAMES["Pole"]._asdict()).any()
+    assert find_land(None, LandSettings()) is None
 
 
 @pytest.mark.parametrize("grow", [1, 7])

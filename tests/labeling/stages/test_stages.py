@@ -15,7 +15,7 @@ from stage_runs import label_cut, whole
 from labeling.errors import SceneError
 from labeling.ice.label import PixelState, compare, label_scene, prepare, scene_sums
 from labeling.ice.profile import GuardSettings, ThinCloudSettings, load_profile
-from labeling.masks.land_settings import LandSettings
+from labeling.masks.land import LandSettings
 from labeling.masks.limits import LimitSettings, check_sun
 from labeling.stages.steps import Recipe
 
