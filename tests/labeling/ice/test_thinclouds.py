@@ -20,7 +20,7 @@ from labeling.ice.label import (
 )
 from labeling.ice.profile import ThinCloudSettings, load_profile
 from labeling.ice.scene_sums import SceneSums
-from labeling.ice.thinclouds import _clear_winner, filter_table, otsu_threshold
+from labeling.ice.thinclouds import _clear_winner, background, filter_table, otsu_threshold
 from labeling.simulation.scene import SceneSpec, simulate
 
 PUBLISHED = load_profile("iqrah-2024")
@@ -37,6 +37,23 @@ def tie(height=17, width=19, apart=115):
     values = np.full((height, width), 127, np.uint8)
     values[0, :2] = 127 - apart, 127 + apart
     return values
+
+
+@pytest.mark.parametrize("lit", [False, True])
+def test_a_block_sees_the_furthest_pixel_that_can_decide(lit):
+    """Dark, and bright once one pixel 80 rows and columns away is: half the window is bright without it."""
+    middle, bright = 100, np.zeros((200, 200), bool)
+    # Dilated by 3, 77 columns of the window's 155 are bright, and 77 pixels of one more: 12012 of 24025.
+    bright[:, middle + 4 :] = bright[middle + 4 :, middle + 3] = True
+    bright[middle - 80, middle - 80] = lit
+    grey = np.where(bright, 240, 40).astype(np.uint8)
+    whole = cv2.medianBlur(cv2.dilate(grey, np.ones((7, 7), np.uint8)), 155)[middle, middle]
+    assert whole == (240 if lit else 40)
+    for profile in (PUBLISHED, POLYNYA):
+        block = Block(middle, middle, 1, 1)
+        outer = block.grow(profile.halo, height=200, width=200)
+        found = background(grey[outer.slices], profile.thin_clouds, block.inside(outer))
+        assert found.tolist() == [[whole]]
 
 
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 30), st.integers(1, 30))))
