@@ -1,3 +1,3 @@
-"""What ice looks like: filters, labels, scenes and rasters, on plain arrays and files."""
+"""What ice looks like, on plain arrays and files; here, the words used everywhere: classes, bands, errors."""
 
 __version__ = "0.1.0"

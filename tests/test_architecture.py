@@ -52,7 +52,7 @@ ROOMS = {
 }
 """What each room may import besides itself: rooms of its own package by name, others by their package."""
 
-PACKAGES = ("labeling", "training", "pipelines", "jobs", "benchmarks")
+PACKAGES = ("labeling", "pipelines", "training", "jobs", "benchmarks")
 LARGEST = 16
 """Files that a room may hold, `__init__.py` aside."""
 
@@ -126,6 +126,15 @@ def test_a_room_says_in_one_sentence_what_it_is_and_stays_small(room):
     assert "\n" not in sentence
     files = [module for module in MODULES if module not in INITS and room_of(module) == room]
     assert len(files) <= LARGEST
+
+
+def test_the_document_draws_the_rooms_that_there_are():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    drawn = [line.split(maxsplit=1) for line in text.split("```")[3].strip().splitlines()]
+    rooms = sorted(INITS, key=lambda room: (PACKAGES.index(room.partition(".")[0]), room))
+    sentences = [ast.get_docstring(ast.parse(MODULES[room].read_text())) for room in rooms]
+    names = [f"{room.rpartition('.')[2]}/" for room in rooms]
+    assert drawn == [list(pair) for pair in zip(names, sentences, strict=True)]
 
 
 def test_every_room_has_its_rule():

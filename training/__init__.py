@@ -1,4 +1,4 @@
-"""The Keras and Horovod side: chips in, a model folder out."""
+"""The Keras and Horovod side: chips in, a model folder out; here, the loop."""
 
 import os
 

@@ -1,1 +1,1 @@
-"""Where bytes lie: paths here and in buckets, rasters, atomic writes, locks, the layout of a run folder."""
+"""Where bytes lie: paths here and in buckets, rasters, atomic writes, the layout of a run folder."""

@@ -1,1 +1,1 @@
-"""The method, on arrays alone: thresholds, the thin-cloud filter and its guard, moved cuts, profiles."""
+"""The method, on arrays alone: thresholds, the filter and its guard, moved cuts, profiles."""

@@ -1,1 +1,1 @@
-"""How good maps are: what is counted, what it says, and where the maps come from."""
+"""How good maps are: what is counted of a scene, and what the counts say."""

@@ -1,1 +1,1 @@
-"""Processes that train together: what they tell each other, their shares, their device, their end."""
+"""Processes that train together: what they tell each other, their shares, device and end."""

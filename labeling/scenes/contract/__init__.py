@@ -1,1 +1,1 @@
-"""What every scene and product promises, and what all readers share: renderings, grids, sound files."""
+"""What every scene and product promises, and what their readers share: renderings, one grid."""

@@ -1,1 +1,1 @@
-"""Writes products in SAFE format, from a few pixels to a whole granule."""
+"""Products in SAFE format, written from a few pixels to a whole granule."""
