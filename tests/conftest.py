@@ -84,6 +84,8 @@ def one_spark_session(scratch):
 
     @contextmanager
     def shared(app, settings):
+        if settings.master == "local[2]":  # a retry changes nothing but who can share the session
+            settings = settings.model_copy(update={"master": "local[2,4]"})
         if settings not in kept:
             close()
             context = make(app, settings)

@@ -120,8 +120,10 @@ def leftovers(run):
     return [*run.rglob("*.part*"), *run.glob(".scratch/*")]
 
 
-@pytest.mark.parametrize("victim", ["worker", "executor"])
-@pytest.mark.parametrize("stage", HELD)
+# Of workers one: tests/pipelines/test_label_spark.py kills them in every stage, without a cluster.
+@pytest.mark.parametrize(
+    ("stage", "victim"), [*((stage, "executor") for stage in HELD), ("write_scene", "worker")]
+)
 def test_a_killed_process_changes_nothing(driver, scenes, undisturbed, tmp_path, stage, victim):
     number = driver.ask(arguments(scenes, tmp_path, stage), stage, attempts=1)
     processes = driver.held(number)

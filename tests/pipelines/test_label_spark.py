@@ -52,10 +52,10 @@ def label(scenes, out, *, master="local[2]", **options):
 @pytest.fixture(
     scope="module",
     params=[
-        # Those of one master together: another is another session.
+        # Those of one master together, and last the one that all other tests use: another is another session.
+        ("always", 300, "local[1]"), ("auto", None, "local[1]"),
         ("always", 128, "local[2]"), ("always", 512, "local[2]"), ("always", 100_000, "local[2]"),
         ("always", None, "local[2]"), ("never", 300, "local[2]"), ("threads", 128, "local[2]"),
-        ("always", 300, "local[1]"), ("auto", None, "local[1]"),
     ],
     ids=lambda param: "-".join(map(str, param)),
 )  # fmt: skip
@@ -175,7 +175,7 @@ def test_a_worker_killed_in_any_stage_changes_nothing(tmp_path, monkeypatch, sta
         return results
 
     monkeypatch.setattr(label_job, stage, killed_once_after)
-    outcome = label([scene], tmp_path / "run", cut="always", block_size=128, master="local[2,4]")
+    outcome = label([scene], tmp_path / "run", cut="always", block_size=128)
     assert marker.exists()
     assert outcome.failures == ()
     np.testing.assert_array_equal(read_labels(tmp_path / "run", "scene"), GUARDED)
