@@ -29,6 +29,14 @@ class S3Server:
         self._processes = []
 
     def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def start(self):
+        """Serve, at the same address as before where it has served already."""
         rclone = Path(sys.prefix) / "bin" / "rclone"
         program = str(rclone) if rclone.exists() else shutil.which("rclone")
         if program is None:
@@ -45,17 +53,14 @@ class S3Server:
         self._start([sys.executable, str(FRONT), str(self.port), str(self._inner)], {})
         for port in (self._inner, self.port):
             self._wait_for(port)
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-        self._log.close()
 
     def stop(self):
         """End the server, as if its machine had failed."""
         for process in self._processes:
             process.kill()
             process.wait()
+        self._processes.clear()
+        self._log.close()
 
     def _start(self, command, variables):
         process = subprocess.Popen(command, env=os.environ | variables, stdout=self._log, stderr=self._log)
@@ -67,7 +72,7 @@ class S3Server:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     return
             time.sleep(0.02)
-        self.__exit__()
+        self.stop()
         raise RuntimeError(f"rclone does not serve: {Path(self._log.name).read_text()}")
 
     @property
