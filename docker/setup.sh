@@ -97,6 +97,9 @@ main() {
   $VENV/bin/pip install -qq -c docker/constraints.txt 'setuptools<81' wheel packaging
   $VENV/bin/pip install -qq -c docker/constraints.txt --no-build-isolation -e '.[train,dev]'
   install_horovod
+  # horovodrun imports TensorFlow before any of our code could quieten it.
+  echo 'import os; os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")' \
+    >"$($VENV/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/polynya-quiet.pth"
   $VENV/bin/pip check
   $VENV/bin/python -m pipelines.engine.archive || say "going on without: Spark only starts more slowly"
   fingerprint >$STAMP

@@ -131,11 +131,9 @@ def run(config: DemoConfig) -> int:
 
 def _run(command: list[str]) -> int:
     """Run a command and return its exit code; horovodrun marks every line, and rank 0's lose that mark."""
-    # horovodrun imports TensorFlow before ours can quieten it.
-    quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
     if Path(command[0]).name != "horovodrun":
-        return subprocess.run(command, check=False, env=quiet).returncode
-    with subprocess.Popen(command, env=quiet, stdout=subprocess.PIPE, text=True) as process:
+        return subprocess.run(command, check=False).returncode
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():
             print(line.removeprefix("[0]<stdout>:"), end="", flush=True)
     return process.returncode
