@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import keras
 import numpy as np
@@ -46,6 +46,10 @@ class Look(NamedTuple):
 
 TrainStep = Callable[[tf.Tensor, tf.Tensor, Flags], Update]
 LookStep = Callable[[tf.Tensor, tf.Tensor], Look]
+
+COMPILED: Final = {"jit_compile": False, "reduce_retracing": True, "autograph": False}
+"""Horovod has no XLA kernel on CPU. A second batch size makes the graph one for any size. No Python `if` or
+`for` looks at a tensor, which AutoGraph would be for: to load it takes each process more than a second."""
 
 
 def make_optimizer(
@@ -92,8 +96,7 @@ def make_train_step(
         optimizer.apply(gradients, model.trainable_variables)
         return Update(StepLoss(summed.loss, summed.weight), finite, raised, ready)
 
-    # Horovod has no XLA kernel on CPU. A second batch size makes the graph one for any size.
-    compiled: TrainStep = tf.function(train_step, jit_compile=False, reduce_retracing=True)
+    compiled: TrainStep = tf.function(train_step, **COMPILED)
     return compiled
 
 
@@ -106,7 +109,7 @@ def make_look_step(model: keras.Model, loss: Loss) -> LookStep:
         predicted = tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8)
         return Look(StepLoss(found.total, found.weight), predicted)
 
-    compiled: LookStep = tf.function(look_step, jit_compile=False, reduce_retracing=True)
+    compiled: LookStep = tf.function(look_step, **COMPILED)
     return compiled
 
 

@@ -97,7 +97,9 @@ def broadcast(variables: Sequence[keras.Variable]) -> None:
         return [hvd.broadcast(value, root_rank=0, name=f"broadcast.{i}") for i, value in enumerate(own)]
 
     with _not_for_ever("broadcast"):
-        values = tf.function(received)([tf.convert_to_tensor(each.value) for each in variables])
+        values = tf.function(received, autograph=False)(
+            [tf.convert_to_tensor(each.value) for each in variables]
+        )
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
 
