@@ -2,10 +2,12 @@
 
     .venv/bin/python -m benchmarks.labelling
     .venv/bin/python -m benchmarks.labelling --quick     # small scenes: do all ways agree?
+    .venv/bin/python -m benchmarks.labelling --ways ours floor --workloads large
 
 Every way runs in a process of its own, ways take turns, and a row is the best of the rounds. All labels are
 compared with those of the literal OpenCV chain (tests/helpers/oracle.py). Scenes and results lie in
---folder, about 3 GB, and are found there again. The machine should have nothing else to do.
+--folder, about 3 GB, and are found there again. Goals and predictions need all ways. The machine should have
+nothing else to do.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +32,7 @@ from benchmarks.labelling.way import FILTERED, PROFILES, RAW
 from benchmarks.labelling.workloads import Workload, large, pictures
 from labeling.files.raster import quiet_georeference
 
-WAYS: Final = ("ours", "ours-again", "published", "published-shared", *ENGINES, "floor")
+WAYS: Final = ("ours", "ours-again", "published", "published-shared", *ENGINES, "floor", "filter")
 ALSO_ALONE: Final = ("ours", "ours-again", "floor")
 """Ways that run on one core too."""
 
@@ -40,9 +43,9 @@ def main() -> None:
     console = Console(width=140)
     for workload in _workloads(given):
         for profile in given.profiles:
-            rows = best_of(workload, profile, given.rounds, given.quick)
+            rows = best_of(workload, profile, given.ways, given.rounds, given.quick)
             console.print(row_table(workload, profile, rows))
-            if given.quick:
+            if given.quick or not {*WAYS} <= {*given.ways}:
                 continue
             costs = stage_costs(workload, profile)
             console.print(goal_table(workload, profile, rows))
@@ -56,6 +59,7 @@ def _arguments() -> argparse.Namespace:
     )
     options.add_argument("--folder", type=Path, default=Path("build/benchmark"), help="scenes and results")
     options.add_argument("--quick", action="store_true", help="small scenes, to see that all ways agree")
+    options.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="default: all")
     options.add_argument("--rounds", type=int, default=1, help="runs of each way")
     options.add_argument("--workloads", nargs="+", choices=_SIZES, default=list(_SIZES))
     options.add_argument("--profiles", nargs="+", choices=PROFILES, default=list(PROFILES))
@@ -74,14 +78,15 @@ def _workloads(given: argparse.Namespace) -> list[Workload]:
     return made
 
 
-def best_of(workload: Workload, profile: str, rounds: int, quick: bool) -> dict[Case, Row]:
+def best_of(
+    workload: Workload, profile: str, ways: Sequence[str], rounds: int, quick: bool
+) -> dict[Case, Row]:
     """Run each case `rounds` times, all in turns; return the run of each that took the least time.
 
     RuntimeError when labels are not the expected ones.
     """
-    cases = [Case(way, 2) for way in WAYS]
-    cases += [Case("filter", 2)] if profile == FILTERED else []
-    cases += [] if quick else [Case(way, 1) for way in ALSO_ALONE]
+    cases = [Case(way, 2) for way in ways if way != "filter" or profile == FILTERED]
+    cases += [] if quick else [Case(way, 1) for way in ways if way in ALSO_ALONE]
     rows: dict[Case, Row] = {}
     for _ in range(rounds):
         for case in cases:
@@ -98,21 +103,21 @@ def run(workload: Workload, profile: str, case: Case, *, cut: bool = False) -> R
     options += ["--expected", str(workload.expected(profile))] + (["--cut"] if cut else [])
     scenes = [str(scene) for scene in workload.scenes]
     took = measure([sys.executable, "-m", "benchmarks.labelling.way", case.way, *options, *scenes])
-    differing = None if case.way == "filter" else _differing(workload, profile, out)
-    if differing and not (case.way.startswith("published") and profile != RAW):
-        raise RuntimeError(f"{case.way} gave other labels: {differing:.2%} of the pixels differ")
+    share = None if case.way == "filter" else differing(workload, profile, out)
+    if share and not (case.way.startswith("published") and profile != RAW):
+        raise RuntimeError(f"{case.way} gave other labels: {share:.2%} of the pixels differ")
     shutil.rmtree(out, ignore_errors=True)
-    return Row(took, differing)
+    return Row(took, share)
 
 
-def _differing(workload: Workload, profile: str, out: Path) -> float:
+def differing(workload: Workload, profile: str, out: Path) -> float:
     """Return the share of pixels whose labels are not the expected ones."""
-    differing = pixels = 0
+    wrong = pixels = 0
     for scene in workload.scenes:
         expected = np.load(workload.expected(profile) / f"{scene.stem}.npy")
-        differing += np.count_nonzero(read_labels(out / "labels" / scene.stem) != expected)
+        wrong += np.count_nonzero(read_labels(out / "labels" / scene.stem) != expected)
         pixels += expected.size
-    return differing / pixels
+    return wrong / pixels
 
 
 def read_labels(folder: Path) -> NDArray[np.uint8]:

@@ -3,15 +3,18 @@
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import oracle
 import pytest
 from conftest import ROOT, patchwork, planar
 from pictures import write_png, write_tif
 
+import pipelines.engine.session
 from benchmarks.labelling import __main__ as labelling
-from benchmarks.labelling import engines, published
-from benchmarks.labelling.way import FILTERED, PROFILES, RAW, Job
+from benchmarks.labelling import engines, ours, published
+from benchmarks.labelling.tables import ENGINES
+from benchmarks.labelling.way import FILTERED, PROFILES, RAW, Job, load
 from benchmarks.labelling.workloads import large, pictures
 
 SCENE = patchwork(300, 530, seed=4)
@@ -55,10 +58,13 @@ def test_published_way_labels_tile_by_tile(tmp_path, profile):
     np.testing.assert_array_equal(labelling.read_labels(job.folder(scene)), expected)
 
 
-def test_the_bare_filter_writes_nothing(tmp_path):
+def test_the_bare_filter_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(cv2, "setNumThreads", lambda count: None)  # for good, in this process
     work = large(tmp_path, 300)
-    assert labelling.run(work, FILTERED, labelling.Case("filter", 2)).differing is None
-    assert not (work.folder / "out").exists()
+    job = Job(work.scenes, FILTERED, work.expected(FILTERED), tmp_path / "out", cut=False)
+    with load("filter")(job, 2) as label:
+        label()
+    assert not job.out.exists()
 
 
 def test_workloads_are_made_once_with_their_labels(tmp_path):
@@ -83,15 +89,49 @@ def test_other_labels_are_an_error(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("workload", "profile"), [("pictures", RAW), ("large", FILTERED)])
-def test_all_ways_agree(tmp_path, workload, profile):
+def test_all_ways_agree(tmp_path):
+    """Each in a process of its own, as the command says. What `ours-again` adds to `ours` is below."""
+    ways = [way for way in labelling.WAYS if way != "ours-again"]
     command = [sys.executable, "-m", "benchmarks.labelling", "--quick", "--folder", str(tmp_path)]
-    command += ["--workloads", workload, "--profiles", profile]
+    command += ["--workloads", "large", "--profiles", FILTERED, "--ways", *ways]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
-    rows = [line.split("|")[1:-1] for line in ended.stdout.splitlines() if line.startswith("| ")]
-    same = {row[0].strip() for row in rows if row[-1].strip() == "0.00%"}
-    exact = {*labelling.WAYS}
-    if profile == FILTERED:  # the published script applies the filter to tiles, and gets others
-        exact -= {"published", "published-shared"}
-    assert exact <= same
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in ended.stdout.splitlines()]
+    differing = {row[0]: row[-1] for row in rows if row and row[0] in labelling.WAYS}
+    assert sorted(differing) == sorted(ways)
+    assert differing.pop("filter") == ""
+    # The published script applies the filter to tiles, and gets others.
+    exact = {way for way, share in differing.items() if share == "0.00%"}
+    assert set(differing) - exact == {"published", "published-shared"}
+
+
+@pytest.mark.slow
+def test_other_ways_agree_on_many_pictures(tmp_path):
+    """One after another in one process, which imports once."""
+    work = pictures(tmp_path, 3, 300)
+    ways = ["published", "published-shared", *ENGINES, "floor"]
+    assert {*ways, "ours", "ours-again", "filter"} == {*labelling.WAYS}
+    code = (
+        "import sys; from benchmarks.labelling import way\n"
+        "out, given = sys.argv[1], sys.argv[2:]\n"
+        f"for name in {ways}: sys.argv[1:] = [name, '--out', f'{{out}}/{{name}}', *given]; way.main()\n"
+    )
+    options = ["--profile", RAW, "--expected", str(work.expected(RAW)), *map(str, work.scenes)]
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "out"), *options], cwd=ROOT, check=True)
+    for way in ways:
+        assert labelling.differing(work, RAW, tmp_path / "out" / way) == 0, way
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "many", "profile"),
+    [("ours", True, RAW), ("ours-again", True, RAW), ("ours-again", False, FILTERED)],
+)
+def test_ours_agrees(tmp_path, monkeypatch, name, many, profile):
+    """In the Spark session of other tests: above it has its own."""
+    monkeypatch.setattr(ours, "spark_session", pipelines.engine.session.spark_session)
+    work = pictures(tmp_path, 3, 300) if many else large(tmp_path, 600)
+    job = Job(work.scenes, profile, work.expected(profile), tmp_path / "out", cut=not many)
+    with load(name)(job, 2) as label:
+        label()
+    assert labelling.differing(work, profile, job.out) == 0
