@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from steps_here import steps_here
 
 from jobs.reproduce import CONF, ReproduceConfig, main
 from labeling.settings import load_settings
@@ -23,8 +24,15 @@ def test_a_run_without_scenes_is_refused(capsys, tmp_path):
     assert "'scenes'" in capsys.readouterr().err
 
 
+def test_the_exit_code_is_that_of_the_step_that_failed(capsys, monkeypatch, tmp_path):
+    steps_here(monkeypatch)
+    assert main(["--scenes", str(tmp_path / "none.png"), "--out", str(tmp_path / "out")]) == 2
+    assert "none.png" in capsys.readouterr().err
+
+
 @pytest.mark.slow
-def test_the_tables_of_simulated_scenes(tmp_path, capsys, unlimited_threads):
+def test_the_tables_of_simulated_scenes(tmp_path, capsys, monkeypatch, unlimited_threads):
+    steps_here(monkeypatch, apart=["train"])
     scenes = tmp_path / "scenes"
     for spec in variety(5, height=128, width=128, seed=3):
         write_scene(scenes, spec)

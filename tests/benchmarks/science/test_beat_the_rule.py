@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from steps_here import steps_here
 
 from benchmarks.science import beat_the_rule
 from benchmarks.science import methods as beat_methods
@@ -195,6 +196,7 @@ def test_counts_survive_their_file_and_become_a_table(tmp_path):
 
 @pytest.mark.slow
 def test_the_whole_experiment_in_little(tmp_path, monkeypatch, maps, unlimited_threads):
+    steps_here(monkeypatch, apart=["train"])
     config = tmp_path / "train.yaml"
     config.write_text(
         "epochs: 1\nbatch_size: 4\ndepth: 3\nwidth: 4\nskies: 0.5\ntones: 0.5\n"
