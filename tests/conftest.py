@@ -2,7 +2,6 @@
 
 import os
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -10,15 +9,15 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-import pipelines.engine.session
-
 # No test measures time: the machine may be busy. Continuous integration judges a commit, by the same examples
 # every time; elsewhere each run draws new ones.
 settings.register_profile("polynya", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("polynya")
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(Path(__file__).parent / "helpers"))  # for `import oracle`
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))
+
+from one_session import one_session  # noqa: E402 - found by the line above
 
 DATA = Path(os.environ.get("POLYNYA_DATA", ROOT.parent / "shared" / "data"))
 
@@ -75,27 +74,8 @@ def scratch(tmp_path_factory):
 @pytest.fixture(scope="session", autouse=True)
 def one_spark_session(scratch):
     """Let the jobs of all tests share a Spark session while its settings stay the same; yields its end."""
-    make, kept = pipelines.engine.session.spark_session, {}
-
-    def close():
-        for context, _ in kept.values():
-            context.__exit__(None, None, None)
-        kept.clear()
-
-    @contextmanager
-    def shared(app, settings):
-        if settings.master == "local[2]":  # a retry changes nothing but who can share the session
-            settings = settings.model_copy(update={"master": "local[2,4]"})
-        if settings not in kept:
-            close()
-            context = make(app, settings)
-            kept[settings] = context, context.__enter__()
-        yield kept[settings][1]
-
-    pipelines.engine.session.spark_session = shared
-    yield close
-    pipelines.engine.session.spark_session = make
-    close()
+    with one_session() as close:
+        yield close
 
 
 @pytest.fixture
