@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from lean_start import lean_environment
 
 from training.folder.checkpoints import checkpoint_files, latest
 
@@ -40,7 +41,7 @@ def start(command, log):
         return subprocess.Popen(
             [*map(str, command)],
             cwd=ROOT,
-            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
+            env=lean_environment(),
             stdout=stream,
             stderr=stream,
             start_new_session=True,

@@ -1,6 +1,8 @@
 """Trains with something wrong on rank 1 alone. Run by the tests under horovodrun.
 
-python faults.py nan|overflow|late CONFIG.json REPORTS
+python faults.py nan|late CONFIG.json
+
+A job of one_start.py, as it ends well: main("overflow", CONFIG.json, REPORTS)
 """
 
 import json
@@ -75,17 +77,16 @@ def late():
     collectives.gathered("here", "late")
 
 
-def main(fault, config_file, reports):
-    config = TrainConfig.model_validate_json(config_file.read_text())
+def main(fault, config_file, reports=None):
+    config = TrainConfig.model_validate_json(Path(config_file).read_text())
     if fault == "overflow":
-        overflow(config, reports)
+        overflow(config, Path(reports))
     elif fault == "late":
         late()
     else:
         prepare.make_loss = no_number
-        flags = ["--chips", str(config.chips), "--out", str(config.out), "--epochs", "1"]
-        sys.exit(jobs.train.main(["--config", "jobs/conf/train-demo.yaml", *flags]))
+        sys.exit(jobs.train.main(["--config", config_file]))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    main(*sys.argv[1:])

@@ -1,11 +1,10 @@
-"""Trains as `training.fit.run` does and writes down what one rank saw. Run by the tests under horovodrun.
+"""Trains as `training.fit.run` does and writes down what one rank saw.
 
-python rank_probe.py CONFIG.json REPORTS
+A job of one_start.py: main(CONFIG.json, REPORTS)
 """
 
 import hashlib
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +34,7 @@ def digest(model):
 
 
 def main(config_file, reports):
-    config = TrainConfig.model_validate_json(config_file.read_text())
+    config = TrainConfig.model_validate_json(Path(config_file).read_text())
     world = collectives.start()
     train, val = (Recording(config.chips, split) for split in ("train", "val"))
     training = build(config, world, train, val)
@@ -45,8 +44,4 @@ def main(config_file, reports):
     state = loop(training, state, Stop(), started=0.0)
     digests.append(digest(training.model))
     report = {"size": world.size, "digests": digests, "train": train.seen, "val": val.seen}
-    (reports / f"rank-{world.rank}.json").write_text(json.dumps(report))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    (Path(reports) / f"rank-{world.rank}.json").write_text(json.dumps(report))

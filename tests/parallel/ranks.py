@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil
+from lean_start import lean_environment
 
 ROOT = Path(__file__).parents[2]
 HOROVODRUN = [Path(sys.executable).with_name("horovodrun"), "--gloo"]
 QUICK = [sys.executable, Path(__file__).with_name("launcher.py"), "--gloo"]
 """The same without what it does at each start and a test need not see again."""
-
 
 LIMIT_S = 300
 """After which a job counts as hanging; ranks that wait for one that has gone would do so for 600 s."""
@@ -27,7 +27,8 @@ class Ended(NamedTuple):
 
 def horovodrun(ranks, *command, timeout=LIMIT_S, flags=(), program=QUICK):
     """Run a command on several ranks from the repository's root; fails the test when it does not end."""
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}  # horovodrun itself loads TensorFlow
+    # HOROVODRUN itself loads TensorFlow.
+    environment = lean_environment() if program is QUICK else os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
     job = subprocess.Popen(
         list(map(str, [*program, "-np", ranks, *flags, *command])),
         cwd=ROOT,

@@ -1,12 +1,12 @@
-"""Trains while each rank sleeps so long over every chip, as if its processor were slow. Run under horovodrun.
+"""Trains while each rank sleeps so long over every chip, as if its processor were slow.
 
-python slowed.py CONFIG.json REPORTS SECONDS...
+A job of one_start.py: main(CONFIG.json, REPORTS, SECONDS…)
 """
 
 import json
-import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import tensorflow as tf
 
@@ -34,15 +34,11 @@ def slow_loss(seconds):
     return make
 
 
-def main(config_file, reports, seconds):
-    config = TrainConfig.model_validate_json(config_file.read_text())
+def main(config_file, reports, *seconds):
+    config = TrainConfig.model_validate_json(Path(config_file).read_text())
     world = collectives.start()
-    prepare.make_loss = slow_loss(seconds[world.rank])
-    training = build(config, world, *prepare.open_splits(config))
+    with mock.patch.object(prepare, "make_loss", slow_loss(float(seconds[world.rank]))):
+        training = build(config, world, *prepare.open_splits(config))
     state = begin(training, resume=False, overwrite=False)
     loop(training, state, Stop(), started=0.0)
-    (reports / f"rank-{world.rank}.json").write_text(json.dumps(training.balancer.shares))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), [float(text) for text in sys.argv[3:]])
+    (Path(reports) / f"rank-{world.rank}.json").write_text(json.dumps(training.balancer.shares))

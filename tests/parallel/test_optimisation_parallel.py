@@ -1,13 +1,9 @@
 """Two ranks must learn what one process does with the whole batch, whatever loss, schedule and shares."""
 
-import json
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from chip_factory import write_chips
-from ranks import horovodrun
+from runs import write_runs
 
 from training.fit import run
 from training.folder.checkpoints import latest
@@ -43,15 +39,9 @@ def settings(chips, out, **changed):
     return TrainConfig.model_validate(values)
 
 
-@pytest.fixture(scope="module")
-def chips(tmp_path_factory):
-    return write_chips(tmp_path_factory.mktemp("chips"), train=7, val=3, size=16, uneven=True)
-
-
-@pytest.fixture(scope="module")
-def together(chips, tmp_path_factory):
-    """Return the folder with a model folder of two ranks for each case."""
-    folder = tmp_path_factory.mktemp("together")
+def plan(folder):
+    """Return the job of two ranks that trains each case, and those in half precision."""
+    chips = write_chips(folder / "chips", train=7, val=3, size=16, uneven=True)
     runs = {name: {"batch_size": 2} | changed for name, changed in CASES.items()}
     runs["bfloat16"] = {"batch_size": 2, "precision": "bfloat16"}
     runs["float16"] = {"batch_size": 2, "precision": "float16"}
@@ -59,19 +49,16 @@ def together(chips, tmp_path_factory):
         settings(chips, folder / name, threads=1, **changed).model_dump(mode="json")
         for name, changed in runs.items()
     ]
-    (folder / "configs.json").write_text(json.dumps(configs))
-    ended = horovodrun(2, sys.executable, Path(__file__).with_name("runs.py"), folder / "configs.json")
-    assert ended.code == 0, ended.output
-    return folder
+    return [write_runs(folder / "configs.json", configs)]
 
 
 @pytest.fixture(scope="module")
-def alone(chips, tmp_path_factory):
+def alone(folder, tmp_path_factory):
     """Return a function that trains one process, once for all cases that share out the same batch."""
     trained = {}
 
     def train(**changed):
-        config = settings(chips, tmp_path_factory.mktemp("alone"), **changed | ALONE)
+        config = settings(folder / "chips", tmp_path_factory.mktemp("alone"), **changed | ALONE)
         key = config.model_dump_json(exclude={"out"})
         if key not in trained:
             run(config)

@@ -6,8 +6,10 @@ import signal
 import numpy as np
 import psutil
 import pytest
+import yaml
 from chip_factory import write_chips
 from ranks import LIMIT_S, QUICK
+from runs import write_runs
 from survival import CHIPS, UPDATES, assert_same_end, job, kill_on_the_way, start, wait_for, write_config
 
 from training.ranks.stop import MARK
@@ -15,14 +17,17 @@ from training.ranks.stop import MARK
 pytestmark = pytest.mark.parallel
 
 
-@pytest.fixture(scope="module")
-def unbroken(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("unbroken")
+def plan(folder):
+    """Return the job of two ranks that nobody disturbs."""
     chips = write_chips(folder / "chips", **CHIPS)
-    config = write_config(folder, batch_size=1)
-    log = folder / "log"
-    assert start(two(chips, folder / "model", config), log).wait(timeout=LIMIT_S) == 0, log.read_text()
-    return chips, config, folder / "model"
+    config = yaml.safe_load(write_config(folder, batch_size=1).read_text())
+    return [write_runs(folder / "runs.json", [config | {"chips": str(chips), "out": str(folder / "model")}])]
+
+
+@pytest.fixture(scope="module")
+def unbroken(together):
+    """Return chips, configuration file and the model folder of that training."""
+    return together / "chips", together / "train.yaml", together / "model"
 
 
 def two(chips, out, config):

@@ -1,11 +1,11 @@
+import json
 import shutil
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from chip_factory import write_chips
-from ranks import HOROVODRUN, horovodrun, train
+from ranks import HOROVODRUN, train
 
 from training.fit import run
 from training.folder.checkpoints import checkpoint_files, latest
@@ -16,12 +16,6 @@ pytestmark = pytest.mark.parallel
 EPOCHS = 3
 CHIPS = 7  # not divisible by the global batch of 4: the last step of an epoch has an empty chip
 VAL = 3
-FLAGS = ["--config", "jobs/conf/train-demo.yaml", "--epochs", EPOCHS, "--batch-size", 2]
-
-
-@pytest.fixture(scope="module")
-def chips(tmp_path_factory):
-    return write_chips(tmp_path_factory.mktemp("chips"), train=CHIPS, val=VAL, size=16, uneven=True)
 
 
 def sgd(chips, out, batch_size):
@@ -31,21 +25,20 @@ def sgd(chips, out, batch_size):
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def probed(chips, tmp_path_factory):
-    """Return the folder with what two ranks wrote down, and their model folder."""
-    import json
-
-    folder = tmp_path_factory.mktemp("probed")
+def plan(folder):
+    """Return the job of two ranks that write down what they see."""
+    chips = write_chips(folder / "chips", train=CHIPS, val=VAL, size=16, uneven=True)
     (folder / "config.json").write_text(sgd(chips, folder / "model", batch_size=2).model_dump_json())
-    script = Path(__file__).with_name("rank_probe.py")
-    ended = horovodrun(2, sys.executable, script, folder / "config.json", folder)
-    assert ended.code == 0, ended.output
-    return folder, [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(2)]
+    return [("rank_probe", folder / "config.json", folder)]
 
 
-def test_ranks_start_apart_are_brought_together_and_stay_equal(probed):
-    _, reports = probed
+@pytest.fixture(scope="module")
+def reports(together):
+    """Return what each of two ranks wrote down."""
+    return [json.loads((together / f"rank-{rank}.json").read_text()) for rank in range(2)]
+
+
+def test_ranks_start_apart_are_brought_together_and_stay_equal(reports):
     own, broadcast, trained = zip(*(report["digests"] for report in reports), strict=True)
     assert [report["size"] for report in reports] == [2, 2]
     assert own[0] != own[1]
@@ -53,28 +46,28 @@ def test_ranks_start_apart_are_brought_together_and_stay_equal(probed):
     assert trained[0] == trained[1] != own[0]
 
 
-def test_every_chip_is_read_exactly_once_an_epoch_over_all_ranks(probed):
-    _, reports = probed
+def test_every_chip_is_read_exactly_once_an_epoch_over_all_ranks(reports):
     for split, count in (("train", CHIPS), ("val", VAL)):
         assert all(report[split] for report in reports)
         assert sorted(reports[0][split] + reports[1][split]) == sorted([*range(count)] * EPOCHS)
 
 
-def test_two_ranks_learn_what_one_does_with_the_whole_batch(chips, probed, tmp_path):
+def test_two_ranks_learn_what_one_does_with_the_whole_batch(together, tmp_path):
     # The chips' ignored shares lie between none and all, so averaging the ranks' averages would fail here.
-    run(sgd(chips, tmp_path / "alone", batch_size=4))
-    alone, together = latest(tmp_path / "alone"), latest(probed[0] / "model")
-    for one, other in zip(alone.weights, together.weights, strict=True):
+    run(sgd(together / "chips", tmp_path / "alone", batch_size=4))
+    alone, both = latest(tmp_path / "alone"), latest(together / "model")
+    for one, other in zip(alone.weights, both.weights, strict=True):
         np.testing.assert_allclose(other, one, rtol=0, atol=1e-6)
-    for one, other in zip(alone.state.history, together.state.history, strict=True):
+    for one, other in zip(alone.state.history, both.state.history, strict=True):
         assert other["loss"] == pytest.approx(one["loss"], rel=1e-5)
         assert other["val_loss"] == pytest.approx(one["val_loss"], rel=1e-5)
         assert other["mean_iou"] == pytest.approx(one["mean_iou"], abs=0.01)
 
 
-def test_a_job_that_died_goes_on_as_if_it_had_not(chips, tmp_path):
-    out = tmp_path / "model"
-    flags = [*FLAGS, "--chips", chips, "--out", out]
+def test_a_job_that_died_goes_on_as_if_it_had_not(folder, tmp_path):
+    out, file = tmp_path / "model", tmp_path / "train.yaml"
+    file.write_text(yaml.safe_dump({"batch_size": 2, "epochs": EPOCHS, "depth": 2, "width": 4, "threads": 1}))
+    flags = ["--config", file, "--chips", folder / "chips", "--out", out]
     ended = train(*flags, program=HOROVODRUN)
     assert ended.code == 0, ended.output
     whole = latest(out)
