@@ -98,7 +98,8 @@ def test_labels_of_a_simulated_scene_equal_the_oracle(run):
 
 @pytest.mark.parametrize("name", REAL)
 def test_labels_of_a_real_picture_equal_the_oracle(run, name):
-    np.testing.assert_array_equal(read_labels(run[0], name), expected(name))
+    wanted = expected(name)  # skips where there is no such picture
+    np.testing.assert_array_equal(read_labels(run[0], name), wanted)
 
 
 @pytest.mark.parametrize("profile", ["iqrah-2024-raw", "polynya"])

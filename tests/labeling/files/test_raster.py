@@ -1,37 +1,10 @@
-import json
-
 import numpy as np
 import pytest
 import rasterio
 from rasterio.windows import Window
 
 from labeling.classes import IGNORE, PALETTES
-from labeling.files.atomic import replacing, write_json
 from labeling.files.raster import overview_levels, write_class_raster
-
-
-def test_replacing_leaves_the_old_file_when_the_block_fails(tmp_path):
-    target = tmp_path / "a.json"
-    write_json(target, {"old": 1})
-
-    def fail():
-        with replacing(target) as temporary:
-            temporary.write_text("half")
-            raise RuntimeError("stop")
-
-    with pytest.raises(RuntimeError):
-        fail()
-    assert json.loads(target.read_text()) == {"old": 1}
-    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
-
-
-def test_replacing_swaps_whole_folders(tmp_path):
-    target = tmp_path / "chips"
-    for content in ("one", "two"):
-        with replacing(target) as temporary:
-            temporary.mkdir()
-            (temporary / content).touch()
-    assert [path.name for path in target.iterdir()] == ["two"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import rasterio
 from conftest import patchwork, planar
 from hypothesis import given
 from hypothesis import strategies as st
+from obstore.store import MemoryStore
 from pictures import write_png, write_tif
 from rasterio._env import get_gdal_config
 from rasterio.crs import CRS
@@ -18,6 +19,7 @@ from rasterio.transform import from_origin
 from s3_server import KEY_ID, SECRET, S3Server
 from safe_writer import ProductSpec, native_dn, write_product
 from stac_catalogues import write_item
+from stack_writer import write_stack
 
 import labeling.files.locks.folder
 from labeling.bands import BLUE, GREEN, RED
@@ -341,8 +343,6 @@ def test_a_stac_item_with_its_images(bucket, tmp_path):
 
 def test_a_stack(bucket, tmp_path):
     values = np.random.default_rng(1).uniform(0, 1, (3, 72, 72)).astype(np.float32)
-    from test_stack import write_stack
-
     file = write_stack(bucket / "stack.tif", values)
     _, found = pixels("s3://data/stack.tif")
     _, expected = pixels(file)
@@ -510,3 +510,15 @@ def test_signing_is_asked_for_again_after_a_public_bucket(environment, monkeypat
 def test_gdal_is_told_no_credentials(environment):
     environment(AWS_ACCESS_KEY_ID=KEY_ID, AWS_SECRET_ACCESS_KEY=SECRET, AWS_SESSION_TOKEN="t" * 40)
     assert not {KEY_ID, SECRET, "t" * 40} & set(map(str, s3.gdal_options().values()))
+
+
+def test_of_two_who_write_on_a_condition_one_succeeds():
+    """On obstore's own store in memory, which honours conditions, as AWS does."""
+    files = ObjectStore(skip_instance_cache=True)
+    files._buckets["data"] = MemoryStore()
+    assert files.write_if("data/lock", b"first", None)
+    assert not files.write_if("data/lock", b"second", None)
+    state = files.info("data/lock")["e_tag"]
+    assert files.write_if("data/lock", b"first again", state)
+    assert not files.write_if("data/lock", b"second", state)
+    assert files.cat_file("data/lock") == b"first again"

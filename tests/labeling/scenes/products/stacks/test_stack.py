@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rasterio.enums import Resampling
 from rasterio.transform import Affine, from_origin
 from stac_server import FileServer
+from stack_writer import NAMES, write_stack
 
 from labeling.bands import BLUE, GREEN, RED, Band, to_reflectance
 from labeling.errors import SceneError
@@ -25,23 +26,6 @@ from labeling.scenes.products.stacks.names import band_named
 from labeling.scenes.products.stacks.reader import is_stack, open_stack
 
 SIZE = 72
-NAMES = ("B02", "B03", "B04")
-PLACE = {"crs": "EPSG:32758", "transform": from_origin(399_960, 1_700_040, 10, 10)}
-
-
-def write_stack(path, values, names=NAMES, *, scale=None, offset=None, tags=None, **options):
-    """Write (bands, height, width) with descriptions and return the path."""
-    count, height, width = values.shape
-    profile = {"driver": "GTiff", "dtype": values.dtype, "count": count, "height": height, "width": width}
-    with rasterio.open(path, "w", **(profile | PLACE | options)) as raster:
-        raster.write(values)
-        raster.descriptions = names
-        raster.update_tags(**(tags or {}))
-        if scale is not None:
-            raster.scales = [scale] * count
-        if offset is not None:
-            raster.offsets = [offset] * count
-    return path
 
 
 def dn(seed=0, size=SIZE, dtype=np.uint16, count=3):
