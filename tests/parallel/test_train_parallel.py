@@ -70,6 +70,10 @@ def test_a_job_that_died_goes_on_as_if_it_had_not(folder, tmp_path):
     flags = ["--config", file, "--chips", folder / "chips", "--out", out]
     ended = train(*flags, program=HOROVODRUN)
     assert ended.code == 0, ended.output
+    # All that a user sees is ours: a line an epoch, and nothing of TensorFlow or Horovod.
+    assert [line.split("  ")[0] for line in ended.output.splitlines()] == [
+        f"[0]<stdout>:epoch {epoch}/{EPOCHS}" for epoch in range(1, EPOCHS + 1)
+    ]
     whole = latest(out)
     shutil.copytree(out, tmp_path / "whole")
     checkpoint_files(out)[-1].unlink()

@@ -2,11 +2,14 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from chip_factory import write_chips, write_kind_chips
 
+import jobs.sieve
+from labeling.chips.card import read_card
 from labeling.chips.kinds import ChipKind
 from labeling.errors import ConfigError
 from training.data.store import ChipStore
@@ -31,10 +34,17 @@ def chips(tmp_path_factory):
     return write_kind_chips(tmp_path_factory.mktemp("chips"), train=[*kinds * 5, 255], val=kinds * 4, size=32)
 
 
-@pytest.mark.slow
-def test_a_training_learns_the_kinds_and_keeps_their_scores(chips, tmp_path):
-    out = tmp_path / "model"
+@pytest.fixture(scope="module")
+def model(chips, tmp_path_factory):
+    """Return a model folder that knows the kinds."""
+    out = tmp_path_factory.mktemp("trained") / "model"
     run(config(chips, out, epochs=25, schedule="cosine"))
+    return out
+
+
+@pytest.mark.slow
+def test_a_training_learns_the_kinds_and_keeps_their_scores(chips, model):
+    out = model
     card = read_model_card(out, "classify")
     # Of five equally many kinds a guess gets 0.2 right.
     assert card.metrics["accuracy"] > 0.7
@@ -51,6 +61,21 @@ def test_a_training_learns_the_kinds_and_keeps_their_scores(chips, tmp_path):
     images, labels = (np.stack(each) for each in zip(*(store[i] for i in range(20)), strict=True))
     predicted = Predictor.load(out, batch=8).predict(images).argmax(axis=-1)
     assert np.mean(predicted == labels) == pytest.approx(card.metrics["accuracy"])
+
+
+@pytest.mark.slow
+def test_from_kinds_to_a_model_of_the_pixels_that_are_left(chips, model, tmp_path):
+    file = Path(jobs.sieve.__file__).parent / "conf" / "sieve.yaml"
+    flags = ["--config", file, "--chips", chips, "--model", model, "--out", tmp_path / "sieved"]
+    assert jobs.sieve.main(list(map(str, flags))) == 0
+    store = ChipStore(tmp_path / "sieved", "train", "classify")
+    left = [int(store[index].label[0, 0]) for index in range(len(store))]
+    # Of 26 chips 5 are cloud, and one more could be.
+    assert left.count(ChipKind.CLOUD) <= 1
+    assert len(left) >= 17
+    small = {"depth": 2, "width": 4, "batch_size": 4, "epochs": 1}
+    card = run(TrainConfig.model_validate({"chips": tmp_path / "sieved", "out": tmp_path / "model"} | small))
+    assert card.chips_digest == read_card(tmp_path / "sieved").digest
 
 
 @pytest.mark.slow

@@ -15,9 +15,7 @@ from labeling.errors import ConfigError, ModelError
 from labeling.settings import load_settings
 from training.data.files import pixels, records
 from training.data.store import ChipStore
-from training.fit import run as train
 from training.predict import Predictor
-from training.settings.config import TrainConfig
 from training.sieve import SieveConfig, run
 
 TRAIN = [0, 4, 1, 4, 4, 3, 2, 0, 3, 4, 0]
@@ -175,29 +173,3 @@ def test_the_command_says_what_it_kept_and_the_run_remembers(folders, knows, tmp
     assert len(told) == 3
     assert "'keep_share'" in told[1]
     assert "'drop.0'" in told[2]
-
-
-@pytest.mark.slow
-def test_from_kinds_to_a_model_of_the_pixels_that_are_left(tmp_path):
-    kinds_of = [*range(5)]
-    chips = write_kind_chips(tmp_path / "chips", train=kinds_of * 6, val=kinds_of * 3, size=32)
-    flags = {"width": 8, "dropout": (0.0,), "learning_rate": 0.001, "schedule": "cosine"}
-    classify = {"chips": chips, "out": tmp_path / "kinds", "task": "classify"}
-    train(TrainConfig.model_validate(classify | flags | {"batch_size": 4, "epochs": 25}))
-    command = [
-        "--config",
-        Path(jobs.sieve.__file__).parent / "conf/sieve.yaml",
-        "--chips",
-        chips,
-        "--model",
-        tmp_path / "kinds",
-    ]
-    assert main([*map(str, command), "--out", str(tmp_path / "sieved")]) == 0
-    left = kinds(tmp_path / "sieved", "train")
-    assert left.count(ChipKind.CLOUD) <= 1
-    assert len(left) >= 20
-    small = {"depth": 2, "width": 4, "batch_size": 4, "epochs": 1}
-    card = train(
-        TrainConfig.model_validate({"chips": tmp_path / "sieved", "out": tmp_path / "model"} | small)
-    )
-    assert card.chips_digest == read_card(tmp_path / "sieved").digest

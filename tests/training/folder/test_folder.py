@@ -1,9 +1,9 @@
-import os
 import subprocess
 import sys
 from contextlib import ExitStack
 
 import pytest
+from lean_start import lean_environment
 
 from labeling.errors import ConfigError
 from labeling.files.locks.folder import LOCK, folder_lock
@@ -57,7 +57,7 @@ def test_the_lock_of_a_killed_leader_is_taken_over_at_once(tmp_path):
         "import os, signal, sys; from pathlib import Path; from training.folder.opening import Hold\n"
         "hold = Hold(Path(sys.argv[1])); hold.take(); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    killed = subprocess.run([sys.executable, "-c", code, tmp_path], env=os.environ, check=False)
+    killed = subprocess.run([sys.executable, "-c", code, tmp_path], env=lean_environment(), check=False)
     assert killed.returncode < 0
     assert (tmp_path / LOCK).is_file()
     with Hold(tmp_path) as hold:

@@ -1,11 +1,10 @@
-"""One start of two ranks for what all files of this folder want to see two ranks do."""
+"""Fixtures of tests/parallel: one start of two ranks for what all of its files want to see two ranks do."""
 
 import json
 import sys
 from pathlib import Path
 
 import pytest
-from ranks import horovodrun
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +27,9 @@ def output(plans, tmp_path_factory):
     file = tmp_path_factory.mktemp("plans") / "jobs.json"
     jobs = [[name, *map(str, arguments)] for _, jobs in plans.values() for name, *arguments in jobs]
     file.write_text(json.dumps(jobs))
-    script = Path(__file__).with_name("one_start.py")
+    from ranks import horovodrun  # lies with those files, as the script does
+
+    script = Path(__file__).parents[1] / "parallel" / "one_start.py"
     ended = horovodrun(2, sys.executable, script, file, timeout=1200)
     assert ended.code == 0, ended.output
     return ended.output
