@@ -12,7 +12,6 @@ Writes OUT/reproduce.json and OUT/reproduce.md. Exit code: 0, 2 for usage, else 
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import subprocess
 import sys
@@ -124,7 +123,7 @@ def predictor(model: Path, threads: int | None) -> Predict:
 def _step(name: str, *flags: str) -> None:
     command = [sys.executable, "-m", f"jobs.{name}", *flags]
     print(f"$ {shlex.join(command)}", file=sys.stderr, flush=True)
-    code = subprocess.run(command, check=False, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}).returncode
+    code = subprocess.run(command, check=False).returncode
     if code not in (ExitCode.DONE, ExitCode.SOME_FAILED):
         raise StepError(code)
 

@@ -45,6 +45,9 @@ def archive_options() -> list[str]:
 @contextmanager
 def without_its_notice() -> Iterator[None]:
     """Let a Java that starts in the block write to standard error, for all its life, without its notice."""
+    if sys.stderr is None:  # closed, as some batch systems do: nobody listens
+        yield
+        return
     sys.stderr.flush()
     kept, (read, write) = os.dup(2), os.pipe()
     os.dup2(write, 2)

@@ -48,6 +48,17 @@ def test_a_session_says_nothing_of_java_and_all_else_that_is_said():
     assert sorted(ended.stderr.replace("Python", "Python\n").splitlines()) == ["from Java", "from Python"]
 
 
+def test_a_process_without_standard_error_gets_its_session():
+    code = (
+        "from pipelines.engine.java import without_its_notice\n"
+        "with without_its_notice():\n"
+        "    print('session')\n"
+    )
+    command = ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, code]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "session\n")
+
+
 def test_a_daemon_runs_the_kernels_of_every_way(monkeypatch):
     seen = []
     monkeypatch.setattr(warm.gc, "freeze", lambda: seen.append("frozen"))
