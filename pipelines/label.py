@@ -29,6 +29,7 @@ from labeling.stages.steps import Recipe
 from pipelines.catalog import build_catalog, part_by_rendering, part_by_sun, write_catalog
 from pipelines.chips import make_chips
 from pipelines.config import LabelConfig
+from pipelines.doubts import tell_doubts
 from pipelines.engine.isolate import Label, isolating
 from pipelines.engine.outcome import Outcome, close_job
 from pipelines.engine.plan import Plan, PlannedScene, make_plan, tasks_of
@@ -80,6 +81,7 @@ def _label(config: LabelConfig, profile: LabelingProfile, run: Run, started: flo
             failures += make_chips(spark, labelled, run, profile, config.chips)
     # Of tasks that were killed, or had lost to another attempt and were late.
     remove_leftovers(run, job.folder, job.scratch)
+    tell_doubts(run, [row.scene_id for row in labelled])
     return close_job(run, "label", started, config, rows, failures)
 
 
