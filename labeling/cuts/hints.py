@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from labeling.classes import CLASS_COUNT
 from labeling.cuts.histogram import LEVELS, Counts, Density, density_of, smooth, without_spikes
-from labeling.cuts.propose import Cuts, stepwise
+from labeling.cuts.propose import Candidate, Cuts, spreads, stepwise
 from labeling.ice.profile import ThresholdSettings
 from labeling.ice.thresholds import label_table
 
@@ -48,8 +48,8 @@ class Hints(NamedTuple):
     scene: NDArray[np.int64]
     """Number of the scene that each was read from."""
 
-    def of(self, chosen: NDArray[np.bool_]) -> Hints:
-        """Return some of the hints."""
+    def of(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Hints:
+        """Return some of the hints, by which they are or by their places."""
         return Hints(self.value[chosen], self.ice[chosen], self.scene[chosen])
 
 
@@ -138,3 +138,19 @@ def recalls(hints: Hints, cuts: Cuts) -> list[float | None]:
     wrong = errors(hints, cuts)
     own = [hints.ice == code for code in range(CLASS_COUNT)]
     return [float(1 - wrong[each].mean()) if each.any() else None for each in own]
+
+
+def hinted_candidate(
+    hints: Hints, scenes: NDArray[np.int64], fit: Fit, *, draws: int = 200, seed: int = 2024
+) -> Candidate:
+    """Return what a fit gives with all hints and scenes, and its spread as both are drawn with replacement.
+
+    `scenes` is int64 (n, 256), a histogram each.
+    """
+    rng = np.random.default_rng(seed)
+    pairs = []
+    for _ in range(draws):
+        picked = rng.integers(len(hints.value), size=len(hints.value))
+        times = rng.multinomial(len(scenes), np.full(len(scenes), 1 / len(scenes)))
+        pairs.append(fit(hints.of(picked), times @ scenes))
+    return Candidate(fit(hints, scenes.sum(axis=0)), *spreads(np.array(pairs)))

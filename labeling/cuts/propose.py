@@ -167,6 +167,10 @@ def candidate(scenes: NDArray[np.int64], method: Method, *, draws: int = 200, se
     drawn = rng.multinomial(len(scenes), np.full(len(scenes), 1 / len(scenes)), draws)
     found = {tuple(times): method(times @ scenes) for times in np.unique(drawn, axis=0)}
     pairs = np.array([found[tuple(times)] for times in drawn])
-    low, high = np.rint(np.quantile(pairs, (0.05, 0.95), axis=0)).astype(int)
-    water, thin = (Spread(int(low[i]), int(high[i])) for i in range(2))
-    return Candidate(method(scenes.sum(axis=0)), water, thin)
+    return Candidate(method(scenes.sum(axis=0)), *spreads(pairs))
+
+
+def spreads(pairs: NDArray[np.int_]) -> tuple[Spread, Spread]:
+    """Return the range of nine of ten draws for each cut; `pairs` is (draws, 2)."""
+    low, high = np.rint(np.quantile(pairs, (0.05, 0.95), axis=0)).astype(int).tolist()
+    return Spread(low[0], high[0]), Spread(low[1], high[1])
