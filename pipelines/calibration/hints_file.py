@@ -139,7 +139,7 @@ def pixels_of(hint: Hint, crs: str, info: SceneInfo) -> Pixels | None:
     def to_pixels(places: NDArray[np.float64]) -> NDArray[np.float64]:
         # A place too many, because pyproj takes an array of a single element for a number.
         x, y = project(*np.append(places, places[:1], axis=0).T)
-        return np.stack(_moved(back, np.asarray(x), np.asarray(y)), axis=1)[:-1]
+        return np.asarray(np.stack(_moved(back, x, y), axis=1)[:-1], np.float64)
 
     shape = shapely.transform(shapely.from_wkb(hint.shape), to_pixels)
     if not np.isfinite(shapely.get_coordinates(shape)).all():
