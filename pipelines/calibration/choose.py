@@ -78,7 +78,7 @@ def choose(scenes: Sequence[CountedScene], start: LabelingProfile, file: HintFil
             _candidate_record(name, each, left_out, total, used) for name, (each, left_out) in found.items()
         ],
         near=(near_cuts(total, chosen.cuts)[0], near_cuts(total, chosen.cuts)[1]),
-        warnings=_warnings(total, chosen, used, start, profile),
+        warnings=_warnings(scenes, chosen, used, start, profile),
         hints=[] if used is None or file is None else _hint_records(scenes, used, file, chosen.cuts),
         hint_problems=[] if file is None else hint_problems(scenes, file),
         scenes=[_scene_record(scene, start, chosen.cuts) for scene in scenes],
@@ -166,13 +166,19 @@ def _describe(scenes: Sequence[CountedScene], method: str, used: _UsedHints | No
 
 
 def _warnings(
-    total: NDArray[np.int64],
+    scenes: Sequence[CountedScene],
     chosen: Candidate,
     used: _UsedHints | None,
     start: LabelingProfile,
     profile: LabelingProfile,
 ) -> list[str]:
+    total = np.sum([scene.counts for scene in scenes], axis=0)
     told = remarks(total, chosen, used.arrays if used else None)
+    if len(scenes) == 1:
+        told.append(
+            "The cuts come from one scene: how much another would move them is not known. Add scenes of the "
+            "same rendering."
+        )
     if start.thin_clouds is not None and profile.thin_clouds is None:
         told.append(
             "The thin-cloud filter is left out: between these cuts, or above them, it has too few levels to "

@@ -55,9 +55,8 @@ def run(config: CalibrateConfig) -> Outcome:
 def _calibrate(config: CalibrateConfig, start: LabelingProfile, run: Run, started: float) -> Outcome:
     file = read_hints(config.hints)
     rows, failures = build_catalog(config.scenes, run)
-    usable, refused = part_by_rendering(
-        rows, start.rendering, "calibrate", f"profile {start.name}, from which --start begins,"
-    )
+    needed_by = f"the start profile {start.name} (--start)"
+    usable, refused = part_by_rendering(rows, start.rendering, "calibrate", needed_by)
     usable, low = part_by_sun(usable, config.limits, "calibrate")
     usable, large = _part_by_memory(usable, config.spark.worker_memory)
     job = CountJob(Recipe(start, config.limits, checked(config.land), config.clouds), file)

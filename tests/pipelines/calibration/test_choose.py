@@ -68,6 +68,11 @@ def test_without_hints_the_histogram_decides(values):
     assert record.hints == record.hint_problems == []
 
 
+def test_one_scene_is_said_to_be_one(values):
+    assert any("one scene" in each for each in choose(counted(values[:1]), POLYNYA, None).record.warnings)
+    assert not any("one scene" in each for each in choose(counted(values), POLYNYA, None).record.warnings)
+
+
 def test_with_hints_they_decide_and_tell_their_error(values):
     file, reads = some_hints(values)
     profile, record = choose(counted(values, reads), POLYNYA, file)
