@@ -2,8 +2,8 @@
 
 Levels (where a background is snow, where ice is greyish, where the filter's scale ends) go by the piecewise
 linear map that takes 0, the old cuts and 255 to 0, the new cuts and 255. Spans of grey levels (how much an
-edge or a slope may differ) are scaled as the range between the cuts is. On stretched simulated scenes the
-filter so carried gains under cloud what it gains without a stretch, within 0.02 (docs/calibration.md).
+edge or a slope may differ) are scaled as the range between the cuts is. On stretched scenes the filter so
+carried gains under cloud about what it gains without a stretch (benchmarks/science/carried.py).
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.science import doubts, stretches
+from benchmarks.science import carried, doubts, stretches
+from labeling.simulation.scene import SceneSpec, simulate
 
 
 def test_the_best_pair_is_the_best_of_all():
@@ -48,6 +49,18 @@ def test_right_scenes_are_believed_and_stretched_ones_doubted(tmp_path, capsys):
     wrong = [each["codes"] for each in result["wrong"] if each["lost"] >= 0.1]
     assert np.mean([bool(codes) for codes in wrong]) >= 0.6
     assert "right scenes doubted" in capsys.readouterr().out
+
+
+def test_the_filter_carried_over_gains_as_without_a_stretch():
+    scene = simulate(
+        SceneSpec(scene_id="a", height=320, width=320, seed=7, ice_cover=0.95, thin_share=0.1, cloud=0.5)
+    )
+    gains = {}
+    for stretch in ("none", "0.6 V", "V ^ 1.3"):
+        alone, filtered = carried.measure(scene, stretch)
+        gains[stretch] = filtered - alone
+    assert gains["none"] > 0.02
+    assert min(gains.values()) > gains["none"] - 0.03
 
 
 def test_scenes_of_another_renderer_are_read_with_their_truth(tmp_path):
