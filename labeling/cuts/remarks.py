@@ -25,6 +25,10 @@ _RARE: Final = 0.005
 _WIDE: Final = 40
 """Levels of spread over scenes from which on that is said."""
 
+_BEYOND: Final = 6
+_FALLS: Final = 0.97
+"""Levels beyond the lower cut, and density there as a share of the cut's, below which it is no valley."""
+
 _SIGMA: Final = 2.0
 _STANDS_OUT: Final = 1.3
 """As of the proposals."""
@@ -52,6 +56,11 @@ def remarks(counts: Counts, chosen: Candidate, hints: Hints | None) -> list[str]
     """
     cuts = chosen.cuts
     told = _absent(counts, cuts, hints)
+    if not told and _still_falls(counts, cuts.water_max):
+        told.append(
+            "The histogram has no valley between open water and thin ice, so water_max "
+            f"(V {cuts.water_max}) is uncertain. Hints of both, dark thin ice above all, settle it."
+        )
     pairs = ("open water and thin ice", "thin and thick ice")
     for cut, share, classes in zip(cuts, near_cuts(counts, cuts), pairs, strict=True):
         if share >= _HANGS:
@@ -69,6 +78,12 @@ def remarks(counts: Counts, chosen: Candidate, hints: Hints | None) -> list[str]
         told += _by_hints(cuts, hints)
     doubts = brightness_doubts(counts, ThresholdSettings(**cuts._asdict()))
     return told + [doubt.text.partition(" Determine cut points")[0] for doubt in doubts]
+
+
+def _still_falls(counts: Counts, cut: int) -> bool:
+    """Tell whether density goes on falling above a cut that should lie in a valley."""
+    curve = smooth(density_of(counts), _SIGMA)
+    return bool(curve[min(cut + _BEYOND, len(curve) - 1)] < _FALLS * curve[cut])
 
 
 def _absent(counts: Counts, cuts: Cuts, hints: Hints | None) -> list[str]:

@@ -34,6 +34,16 @@ def test_a_class_that_is_not_there_makes_its_cut_a_guess():
     assert "hardly any thick ice" in said(counts_of((16, 3, 0.4), (110, 30, 0.6)), cuts=Cuts(30, 230))
 
 
+def test_a_slope_where_a_valley_should_be_is_told():
+    levels = np.arange(256)
+    slope = np.where(levels > 25, np.exp(-levels / 60), 0)
+    density = bumps((8, 3, 0.3), (240, 5, 0.5)) + 0.2 * slope / slope.sum()
+    assert "no valley between open water and thin ice" in said(
+        np.rint(density * 1e6).astype(np.int64), cuts=Cuts(50, 200)
+    )
+    assert "no valley" not in said(GOOD)
+
+
 def test_one_peak_tells_nothing():
     assert "one peak only" in said(counts_of((238, 6, 1)))
 
