@@ -26,8 +26,8 @@ from labeling.scenes.products.stac.reader import has_items, is_stac, open_stac
 from labeling.scenes.products.stacks.reader import is_stack, open_stack
 
 _SAY_SO = (
-    "State it: in a GeoTIFF by `rio edit-info --tag SUN_ZENITH=61 --tag SUN_AZIMUTH=55 --tag VIEW_ZENITH=4 "
-    "--tag VIEW_AZIMUTH=200 FILE` (the product's MTD_TL.xml has the figures), in a STAC item by "
+    "State it: in a GeoTIFF by `for tag in SUN_ZENITH=61 SUN_AZIMUTH=55 VIEW_ZENITH=4 VIEW_AZIMUTH=200; do "
+    "rio edit-info --tag $tag FILE; done` (the product's MTD_TL.xml has the figures), in a STAC item by "
     "view:sun_elevation, view:sun_azimuth, view:incidence_angle and view:azimuth; or use a profile whose "
     "rendering does without, such as iqrah-2024-l1c."
 )

@@ -39,9 +39,6 @@ _BELOW_WATER: Final = _spectrum(0.016, 0.014, 0.007, 0.0012, 0.0007, 0.0002, 0.0
 _CALM, _WINDY = 0.010, 0.040
 """What the surface of water reflects, in all bands."""
 
-DARK_NILAS: Final = _spectrum(
-    0.09, 0.09, 0.085, 0.08, 0.078, 0.075, 0.07, 0.068, 0.066, 0.062, 0.045, 0.04, 0.04
-)
 NILAS: Final = _spectrum(0.17, 0.17, 0.165, 0.15, 0.14, 0.13, 0.12, 0.11, 0.105, 0.09, 0.05, 0.04, 0.04)
 GREY: Final = _spectrum(0.32, 0.32, 0.31, 0.29, 0.275, 0.255, 0.23, 0.21, 0.195, 0.16, 0.055, 0.04, 0.04)
 GREY_WHITE: Final = _spectrum(0.53, 0.53, 0.52, 0.50, 0.485, 0.46, 0.425, 0.395, 0.37, 0.30, 0.06, 0.04, 0.04)
@@ -103,8 +100,7 @@ def _lines(snow: Snow) -> dict[IceClass, dict[float, Spectrum]]:
     return {
         IceClass.WATER: {6.0: _BELOW_WATER + _CALM, 26.0: _BELOW_WATER + _WINDY},
         IceClass.THIN_ICE: {
-            37.0: DARK_NILAS,
-            72.0: NILAS,
+            37.0: NILAS,
             112.0: GREY,
             165.0: GREY_WHITE,
             # The brightest young ice has a dusting of snow.
