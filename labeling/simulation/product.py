@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 from zlib import crc32
 
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.warp import transform as reproject
 from rasterio.windows import Window
 
 from labeling.bands import BANDS, Band, ProductType
@@ -41,11 +40,11 @@ from labeling.simulation.safe.writer import mean_of_blocks, product_path, to_dn,
 from labeling.simulation.scene import (
     SceneSpec,
     SimulatedScene,
-    placement,
     simulate,
     sun_azimuth,
     write_bands,
 )
+from labeling.simulation.tiles import find_tile
 
 STEP: Final = 6
 """Sides are multiples of this many 10 m pixels: a product has bands of 60 m."""
@@ -63,18 +62,6 @@ _EDGE: Final = 9.5
 
 _SEASON: Final = 100
 """Days from the first pass to the last: the Ross Sea's light season."""
-
-
-class Tile(NamedTuple):
-    """A tile of Sentinel-2's grid: 100 km squares of the MGRS, a little larger and on whole 60 m."""
-
-    name: str
-    """For example "58CDB"."""
-    crs: str
-    """Its UTM zone, for example "EPSG:32758"."""
-    left: int
-    top: int
-    """Easting and northing of the upper left corner, metres."""
 
 
 def write_product_scene(
@@ -130,40 +117,6 @@ def product_spec(
         sun_zenith=drawn if spec.sun_zenith is None else spec.sun_zenith,
         sun_azimuth=round(sun_azimuth(spec), 2), view=viewing(across),
     )  # fmt: skip
-
-
-def find_tile(spec: SceneSpec) -> Tile:
-    """Return the tile that holds the place of a scene."""
-    corner = placement(spec)
-    [longitude], [latitude] = reproject(
-        CRS.from_user_input(spec.crs), CRS.from_epsg(4326), [corner.c], [corner.f]
-    )
-    return tile_at(longitude, latitude)
-
-
-def tile_at(longitude: float, latitude: float) -> Tile:
-    """Return the tile whose 100 km square holds a place, in degrees, away from Norway's and the polar grids.
-
-    Source: the MGRS, and the corners that real tiles state.
-    """
-    zone = int((longitude + 180) // 6) % 60 + 1
-    crs = f"EPSG:{327 if latitude < 0 else 326}{zone:02d}"
-    [easting], [northing] = reproject(CRS.from_epsg(4326), CRS.from_user_input(crs), [longitude], [latitude])
-    column, row = int(easting // 100_000), int(northing // 100_000)
-    # Rows of 60 m are counted from the equator, which has northing 10 000 km in the south.
-    equator = 10_000_000 if latitude < 0 else 0
-    return Tile(
-        f"{zone:02d}{_square(zone, latitude, column, row)}", crs,
-        left=column * 100_000 // 60 * 60, top=equator - (equator - (row + 1) * 100_000) // 60 * 60,
-    )  # fmt: skip
-
-
-def _square(zone: int, latitude: float, column: int, row: int) -> str:
-    """Return the MGRS letters of a 100 km square: latitude band, column, row (of false northings)."""
-    band = "CDEFGHJKLMNPQRSTUVWX"[int((latitude + 80) // 8)]
-    # Columns begin anew in every third zone; rows are shifted by five in even zones.
-    columns, rows = ("STUVWXYZ", "ABCDEFGH", "JKLMNPQR")[zone % 3], "ABCDEFGHJKLMNPQRSTUV"
-    return band + columns[column - 1] + rows[(row + 5 * (zone % 2 == 0)) % len(rows)]
 
 
 def _bands(scene: SimulatedScene, product: ProductSpec) -> Iterator[tuple[Band, NDArray[np.uint16]]]:
