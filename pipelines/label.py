@@ -29,6 +29,7 @@ from labeling.stages.steps import Recipe
 from pipelines.catalog import Kind, build_catalog, part_by_profile, part_by_sun, write_catalog
 from pipelines.chips import make_chips
 from pipelines.config import LabelConfig
+from pipelines.doubts import tell_doubts
 from pipelines.engine.isolate import Label, isolating
 from pipelines.engine.outcome import Outcome, close_job
 from pipelines.engine.plan import Plan, PlannedScene, make_plan, tasks_of
@@ -75,6 +76,8 @@ def _label(config: LabelConfig, profiles: list[LabelingProfile], run: Run, start
             failures += _cut_chips(spark, kinds, failures, run, config)
     # Of tasks that were killed, or had lost to another attempt and were late.
     _clean(run)
+    failed = {failure.scene for failure in failures if failure.step == "label"}
+    tell_doubts(run, [row.scene_id for row in rows if row.scene_id not in failed])
     return close_job(run, "label", started, config, rows, failures)
 
 

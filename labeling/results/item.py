@@ -49,7 +49,7 @@ DIGITS: Final = 7
 
 MEDIA_TYPES: Final = {".tif": pystac.MediaType.GEOTIFF, ".png": pystac.MediaType.PNG}
 
-Fact = str | int | float | bool | None
+Fact = str | int | float | bool | list[str] | None
 
 
 class ItemAsset(NamedTuple):

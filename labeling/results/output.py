@@ -11,6 +11,7 @@ from rasterio.crs import CRS
 from rasterio.windows import Window
 
 from labeling.classes import IGNORE, IceClass
+from labeling.doubt import Doubt, dump_doubts
 from labeling.files.atomic import remove
 from labeling.files.layout import DONE, has_inputs, write_done
 from labeling.files.raster import write_class_raster
@@ -51,6 +52,7 @@ def write_scene(
     preview_of: Callable[[Block], NDArray[np.uint8]],
     extras: Callable[[], list[ItemAsset]] = list,
     about: Mapping[str, Fact] | None = None,
+    doubts: Callable[[], list[Doubt]] | None = None,
     threads: int = 1,
     **facts: Any,
 ) -> None:
@@ -58,7 +60,8 @@ def write_scene(
 
     `cut` covers the scene once; `classes_of` returns a block's class codes, `preview_of` its `sample` of
     the picture, (3, rows, columns), which only a quicklook asks for. `extras` writes more files and returns
-    them; `about`, such as the profile's name, goes into the STAC Item, and `facts` go into the mark.
+    them; `about`, such as the profile's name, goes into the STAC Item, and `facts` go into the mark. `doubts`
+    is asked once all classes were, and goes into both; None where nobody looked for any.
     `threads` compress the raster.
     """
     if not has_inputs(output.folder, inputs):  # a second attempt at one task must not undo the first
@@ -82,6 +85,7 @@ def write_scene(
         panels = [(output.heading, seen.classes)]
         write_quicklook(output.folder / QUICKLOOK, scene_id, seen.picture, panels, output.palette)
     others = extras() + [ItemAsset(QUICKLOOK, "Scene beside its classes", ("overview",))] * output.quicklook
+    found = doubts() if doubts else []
     files = [output.raster, *(asset.file for asset in others)]
     has_item = write_item(
         output.folder / ITEM,
@@ -91,7 +95,7 @@ def write_scene(
         pixels=seen.pixels,
         palette=output.palette,
         others=others,
-        facts=about,
+        facts={**(about or {}), "doubts": [doubt.text for doubt in found] or None},
     )
     write_done(
         output.folder,
@@ -101,6 +105,7 @@ def write_scene(
         pixels=seen.pixels,
         pixel_area_m2=info.pixel_area,
         sun_zenith=info.sun_zenith,
+        **({"doubts": dump_doubts(found)} if doubts else {}),
         **facts,
     )
 

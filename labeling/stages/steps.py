@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
+from labeling.cuts.doubts import brightness_doubts
+from labeling.doubt import Doubt
 from labeling.errors import SceneError
 from labeling.grid import Block
 from labeling.ice.label import (
@@ -41,7 +43,9 @@ from labeling.masks.limits import LimitSettings, check_nodata
 from labeling.results.item import ItemAsset
 from labeling.results.output import SceneOutput, sample, write_scene
 from labeling.scenes.contract.product import Product
+from labeling.scenes.contract.rendering import low_sun
 from labeling.scenes.contract.scene import Scene, SceneInfo
+from labeling.stages.brightness import BrightnessCount, note_brightness
 from labeling.stages.clouds import clouds_of, note_cells, note_clouds, noted_clouds
 from labeling.stages.planes import Planes
 
@@ -85,6 +89,7 @@ def decode(scene: Scene, block: Block, planes: Planes, recipe: Recipe, *, previe
     prepared = prepare(rgb, valid, recipe.profile)
     planes.put(_VALUE, block, prepared.value)
     planes.put(STATE, block, prepared.state)
+    note_brightness(rgb, block, scene.info, planes)
     if preview:
         planes.note(_PREVIEW, block, rgb=sample(rgb, block, scene.info))
     if recipe.clouds.sources:
@@ -178,9 +183,11 @@ def write(
     table = class_table(sums, recipe.profile)
     facts = filter_facts(sums, table)
     keys = _KEY if recipe.profile.thin_clouds else _VALUE
+    seen = BrightnessCount(info, planes)
 
     def classes_of(block: Block) -> NDArray[np.uint8]:
         state = planes.get(excluded.layer, block)
+        seen.add(block, state)
         return finish(planes.get(keys, block), state, table, recipe.profile, block)
 
     write_scene(
@@ -192,11 +199,19 @@ def write(
         classes_of,
         lambda block: planes.noted(_PREVIEW, block)["rgb"],
         extras=lambda: _extras(info, planes, recipe, output),
+        doubts=lambda: scene_doubts(info, seen, recipe),
         about={"profile": recipe.profile.name, "profile_version": recipe.profile.version, **facts},
         threads=threads,
         excluded=excluded.pixels,
         **facts,
     )
+
+
+def scene_doubts(info: SceneInfo, seen: BrightnessCount, recipe: Recipe) -> list[Doubt]:
+    """Return all that speaks against a scene's labels, from its sun and what was counted of it."""
+    found = brightness_doubts(seen.counts, recipe.profile.thresholds)
+    low = low_sun(recipe.profile.rendering, info.light)
+    return [Doubt("low-sun", low), *found] if low else found
 
 
 def _extras(info: SceneInfo, planes: Planes, recipe: Recipe, output: SceneOutput) -> list[ItemAsset]:

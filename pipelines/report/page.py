@@ -15,6 +15,7 @@ import labeling
 from labeling.classes import CLASS_CODES, IGNORE, PALETTES, IceClass
 from labeling.files.atomic import replacing
 from labeling.files.layout import Run, read_failures
+from pipelines.doubts import doubts_in
 from pipelines.evaluate import OTHER_CHIPS, OTHER_MODEL, model_folder, read_model
 from pipelines.evaluation import record as words
 from pipelines.evaluation.record import read_evaluation
@@ -98,6 +99,7 @@ def gather(run: Run, palette: str, pictures: int) -> dict[str, Any]:
             for scene in scenes[:pictures]
         },
         "failures": read_failures(run),
+        "doubts": {scene.scene_id: found for scene in scenes if (found := doubts_in(scene.labels))},
         "jobs": read_jobs(run),
         "classes": list(IceClass),
         "colours": {code: "#{:02x}{:02x}{:02x}".format(*PALETTES[palette][code]) for code in CLASS_CODES},

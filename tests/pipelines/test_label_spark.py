@@ -27,6 +27,7 @@ from labeling.simulation.scene import SceneSpec, simulate, write_scene
 from labeling.stages.steps import Recipe
 from pipelines import label_worker
 from pipelines.config import LabelConfig
+from pipelines.engine.logs import configure
 from pipelines.engine.plan import Cut, PlannedScene, tasks_of
 from pipelines.engine.rows import records
 from pipelines.engine.scenes import CatalogRow
@@ -134,6 +135,22 @@ def test_labels_carry_the_scenes_grid_colours_and_overviews(tmp_path):
     done = json.loads((tmp_path / "run/labels/grid/done.json").read_text())
     assert done["pixel_area_m2"] == 100
     assert done["pixels"]["thick_ice"] == (GUARDED == 2).sum()
+
+
+@pytest.mark.parametrize("cut", ["always", "never"])
+def test_a_picture_of_another_rendering_is_labelled_in_doubt(tmp_path, capsys, cut):
+    surface = simulate(SceneSpec(scene_id="air", height=400, width=400, seed=5, ice_cover=0.8)).rgb
+    scene = write_tif(tmp_path / "air.tif", (surface * 0.7 + 40).astype(np.uint8))
+    configure()  # as a job does: warnings are told without --log
+    assert label([scene], tmp_path / "run", cut=cut, block_size=128).failures == ()
+    [doubt] = json.loads((tmp_path / "run/labels/air/done.json").read_text())["doubts"]
+    assert doubt["code"] == "dark-peak"
+    told = [line for line in capsys.readouterr().err.splitlines() if "labelled in doubt" in line]
+    assert len(told) == 1
+    assert doubt["text"] in told[0]
+    assert "scene=air" in told[0]
+    label([scene], tmp_path / "run", cut=cut, block_size=128)
+    assert doubt["text"] in capsys.readouterr().err  # a rerun tells it again
 
 
 def test_alpha_and_declared_nodata_are_ignored(tmp_path):

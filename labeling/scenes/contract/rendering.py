@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from labeling.bands import BLUE, GREEN, RED
 from labeling.errors import ConfigError
-from labeling.scenes.contract.rayleigh import OZONE, UNITS, Angles, rayleigh_corrected
+from labeling.scenes.contract.rayleigh import DOUBTFUL_ZENITH, OZONE, UNITS, Angles, rayleigh_corrected
 
 _COLOURS: Final = (RED, GREEN, BLUE)
 
@@ -141,6 +141,19 @@ def missing(name: str, light: Light) -> str | None:
     if rendering.sun is not None and light.sun_zenith is None:
         return "how high the sun stood"
     return None
+
+
+def low_sun(name: str, light: Light) -> str | None:
+    """Return why a rendering is doubtful under a scene's sun, a sentence; None where it is not."""
+    if name == RGB8 or base_of(name) not in RENDERINGS or find_rendering(name).ozone is None:
+        return None
+    if light.sun_zenith is None or light.sun_zenith <= DOUBTFUL_ZENITH:
+        return None
+    return (
+        f"the sun stood {light.sun_zenith:.1f} degrees from the zenith, and from {DOUBTFUL_ZENITH:g} on the "
+        "air is not flat enough to be taken out well: dark ice can become water, and snow thin ice. Use scenes "
+        f"nearer to noon; limits.sun_zenith: {DOUBTFUL_ZENITH:g} refuses such scenes."
+    )
 
 
 def render(

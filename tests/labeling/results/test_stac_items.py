@@ -145,8 +145,11 @@ def validate(monkeypatch):
 
 @every_grid
 def test_items_are_valid(tmp_path, validate, grid):
-    item = write(tmp_path, info_on(*grid), facts={"profile": "polynya", "profile_version": 2})
+    item = write(
+        tmp_path, info_on(*grid), facts={"profile": "polynya", "profile_version": 2, "doubts": ["it is odd"]}
+    )
     validate(item)
+    assert item["properties"]["polynya:doubts"] == ["it is odd"]
     assert item["stac_version"] == "1.1.0"
     assert len(item["stac_extensions"]) == len(RULES)
 

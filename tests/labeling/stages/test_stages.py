@@ -12,12 +12,20 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 from stage_runs import label_cut, whole
 
+from labeling.cuts.doubts import brightness_doubts
+from labeling.doubt import dump_doubts
 from labeling.errors import SceneError
 from labeling.ice.label import PixelState, compare, label_scene, prepare, scene_sums
 from labeling.ice.profile import GuardSettings, ThinCloudSettings, load_profile
+from labeling.ice.thresholds import brightness
 from labeling.masks.land import LandSettings
 from labeling.masks.limits import LimitSettings, check_sun
 from labeling.stages.steps import Recipe
+
+
+def doubts_of(folder):
+    return json.loads((folder / "labels/done.json").read_text())["doubts"]
+
 
 POLYNYA = load_profile("polynya")
 SMALL_KERNELS = POLYNYA.model_copy(update={"thin_clouds": ThinCloudSettings(dilate=3, median=41)})
@@ -65,8 +73,14 @@ def test_any_cut_gives_the_labels_of_the_whole_scene(
     np.testing.assert_array_equal(
         label_cut(ArrayScene(rgb, valid), (rows, columns), folder, recipe), expected
     )
+    doubts = doubts_of(folder)
     labels = whole(folder, ArrayScene(rgb, valid), recipe, cut=(rows, columns), threads=threads)
     np.testing.assert_array_equal(labels, expected)
+    classed = brightness(rgb)[(expected != 255) & (True if valid is None else valid)]
+    if profile.nodata == "ignore":
+        counts = np.bincount(classed, minlength=256)
+        assert doubts == dump_doubts(brightness_doubts(counts, profile.thresholds))
+    assert doubts_of(folder) == doubts
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -127,6 +141,20 @@ def test_land_gets_no_class_and_does_not_count(tmp_path, profile):
     prepared = prepare(rgb, None, profile)
     sums = scene_sums(compare(prepared.value, profile), np.tile(state, (100, 1)), profile)
     assert sums.keys.sum() == 7000
+
+
+def test_land_is_left_out_of_what_is_doubted(tmp_path, monkeypatch):
+    """Half of the scene is one dark level just above the cut: a doubt, unless that half is land."""
+    monkeypatch.setattr("labeling.cuts.histogram.SAMPLED", 2500)  # every second row and column
+    rgb = planar(np.full((100, 100, 3), 240, np.uint8))
+    rgb[:, :, :30] = 50
+    whole(tmp_path, ArrayScene(rgb, **PLACED), Recipe(POLYNYA))
+    assert [doubt["code"] for doubt in doubts_of(tmp_path)] == ["dark-peak"]
+    recipe = Recipe(POLYNYA, land=LandSettings(vector=land_file(tmp_path, 300)))
+    whole(tmp_path, ArrayScene(rgb, **PLACED), recipe)
+    assert doubts_of(tmp_path) == []
+    label_cut(ArrayScene(rgb, **PLACED), (33, 41), tmp_path, recipe)
+    assert doubts_of(tmp_path) == []
 
 
 def test_land_in_a_picture_without_place_is_refused(tmp_path):

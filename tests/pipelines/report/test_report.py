@@ -9,7 +9,7 @@ from run_factory import CHIP, RunFactory, write_classes
 
 from labeling.errors import ConfigError
 from labeling.files.atomic import write_json
-from labeling.files.layout import Run, record_failures, record_job
+from labeling.files.layout import Run, read_done, record_failures, record_job
 from pipelines.evaluate import EvaluateConfig, run
 from pipelines.evaluation.record import ACCURACY, AGREEMENT, MEANINGS, read_evaluation
 from pipelines.report.headline import area, count, percent
@@ -135,6 +135,20 @@ def test_a_run_with_labels_alone_opens(factory):
     assert "There is no model yet" in page.text
     assert "1 labelled, 0 mapped" in page.text
     assert len(page.images) == 2  # scene and labels
+
+
+def test_doubts_are_told_by_scene(factory):
+    factory.add("a", np.full((SIDE, SIDE), 2, np.uint8))
+    factory.add("b", np.full((SIDE, SIDE), 2, np.uint8))  # its mark says nothing, as of an earlier version
+    folder = factory.write()
+    assert "labelled in doubt" not in page_of(folder).text
+    mark = read_done(folder.labels("a"))
+    write_json(
+        folder.labels("a") / "done.json", mark | {"doubts": [{"code": "x", "text": "it <b>is</b> odd"}]}
+    )
+    page = page_of(folder)
+    assert "1 scene labelled in doubt" in page.text
+    assert "it <b>is</b> odd" in page.text
 
 
 def test_an_empty_test_split_shows_its_reason(factory):
