@@ -2,8 +2,8 @@
 
 The simulated surface says how bright a pixel is in a picture (V); here that becomes the kind of ice or snow
 which is as bright, by mixing two neighbours on a line of kinds. Levels are those of the albedos below and
-nobody's thresholds. Thin ice begins with nilas: grease ice and the darkest nilas, some centimetres of ice that are
-hardly brighter than water (0.07 to 0.10), are not drawn.
+nobody's thresholds. Thin ice begins with nilas: grease ice and the darkest nilas, some centimetres of ice
+that are hardly brighter than water (0.07 to 0.10), are not drawn.
 
 Sources, rounded to what a band shows:
 - Ice and snow on it: spectral albedos of Brandt et al. 2005 (J. Climate 18: Antarctic nilas, young grey and

@@ -151,8 +151,8 @@ def low_sun(name: str, light: Light) -> str | None:
         return None
     return (
         f"the sun stood {light.sun_zenith:.1f} degrees from the zenith, and from {DOUBTFUL_ZENITH:g} on the "
-        "air is not flat enough to be taken out well: dark ice can become water, and snow thin ice. Use scenes "
-        f"nearer to noon; limits.sun_zenith: {DOUBTFUL_ZENITH:g} refuses such scenes."
+        "air is not flat enough to be taken out well: dark ice can become water, and snow thin ice. Use "
+        f"scenes nearer to noon; limits.sun_zenith: {DOUBTFUL_ZENITH:g} refuses such scenes."
     )
 
 
