@@ -49,10 +49,12 @@ _NO_DATA, _SHADOW, _WATER, _CLOUD, _CIRRUS, _ICE = 0, 3, 6, 9, 10, 11
 
 def noisy(rng: np.random.Generator, reflectance: Field, band: Band) -> Field:
     """Return a band at its native resolution with the sensor's noise, f32 of the same shape; NaN stays."""
-    # Photons arrive at random: noise grows with the root of the light.
-    deviation = np.sqrt(np.maximum(reflectance, np.float32(1e-4)) * np.float32(_MIDDLING))
-    deviation /= np.float32(_SIGNAL_TO_NOISE[list(Band).index(band)])
-    return np.asarray(reflectance + deviation * rng.standard_normal(reflectance.shape, dtype=np.float32))
+    noise = rng.standard_normal(reflectance.shape, dtype=np.float32)
+    # Photons arrive at random: noise grows with the root of the light. In place, for a granule is large.
+    noise *= np.sqrt(np.maximum(reflectance, np.float32(1e-4)))
+    noise *= np.float32(_MIDDLING**0.5 / _SIGNAL_TO_NOISE[list(Band).index(band)])
+    noise += reflectance
+    return noise
 
 
 def guess(rng: np.random.Generator, at: Conditions) -> Conditions:

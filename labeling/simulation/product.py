@@ -80,7 +80,7 @@ def write_simulated(folder: Path, product: ProductSpec, scene: SimulatedScene) -
     """Write a simulated scene as the product described, and return the `.SAFE` folder.
 
     The product appears whole and after its sidecars. Sides are multiples of 6. Besides the scene this needs
-    about 15 bytes a pixel.
+    about 25 bytes a pixel.
     """
     path = product_path(folder, product)
     grid = Affine(GRID, 0, product.left, 0, -GRID, product.top)
