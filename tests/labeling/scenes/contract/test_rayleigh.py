@@ -18,6 +18,8 @@ from labeling.scenes.contract.rayleigh import (
     spherical_albedo,
     transmittance,
 )
+from labeling.simulation import air
+from labeling.simulation.safe.spec import Direction
 
 ANGLES = st.builds(Angles, st.floats(40, 80), st.floats(0, 360), st.floats(0, 12), st.floats(0, 360))
 
@@ -46,6 +48,19 @@ def test_a_thick_layer_under_a_low_sun_is_as_tabled(view, azimuth, albedo, radia
     through = transmittance(0.5, 0.2) * transmittance(0.5, view)
     found = path + through * albedo / (1 - albedo * spherical_albedo(0.5))
     assert found == pytest.approx(radiance / 0.2, rel=0.045)
+
+
+@pytest.mark.parametrize(("sun", "path"), [(45, 0.012), (60, 0.03), (70, 0.045), (78, 0.055)])
+@pytest.mark.parametrize("band", [BLUE, GREEN, RED])
+def test_the_formula_is_near_the_exact_solution(band, sun, path):
+    # Adding and doubling, written for the simulation by nothing of this formula; molecules alone, no ozone.
+    angles = Angles(sun, 55.0, 5.0, 200.0)
+    depth = air.rayleigh_depth(band)
+    exact = air.through_air(air.Air(), band, Direction(sun, 55.0), Direction(5.0, 200.0)).passage
+    assert path_reflectance(depth, angles) == pytest.approx(exact.path, rel=path)
+    through = math.prod(transmittance(depth, math.cos(math.radians(zenith))) for zenith in (sun, 5.0))
+    assert through == pytest.approx(exact.down * exact.up, rel=0.005)
+    assert spherical_albedo(depth) == pytest.approx(exact.sphere, rel=0.007)
 
 
 @given(ANGLES)
@@ -85,9 +100,9 @@ def test_a_wide_band_scatters_a_little_more_than_its_middle():
 @given(ANGLES, st.sampled_from([BLUE, GREEN, RED]), st.sampled_from("ABC"), st.floats(150, 450))
 def test_correcting_undoes_the_air(angles, band, unit, ozone):
     surface = np.linspace(0, 1.4, 30, dtype=np.float32)
-    air = clear_air(band, angles, unit=unit, ozone=ozone)
-    seen = air.seen(surface)
-    np.testing.assert_allclose(air.corrected(seen), surface, atol=2e-6)
+    clear = clear_air(band, angles, unit=unit, ozone=ozone)
+    seen = clear.seen(surface)
+    np.testing.assert_allclose(clear.corrected(seen), surface, atol=2e-6)
     assert (np.diff(seen) > 0).all()
 
 
