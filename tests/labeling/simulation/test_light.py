@@ -278,8 +278,8 @@ def test_surface_reflectance_errs_as_that_of_real_products(sun):
             for code in IceClass:
                 pixels = made.truth == code
                 errors[code].append(np.median((found - truth)[pixels]))
-    # 0.005 plus 5 %, which ESA states as the aim: most products keep to it, and none is exact.
-    for code, most in ((IceClass.WATER, 0.012), (IceClass.THIN_ICE, 0.02), (IceClass.THICK_ICE, 0.06)):
+    # Some 0.005 plus 5 %, which ESA states as the aim, and more in the dark under a low sun; none is exact.
+    for code, most in ((IceClass.WATER, 0.010), (IceClass.THIN_ICE, 0.010), (IceClass.THICK_ICE, 0.05)):
         spread = np.sqrt(np.mean(np.square(errors[code])))
         assert 0.0005 < spread < most
 
