@@ -99,7 +99,7 @@ def skies(rng: np.random.Generator, count: int, vapour: Range | None) -> Sky:
         air = draw_air(rng)._replace(vapour=float(rng.uniform(*vapour)) if vapour else 0.0)
         sun, view = Direction(rng.uniform(50, 80), rng.uniform(0, 360)), Direction(rng.uniform(0, 11), 105.0)
         through = [through_air(air, band, sun, view) for band in Band]
-        rows.append([(gas, air.path, air.down * air.up, air.sphere) for gas, air in through])
+        rows.append([(gas, air.path, air.down * air.up, air.sphere) for _, gas, air in through])
     drawn = np.array(rows)[rng.integers(_SKIES, size=count)]
     return Sky(*np.moveaxis(drawn, -1, 0))
 

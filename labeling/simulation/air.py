@@ -88,8 +88,10 @@ def draw_air(rng: np.random.Generator) -> Air:
 class Seen(NamedTuple):
     """What air does to what is seen in a band."""
 
+    ozone: float
+    """Transmittance of ozone down and up, which lies above all that is seen."""
     gas: float
-    """Transmittance of gases that absorb, down and up."""
+    """Transmittance of all gases that absorb, down and up."""
     passage: Passage
     """What scattering does."""
 
@@ -100,7 +102,9 @@ def through_air(air: Air, band: Band, sun: Direction, view: Direction) -> Seen:
     mu_sun, mu_view = (cos(radians(direction.zenith)) for direction in (sun, view))
     azimuth = radians(view.azimuth - sun.azimuth)
     passage = solve(_layers(air, band), sun=mu_sun, view=mu_view, azimuth=azimuth)
-    return Seen(_gases(air, band, 1 / mu_sun + 1 / mu_view), passage)
+    mass = 1 / mu_sun + 1 / mu_view
+    ozone = exp(-_OZONE[_index(band)] * air.ozone / 1000 * mass)
+    return Seen(ozone, ozone * _low_gases(air, band, mass), passage)
 
 
 def rayleigh_depth(band: Band) -> float:
@@ -120,11 +124,10 @@ def _layers(air: Air, band: Band) -> list[Layer]:
     return [Layer(molecules * (1 - _LOW_SHARE), 1, phase), low]
 
 
-def _gases(air: Air, band: Band, mass: float) -> float:
-    """Return the transmittance of absorbing gases along a way of `mass` vertical atmospheres."""
+def _low_gases(air: Air, band: Band, mass: float) -> float:
+    """Return the transmittance of gases other than ozone along a way of `mass` vertical atmospheres."""
     index = _index(band)
-    depth = (_OZONE[index] * air.ozone / 1000 + _MIXED_GASES[index]) * mass
-    return exp(-depth - _VAPOUR[index] * (air.vapour * mass) ** 0.5)
+    return exp(-_MIXED_GASES[index] * mass - _VAPOUR[index] * (air.vapour * mass) ** 0.5)
 
 
 def _index(band: Band) -> int:

@@ -24,10 +24,9 @@ from labeling.simulation.sky import BACKSCATTER, BLUR, CLOUD_VALUE
 from labeling.simulation.spectra import Snow, draw_snow, surface_reflectance
 
 _CLOUD: Final = (1.02, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.60, 0.25, 0.80, 0.65)
-"""Cloud as seen through the air above it, over that of the picture, in the order of `Band`. It is as bright
-at 1.6 um as in the visible, within a quarter, and somewhat less at 2.2 um: measured on clouds in real L1C
-pixels, over land; clouds of ice are darker there than those of water. Vapour above it takes less than that
-above the ground."""
+"""Cloud as seen below the ozone, over that of the picture, in the order of `Band`. It is as bright at 1.6 um
+as in the visible, within a quarter, and somewhat less at 2.2 um: measured on clouds in real L1C pixels, over
+land; clouds of ice are darker there than those of water. Vapour takes less above it than above ground."""
 
 _CLOUD_LEVEL: Final = CLOUD_VALUE / 255
 """Reflectance of a cloud too thick to see through; pictures of the method show reflectance up to 1.0."""
@@ -66,11 +65,11 @@ def band_reflectance(scene: SimulatedScene, at: Conditions, band: Band) -> Field
     NaN for no-data. A pixel depends on those within `REACH`, because the sensor blurs.
     """
     ground = surface_reflectance(scene.truth, scene.value, band, at.snow)
-    gas, passage = at.through(band)
+    ozone, gas, passage = at.through(band)
     lit = passage.down - np.float32(_TAKEN * passage.direct) * scene.shadow
     below = passage.path + lit * passage.up * ground / (1 - np.float32(passage.sphere) * ground)
     clear = np.exp(np.float32(-BACKSCATTER) * scene.cloud)
-    cloud = _CLOUD_LEVEL * _CLOUD[list(Band).index(band)]
+    cloud = ozone * _CLOUD_LEVEL * _CLOUD[list(Band).index(band)]
     return _blurred(gas * below * clear + np.float32(cloud) * (1 - clear), scene)
 
 

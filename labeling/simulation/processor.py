@@ -79,7 +79,7 @@ def surface_from_top(top: Field, band: Band, guessed: Conditions, error: Field) 
 
     `top` is top-of-atmosphere reflectance and `error` an `error_field`. Dark pixels can become negative.
     """
-    gas, air = guessed.through(band)
+    _, gas, air = guessed.through(band)
     light = (top / np.float32(gas) - np.float32(air.path)) / np.float32(air.down * air.up)
     height, width = top.shape
     smooth = np.asarray(cv2.resize(error, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

@@ -24,7 +24,7 @@ def test_molecules_have_the_published_depths(band, depth):
 
 def test_without_aerosol_and_gases_nothing_is_lost():
     for band in (BLUE, RED, Band.B11):
-        gas, passage = seen(Air(), band)
+        _, gas, passage = seen(Air(), band)
         # Oxygen, carbon dioxide and methane are always there.
         assert gas == pytest.approx(1, abs=0.04)
         # Over white ground with nothing absorbed: what comes down and goes up again is all.

@@ -200,6 +200,19 @@ def test_cloud_is_bright_in_the_short_wave_infrared_and_in_the_cirrus_band(code,
     assert under["B10"] > 0.05 > 0.01 > without["B10"]
 
 
+def test_a_processor_leaves_cloud_grey_under_any_sun():
+    # Ozone lies above cloud: a processor takes it from both, or cloud over ice turns green.
+    for sun in SUNS:
+        at = conditions(sun_zenith=sun)
+        found = one_pixel(at, value=243, cloud=1.5)
+        colours = [
+            surface_from_top(np.full((1, 1), found[band], np.float32), band, at, np.zeros((1, 1), np.float32))
+            for band in VISIBLE
+        ]
+        blue, green, red = np.ravel(colours)
+        assert abs(green - (blue + red) / 2) < 0.03 * green
+
+
 def test_a_shadow_is_blue_and_darkens_every_band():
     lit, shaded = one_pixel(value=243), one_pixel(value=243, shadow=0.8)
     ratios = {band: shaded[band] / lit[band] for band in Band}
@@ -245,7 +258,7 @@ def test_a_processor_that_knows_all_gives_the_surface_back():
     for band in VISIBLE:
         # Without the sensor's blur, which mixes light rather than surfaces.
         ground = surface_reflectance(made.truth, made.value, band, at.snow)
-        gas, air = at.through(band)
+        _, gas, air = at.through(band)
         seen = gas * (air.path + air.down * air.up * ground / (1 - air.sphere * ground))
         found = surface_from_top(seen.astype(np.float32), band, at, np.zeros((40, 40), np.float32))
         np.testing.assert_allclose(found, ground, atol=2e-6)
@@ -265,8 +278,8 @@ def test_surface_reflectance_errs_as_that_of_real_products(sun):
             for code in IceClass:
                 pixels = made.truth == code
                 errors[code].append(np.median((found - truth)[pixels]))
-    # 0.005 plus 5 %, which ESA states as the aim: most products keep to it, and none is exact.
-    for code, most in ((IceClass.WATER, 0.012), (IceClass.THIN_ICE, 0.02), (IceClass.THICK_ICE, 0.06)):
+    # Some 0.005 plus 5 %, which ESA states as the aim, and more in the dark under a low sun; none is exact.
+    for code, most in ((IceClass.WATER, 0.010), (IceClass.THIN_ICE, 0.010), (IceClass.THICK_ICE, 0.05)):
         spread = np.sqrt(np.mean(np.square(errors[code])))
         assert 0.0005 < spread < most
 
