@@ -12,8 +12,8 @@ TESTERS ?= 2
 setup:
 	@docker/setup.sh
 
-# make demo SCENES="a.png b.tif" takes your pictures; PRODUCT=l1c does it all on Sentinel-2 products (in
-# demo/l1c); SIZE=-small is a quick one; OUT= chooses the folder.
+# make demo SCENES="a.png b.tif" takes your pictures; PRODUCT=l1c or l2a does it all on Sentinel-2 products
+# (in demo/l1c); SIZE=-small is a quick one; OUT= chooses the folder.
 demo: setup
 	@$(PY) -m jobs.demo --out $(OUT) --config jobs/conf/demo$(SIZE).yaml \
 		$(if $(PRODUCT),--product $(PRODUCT)) $(if $(SCENES),--scenes $(SCENES))

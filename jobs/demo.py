@@ -2,7 +2,7 @@
 
     python -m jobs.demo --out demo
     python -m jobs.demo --out demo --scenes my/scene.png
-    python -m jobs.demo --out demo --product l1c     the same on Sentinel-2 products
+    python -m jobs.demo --out demo --product l1c     the same on Sentinel-2 products; or l2a
 
 Each step is the command a user would type; it is printed before it runs. Exit code: that of the first step
 that failed, 0 when all went well.
@@ -24,6 +24,7 @@ from pydantic import Field
 from rich.console import Console
 from rich.progress import track
 
+from labeling.bands import ProductType
 from labeling.chips.card import read_card
 from labeling.errors import ConfigError, SceneError
 from labeling.files.layout import Run
@@ -31,13 +32,13 @@ from labeling.scenes.open import open_scene
 from labeling.settings import Settings, load_settings
 from labeling.simulation.product import STEP, product_spec, write_product_scene
 from labeling.simulation.safe.writer import product_path
-from labeling.simulation.scene import variety, write_scene
+from labeling.simulation.scene import SceneSpec, variety, write_scene
 from pipelines.catalog import expand
 from pipelines.engine.outcome import ExitCode
 
 CONF = Path(__file__).with_name("conf")
-PROFILES: Final = {"l1c": "polynya-l1c"}
-"""Labelling profile of each kind of product."""
+PRODUCT_TYPES: Final[dict[str, ProductType]] = {"l1c": "L1C", "l2a": "L2A"}
+"""Kinds of product that scenes can be, as they are asked for."""
 
 _CONSOLE = Console(stderr=True, highlight=False)
 
@@ -47,8 +48,8 @@ class DemoConfig(Settings):
 
     out: Path = Field(description="run folder")
     scenes: list[str] = Field([], description="your pictures; empty: simulated ones")
-    product: Literal["l1c"] | None = Field(
-        None, description="l1c: scenes are Sentinel-2 L1C products, simulated or yours; null: pictures"
+    product: Literal["l1c", "l2a"] | None = Field(
+        None, description="l1c, l2a: simulated scenes are Sentinel-2 products of that level; null: pictures"
     )
     count: int = Field(8, ge=1, description="simulated scenes")
     side: int = Field(1024, ge=64, description="side of a simulated scene, pixels; of a product, at least")
@@ -67,8 +68,7 @@ def steps(config: DemoConfig, scenes: list[str]) -> Iterator[list[str]]:
     tools = Path(os.path.relpath(sys.executable)).parent  # as short as a user would type it
     python, out = str(tools / "python"), str(run.root)
     size = str(choose_chip_size(config, scenes))
-    profile = ["--profile", PROFILES[config.product]] if config.product else []
-    yield [python, "-m", "jobs.label", "--scenes", *scenes, "--out", out, "--chip-size", size, *profile]
+    yield [python, "-m", "jobs.label", "--scenes", *scenes, "--out", out, "--chip-size", size]
     yield [
         *(str(tools / "horovodrun"), "--gloo", "-np", str(config.processes)),
         *(python, "-m", "jobs.train", "--chips", str(run.chips), "--out", str(run.model)),
@@ -85,10 +85,17 @@ def make_scenes(config: DemoConfig) -> list[str]:
     side = -(-config.side // STEP) * STEP if config.product else config.side
     specs = variety(config.count, height=side, width=side, seed=config.seed)
     for spec in track(specs, "making scenes", console=_CONSOLE):
-        path = product_path(folder, product_spec(spec)) if config.product else folder / f"{spec.scene_id}.tif"
-        if not path.exists():
-            (write_product_scene if config.product else write_scene)(folder, spec)
+        _make_scene(folder, spec, config.product)
     return [str(folder)]
+
+
+def _make_scene(folder: Path, spec: SceneSpec, product: str | None) -> None:
+    """Write a scene as a picture or as a product, unless it is there."""
+    if product is None:
+        if not (folder / f"{spec.scene_id}.tif").exists():
+            write_scene(folder, spec)
+    elif not product_path(folder, product_spec(spec, product_type=PRODUCT_TYPES[product])).exists():
+        write_product_scene(folder, spec, product_type=PRODUCT_TYPES[product])
 
 
 def choose_chip_size(config: DemoConfig, scenes: list[str]) -> int:
@@ -146,7 +153,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options.add_argument("--out", default="demo", metavar="RUN", help="run folder (default: demo)")
     options.add_argument("--scenes", nargs="+", metavar="PATH", help="your pictures (default: simulated)")
-    options.add_argument("--product", choices=PROFILES, help="scenes are Sentinel-2 products of this level")
+    options.add_argument(
+        "--product", choices=PRODUCT_TYPES, help="scenes are Sentinel-2 products of this level"
+    )
     options.add_argument("--config", type=Path, default=CONF / "demo.yaml", metavar="FILE")
     given = vars(options.parse_args(arguments))
     try:

@@ -100,6 +100,6 @@ def _finished_labels(row: CatalogRow, run: Run, rendering: str) -> dict[str, Any
 def _refusal(problem: str, run: Run) -> SceneError:
     return SceneError(
         f"{problem}, so clear_sky: labels cannot tell whether the sky is clear. Label all scenes with a "
-        "profile that has a guard and the model's rendering, such as polynya or polynya-l1c: "
+        "profile that has a guard and the model's rendering, as polynya and its variants for products have: "
         f"python -m jobs.label --profile polynya --scenes … --out {run.root}; or choose clear_sky: network."
     )

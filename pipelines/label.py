@@ -22,11 +22,11 @@ from labeling.files.atomic import remove
 from labeling.files.layout import Run, make_run, remove_leftovers
 from labeling.files.locks.folder import run_lock
 from labeling.grid import Block
-from labeling.ice.profile import LabelingProfile, load_profile
+from labeling.ice.profile import LabelingProfile, load_variants
 from labeling.masks.land import checked
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.stages.steps import Recipe
-from pipelines.catalog import build_catalog, part_by_rendering, part_by_sun, write_catalog
+from pipelines.catalog import Kind, build_catalog, part_by_profile, part_by_sun, write_catalog
 from pipelines.chips import make_chips
 from pipelines.config import LabelConfig
 from pipelines.doubts import tell_doubts
@@ -55,34 +55,85 @@ _LOG = logging.getLogger("polynya.label")
 def run(config: LabelConfig) -> Outcome:
     """Label every scene that is not finished, then cut chips; write what failed to failures.jsonl."""
     started = time.time()
-    profile = load_profile(config.profile)
+    profiles = load_variants(config.profile)
     run = make_run(config.out)
     with run_lock(run, "label"):
-        return _label(config, profile, run, started)
+        return _label(config, profiles, run, started)
 
 
-def _label(config: LabelConfig, profile: LabelingProfile, run: Run, started: float) -> Outcome:
+def _label(config: LabelConfig, profiles: list[LabelingProfile], run: Run, started: float) -> Outcome:
     rows, failures = build_catalog(config.scenes, run)
-    rows, refused = part_by_rendering(rows, profile.rendering, "label", f"profile {profile.name}")
+    kinds, refused = part_by_profile(rows, profiles)
+    failures += refused
+    rows = [row for kind in kinds for row in kind.rows]
     write_catalog(rows, run)
-    job = LabelJob(
+    jobs = [_job(config, kind.profile, run) for kind in kinds]
+    _clean(run)
+    with lazy_session("polynya label", config.spark) as spark:
+        for kind, job in zip(kinds, jobs, strict=True):
+            failures += label_scenes(spark, kind.rows, job, config)
+        if "chips" in config.outputs:
+            failures += _cut_chips(spark, kinds, failures, run, config)
+    # Of tasks that were killed, or had lost to another attempt and were late.
+    _clean(run)
+    failed = {failure.scene for failure in failures if failure.step == "label"}
+    tell_doubts(run, [row.scene_id for row in rows if row.scene_id not in failed])
+    return close_job(run, "label", started, config, rows, failures)
+
+
+def _job(config: LabelConfig, profile: LabelingProfile, run: Run) -> LabelJob:
+    return LabelJob(
         recipe=Recipe(profile, config.limits, checked(config.land), config.clouds),
         folder=run.root / "labels",
         scratch=run.scratch / "label",
         quicklook="quicklook" in config.outputs,
         palette=config.palette,
     )
-    remove_leftovers(run, job.folder, job.scratch)
-    with lazy_session("polynya label", config.spark) as spark:
-        failures += refused + label_scenes(spark, rows, job, config)
-        failed = {failure.scene for failure in failures}
-        labelled = [row for row in rows if row.scene_id not in failed]
-        if "chips" in config.outputs:
-            failures += make_chips(spark, labelled, run, profile, config.chips)
-    # Of tasks that were killed, or had lost to another attempt and were late.
-    remove_leftovers(run, job.folder, job.scratch)
-    tell_doubts(run, [row.scene_id for row in labelled])
-    return close_job(run, "label", started, config, rows, failures)
+
+
+def _clean(run: Run) -> None:
+    remove_leftovers(run, run.root / "labels", run.scratch / "label")
+
+
+def _cut_chips(
+    spark: Callable[[], SparkSession],
+    kinds: list[Kind],
+    failures: list[Failure],
+    run: Run,
+    config: LabelConfig,
+) -> list[Failure]:
+    """Cut chips from the labelled scenes of one kind, that of most; the others' are listed as not made.
+
+    Brightness means another reflectance in each rendering, so no folder of chips mixes them.
+    """
+    failed = {failure.scene for failure in failures}
+    labelled = [
+        kind._replace(rows=[row for row in kind.rows if row.scene_id not in failed]) for kind in kinds
+    ]
+    labelled = [kind for kind in labelled if kind.rows]
+    if not labelled:
+        return []
+    most = max(labelled, key=lambda kind: len(kind.rows))
+    for kind in labelled if len(labelled) > 1 else ():
+        _LOG.warning(
+            "%d scene(s) labelled with profile %s (rendering %s)%s", len(kind.rows), kind.profile.name,
+            kind.profile.rendering, ", and cut into chips" if kind is most else "; no chips of them",
+        )  # fmt: skip
+    without = [
+        Failure(row.scene_id, "chips", _other_kind(kind.profile, most.profile))
+        for kind in labelled
+        if kind is not most
+        for row in kind.rows
+    ]
+    return without + make_chips(spark, most.rows, run, most.profile, config.chips)
+
+
+def _other_kind(profile: LabelingProfile, chosen: LabelingProfile) -> str:
+    return (
+        f"labelled with profile {profile.name} in rendering {profile.rendering}, but the chips of one folder "
+        f"have one rendering, here {chosen.rendering}, that of most scenes. Label its kind into a folder of "
+        "its own to get chips of it, or leave chips out: --outputs labels,quicklook."
+    )
 
 
 def label_scenes(

@@ -27,6 +27,8 @@ CATALOG: Final = pa.schema(
         pa.field("relative_orbit", pa.int32()),
         pa.field("tile", pa.string()),
         pa.field("sun_zenith", pa.float64()),
+        pa.field("angles", pa.list_(pa.list_(pa.float64()))),
+        pa.field("unit", pa.string()),
     ]
 )
 """One row a scene, in catalog.parquet: labeling.scenes.contract.scene.SceneInfo with the run's scene id."""

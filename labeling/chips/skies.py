@@ -49,7 +49,9 @@ _PENUMBRA: Final = (1.0, 12.0)
 """Pixels, standard deviation of a shadow's blur."""
 
 _CLOUD_VALUE: Final = (195.0, 255.0)
-"""Brightness V of the cloud itself."""
+"""Brightness V of the cloud itself where thick ice begins above `_THICK`; in proportion elsewhere."""
+
+_THICK: Final = 204
 
 _CLOUD_TINT: Final = 0.06
 """Largest relative difference of the cloud's colours from grey."""
@@ -75,13 +77,16 @@ class Veil(NamedTuple):
     """Share of the sun's light that is missing, 0..1; 0 is full sun."""
 
 
-def draw_sky(rng: np.random.Generator, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def draw_sky(
+    rng: np.random.Generator, picture: NDArray[np.uint8], thin_ice_max: int = _THICK
+) -> NDArray[np.uint8]:
     """Return a picture, u8 (height, width, 3) R, G, B, under a random sky of cloud and shadow.
 
-    Black pixels, which hold no data, stay black; no other becomes black.
+    Thick ice begins above `thin_ice_max`: cloud is about as bright, whatever the rendering. Black pixels,
+    which hold no data, stay black; no other becomes black.
     """
     height, width, _ = picture.shape
-    return under(rng, picture, draw_veil(rng, height=height, width=width))
+    return under(rng, picture, draw_veil(rng, height=height, width=width), thin_ice_max)
 
 
 def draw_veil(rng: np.random.Generator, *, height: int, width: int) -> Veil:
@@ -103,7 +108,9 @@ def draw_veil(rng: np.random.Generator, *, height: int, width: int) -> Veil:
     )
 
 
-def under(rng: np.random.Generator, picture: NDArray[np.uint8], veil: Veil) -> NDArray[np.uint8]:
+def under(
+    rng: np.random.Generator, picture: NDArray[np.uint8], veil: Veil, thin_ice_max: int = _THICK
+) -> NDArray[np.uint8]:
     """Return a picture, u8 (height, width, 3), as seen through a veil, whose cloud has a random brightness.
 
     Light adds up linearly: shadow and cloud take their shares of the surface's light and the cloud adds its
@@ -111,7 +118,7 @@ def under(rng: np.random.Generator, picture: NDArray[np.uint8], veil: Veil) -> N
     """
     kept = (1.0 - veil.cloud) * (1.0 - veil.shadow)
     tint = 1.0 + rng.uniform(-_CLOUD_TINT, _CLOUD_TINT, 3)
-    light = rng.uniform(*_CLOUD_VALUE) * tint / tint.max()
+    light = rng.uniform(*_CLOUD_VALUE) * (thin_ice_max / _THICK) * tint / tint.max()
     lost = np.sqrt(1.0 - kept * kept) * np.float32(rng.uniform(*_NOISE))
     noise = rng.standard_normal(kept.shape, dtype=np.float32)
     # Noise is independent from pixel to pixel, so one draw turned three ways will do for all bands.

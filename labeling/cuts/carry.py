@@ -53,10 +53,13 @@ def filter_fits(cuts: Cuts) -> bool:
 
 
 def carry_filter(settings: ThinCloudSettings, old: ThresholdSettings, new: Cuts) -> ThinCloudSettings:
-    """Return the filter, and its guard, for other cuts."""
+    """Return the filter, and its guard, for other cuts.
+
+    Where the filter has a bound of its own for thin ice, that and the end of its scale stay: they are no V.
+    """
     guard = settings.guard and _carry_guard(settings.guard, old, new)
-    truncate = max(1, carry_level(settings.truncate, old, new))
-    return settings.model_copy(update={"truncate": truncate, "guard": guard})
+    levels = {} if settings.thin_max else {"truncate": max(1, carry_level(settings.truncate, old, new))}
+    return settings.model_copy(update=levels | {"guard": guard})
 
 
 def _carry_guard(guard: GuardSettings, old: ThresholdSettings, new: Cuts) -> GuardSettings:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -70,6 +71,8 @@ class ThinCloudSettings(Settings):
     dilate: int = Field(7, ge=1)
     median: int = Field(155, ge=3)
     truncate: Level = Field(235, ge=1, le=255)
+    thin_max: Level | None = Field(None, ge=1, le=254)
+    """Filtered brightness of thin ice, at most; None: that of the thresholds, as published."""
     guard: GuardSettings | None = None
     """None filters wherever the published method does."""
 
@@ -104,6 +107,9 @@ class LabelingProfile(Settings):
         return self.thin_clouds.halo if self.thin_clouds else 0
 
 
+KINDS: Final = ("l1c", "l2a")
+"""Ends of the names of a profile's variants for products."""
+
 _SHIPPED = files("labeling.ice") / "profiles"
 
 
@@ -124,3 +130,15 @@ def load_profile(name: str) -> LabelingProfile:
     raise ConfigError(
         f"no labelling profile '{name}': choose one of {', '.join(profile_names())}, or give a .yaml file"
     )
+
+
+def load_variants(name: str) -> list[LabelingProfile]:
+    """Return a profile and, of a shipped one, its variants for products: NAME-l1c and NAME-l2a."""
+    names = [name, *(f"{name}-{kind}" for kind in KINDS)]
+    return [load_profile(each) for each in names if each == name or each in profile_names()]
+
+
+def fitting(renderings: Iterable[str]) -> list[str]:
+    """Return the names of the shipped profiles for scenes that can be drawn in these renderings."""
+    drawn = set(renderings)
+    return [name for name in profile_names() if load_profile(name).rendering in drawn]

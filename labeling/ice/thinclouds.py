@@ -65,7 +65,8 @@ def lookup_table(
     thresholds: ThresholdSettings,
 ) -> NDArray[np.uint8]:
     """Return the class code, u8 (256,), of each difference: thin or thick ice (water is known beforehand)."""
-    thin = filter_table(counts, settings) <= thresholds.thin_ice_max
+    highest = thresholds.thin_ice_max if settings.thin_max is None else settings.thin_max
+    thin = filter_table(counts, settings) <= highest
     return np.where(thin, IceClass.THIN_ICE, IceClass.THICK_ICE).astype(np.uint8)
 
 

@@ -15,6 +15,7 @@ from labeling.files.fetch import probe
 from labeling.files.state import state_of
 from labeling.files.storage import AnyPath, at, is_s3
 from labeling.files.uri import foreign, is_url
+from labeling.scenes.contract.rendering import base_of, find_rendering, missing
 from labeling.scenes.contract.scene import Scene, SceneInfo
 from labeling.scenes.picture import SUFFIXES, open_picture
 from labeling.scenes.products.safe.files import is_safe
@@ -23,6 +24,14 @@ from labeling.scenes.products.scene import ProductScene
 from labeling.scenes.products.stac.item import list_items
 from labeling.scenes.products.stac.reader import has_items, is_stac, open_stac
 from labeling.scenes.products.stacks.reader import is_stack, open_stack
+
+_SAY_SO = (
+    "State it: in a GeoTIFF by `for tag in SUN_ZENITH=61 SUN_AZIMUTH=55 VIEW_ZENITH=4 VIEW_AZIMUTH=200; do "
+    "rio edit-info --tag $tag FILE; done` (the product's MTD_TL.xml has the figures), in a STAC item by "
+    "view:sun_elevation, view:sun_azimuth, view:incidence_angle and view:azimuth; or use a profile whose "
+    "rendering does without, such as iqrah-2024-l1c."
+)
+"""What to do about missing angles; a SAFE product states them all in its MTD_TL.xml."""
 
 
 def is_scene(path: AnyPath) -> bool:
@@ -57,10 +66,15 @@ def open_scene(uri: str, rendering: str | None = None) -> Iterator[Scene]:
 
 def refusal(info: SceneInfo, rendering: str, needed_by: str = "what is asked for") -> str:
     """Return why a scene is refused that cannot be read in the rendering that something needs."""
-    if info.can_be(rendering.partition("-sun")[0]):
+    lacking = missing(rendering, info.light) if base_of(rendering) in info.renderings else None
+    if lacking:
+        return f"{info.where} does not say {lacking}, and {needed_by} needs {rendering}. {_SAY_SO}"
+    if info.product_type is None and info.renderings[0].startswith("tci-"):
         return (
-            f"{info.where} does not say how high the sun stood, and {needed_by} needs {rendering}. Use "
-            "one without a sun in its name."
+            f"{info.where} is by its name a product's true-colour image. It is white from reflectance "
+            f"{find_rendering(info.renderings[0]).top:g} on, grey ice and snow alike, so no brightness parts "
+            f"thin ice from thick, and {needed_by} needs {rendering}. Give the product itself, or its bands "
+            "B02, B03 and B04; a picture that only happens to have such a name, rename."
         )
     return (
         f"{info.where} can be read as {' or '.join(info.renderings)}, but {needed_by} needs "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -29,6 +30,9 @@ from labeling.scenes.contract.scene import GDAL_OPTIONS, Pixels, SceneInfo
 
 SUFFIXES: Final = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg"})
 """Endings, in lower case, of the pictures that a folder is searched for."""
+
+_TCI: Final = re.compile(r"(.*[-_.])?TCI([-_]10m)?", re.IGNORECASE)
+"""How the true-colour images of products, the `visual` asset of STAC items, are called."""
 
 _WINDOWED_DRIVERS: Final = frozenset({"GTiff", "JP2OpenJPEG"})
 
@@ -94,7 +98,7 @@ class PictureScene:
         return SceneInfo(
             uri=str(self._path),
             group=self._path.stem,
-            renderings=[RGB8],
+            renderings=[_rendering(self._path)],
             height=data.height,
             width=data.width,
             crs=data.crs.to_wkt() if data.crs else None,
@@ -153,6 +157,18 @@ class PictureScene:
         if MaskFlags.per_dataset in flags:  # an alpha band or a mask of the file
             return np.asarray(self._dataset.read_masks(self._bands[0], window=block.window) > 0, np.bool_)
         return None
+
+
+def _rendering(path: AnyPath) -> str:
+    """Return what the picture's brightness means: ESA's scale where it is named as a true-colour image is.
+
+    Such an image saturates at reflectance 0.3558 (L1C) or 0.2 (L2A): grey ice and snow are the same white.
+    """
+    if _TCI.fullmatch(path.stem) is None:
+        return RGB8
+    # Only L2A's is called _10m outside of its folders.
+    of_surface = "10M" in path.stem.upper() or any("L2A" in part.upper() for part in path.parts)
+    return "tci-l2a" if of_surface else "tci-l1c"
 
 
 def _rgb_bands(path: AnyPath, dataset: DatasetReader) -> list[int]:

@@ -1,7 +1,9 @@
-"""Simulated scenes as Sentinel-2 L1C products, for demonstrations and for benchmarks of whole granules.
+"""Simulated scenes as Sentinel-2 products, for demonstrations and for benchmarks of whole granules.
 
-A product has 13 bands, a true-colour image, quality masks and metadata, and beside it the same sidecars as a
-simulated picture: true classes, cloud and shadow, where `simulate.sidecar_path` says.
+A product has 13 bands (L2A: 12), a true-colour image, quality masks and metadata, and beside it the same
+sidecars as a simulated picture: true classes, cloud and shadow, where `sidecars.sidecar_path` says. Its
+pixels are physics (light.py, processor.py), not the picture's levels: the same surface and sky, seen as a
+real product shows them.
 """
 
 from __future__ import annotations
@@ -9,25 +11,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 from zlib import crc32
 
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.warp import transform as reproject
 from rasterio.windows import Window
 
-from labeling.bands import Band
+from labeling.bands import BANDS, Band, ProductType
 from labeling.errors import ConfigError
 from labeling.files.raster import write_class_raster
 from labeling.scenes.contract.product import GRID
 from labeling.scenes.sidecars import sidecar_path, truth_path
-from labeling.simulation.bands import band_reflectance, quality_classes
-from labeling.simulation.safe.spec import ProductSpec
-from labeling.simulation.safe.writer import native_dn, product_path, write_product
-from labeling.simulation.scene import SceneSpec, SimulatedScene, placement, simulate, write_bands
+from labeling.simulation.light import REACH, Conditions, band_reflectance
+from labeling.simulation.noise import Field
+from labeling.simulation.processor import (
+    error_field,
+    guess,
+    noisy,
+    quality_classes,
+    scene_classes,
+    surface_from_top,
+)
+from labeling.simulation.safe.spec import ProductSpec, viewing
+from labeling.simulation.safe.writer import mean_of_blocks, product_path, to_dn, write_product
+from labeling.simulation.scene import (
+    SceneSpec,
+    SimulatedScene,
+    simulate,
+    sun_azimuth,
+    write_bands,
+)
+from labeling.simulation.tiles import find_tile
 
 STEP: Final = 6
 """Sides are multiples of this many 10 m pixels: a product has bands of 60 m."""
@@ -40,47 +57,44 @@ _FIRST_ORBIT: Final = 22_774
 _ORBITS_A_DAY: Final = 143 / 10
 """Sentinel-2 is back over the same ground after ten days and 143 orbits."""
 
+_EDGE: Final = 9.5
+"""Degrees across the track, about what a tile at the edge of the swath is seen under."""
+
 _SEASON: Final = 100
 """Days from the first pass to the last: the Ross Sea's light season."""
 
 
-class Tile(NamedTuple):
-    """A tile of Sentinel-2's grid: 100 km squares of the MGRS, a little larger and on whole 60 m."""
-
-    name: str
-    """For example "58CDB"."""
-    crs: str
-    """Its UTM zone, for example "EPSG:32758"."""
-    left: int
-    top: int
-    """Easting and northing of the upper left corner, metres."""
-
-
-def write_product_scene(folder: Path, spec: SceneSpec, *, baseline: str = "05.00") -> Path:
-    """Simulate a scene and write it as an L1C product with its sidecars; return the `.SAFE` folder.
+def write_product_scene(
+    folder: Path, spec: SceneSpec, *, product_type: ProductType = "L1C", baseline: str = "05.00"
+) -> Path:
+    """Simulate a scene and write it as a product with its sidecars; return the `.SAFE` folder.
 
     The product is the upper left part of the tile that `spec` falls into, in that tile's UTM zone whatever
     the specification's CRS. ConfigError unless sides are multiples of 6 and pixels 10 m.
     """
-    return write_simulated(folder, product_spec(spec, baseline=baseline), simulate(spec))
+    product = product_spec(spec, product_type=product_type, baseline=baseline)
+    return write_simulated(folder, product, simulate(spec))
 
 
 def write_simulated(folder: Path, product: ProductSpec, scene: SimulatedScene) -> Path:
     """Write a simulated scene as the product described, and return the `.SAFE` folder.
 
     The product appears whole and after its sidecars. Sides are multiples of 6. Besides the scene this needs
-    about 15 bytes a pixel.
+    about 25 bytes a pixel.
     """
     path = product_path(folder, product)
     grid = Affine(GRID, 0, product.left, 0, -GRID, product.top)
     _write_sidecars(path, scene, CRS.from_user_input(product.crs), grid)
-    return write_product(folder, product, _bands(scene, product.offset), quality_classes(scene))
+    classes = scene_classes(scene) if product.product_type == "L2A" else None
+    return write_product(folder, product, _bands(scene, product), quality_classes(scene), classes)
 
 
-def product_spec(spec: SceneSpec, *, baseline: str = "05.00") -> ProductSpec:
+def product_spec(
+    spec: SceneSpec, *, product_type: ProductType = "L1C", baseline: str = "05.00"
+) -> ProductSpec:
     """Return the product that a scene becomes: every seed is a pass of its own, every scene_id a product.
 
-    Scenes of one seed share their surface, so they share their acquisition too.
+    Scenes of one seed share their surface, so they share their acquisition too: sun, view, air and snow.
     """
     if spec.height % STEP or spec.width % STEP or spec.pixel_size != GRID:
         raise ConfigError(
@@ -91,60 +105,53 @@ def product_spec(spec: SceneSpec, *, baseline: str = "05.00") -> ProductSpec:
     day = spec.seed % _SEASON
     start = _FIRST_PASS + timedelta(days=day, seconds=spec.seed // _SEASON % 3600)
     orbit = _FIRST_ORBIT + round(day * _ORBITS_A_DAY)
+    rng = np.random.default_rng(spec.seed)
+    drawn, across = round(float(rng.uniform(56, 74)), 2), float(rng.uniform(-_EDGE, _EDGE))
     return ProductSpec(
-        baseline=baseline, tile=tile.name, crs=tile.crs, left=tile.left, top=tile.top,
+        product_type=product_type, baseline=baseline,
+        tile=tile.name, crs=tile.crs, left=tile.left, top=tile.top,
         datatake_start=start, sensing_time=start + timedelta(seconds=14),
         generated=start + timedelta(hours=3, seconds=crc32(spec.scene_id.encode()) % 36_000),
         # Sentinel-2A's orbits are counted from its launch, the repeating ones from 1 to 143.
         absolute_orbit=orbit, relative_orbit=(orbit + 2) % 143 + 1,
-        sun_zenith=round(float(np.random.default_rng(spec.seed).uniform(56, 74)), 2),
+        sun_zenith=drawn if spec.sun_zenith is None else spec.sun_zenith,
+        sun_azimuth=round(sun_azimuth(spec), 2), view=viewing(across),
     )  # fmt: skip
 
 
-def find_tile(spec: SceneSpec) -> Tile:
-    """Return the tile that holds the place of a scene."""
-    corner = placement(spec)
-    [longitude], [latitude] = reproject(
-        CRS.from_user_input(spec.crs), CRS.from_epsg(4326), [corner.c], [corner.f]
-    )
-    return tile_at(longitude, latitude)
+def _bands(scene: SimulatedScene, product: ProductSpec) -> Iterator[tuple[Band, NDArray[np.uint16]]]:
+    at = Conditions.of(product)
+    # L1C and L2A of one scene share the sensor's noise.
+    seed = crc32(f"{product.tile} {product.generated:%Y%m%dT%H%M%S}".encode())
+    processor = np.random.default_rng(seed)
+    guessed = guess(processor, at)
+    height, width = (side // STEP for side in scene.truth.shape)
+    error = error_field(processor, height=height, width=width)
+    for number, band in enumerate(Band):
+        if band not in BANDS[product.product_type]:
+            continue
+        seen = noisy(np.random.default_rng([seed, number]), _native(scene, at, band), band)
+        if product.product_type == "L2A":
+            seen = surface_from_top(seen, band, guessed, error)
+        yield band, to_dn(seen, product.offset)
 
 
-def tile_at(longitude: float, latitude: float) -> Tile:
-    """Return the tile whose 100 km square holds a place, in degrees, away from Norway's and the polar grids.
-
-    Source: the MGRS, and the corners that real tiles state.
-    """
-    zone = int((longitude + 180) // 6) % 60 + 1
-    crs = f"EPSG:{327 if latitude < 0 else 326}{zone:02d}"
-    [easting], [northing] = reproject(CRS.from_epsg(4326), CRS.from_user_input(crs), [longitude], [latitude])
-    column, row = int(easting // 100_000), int(northing // 100_000)
-    # Rows of 60 m are counted from the equator, which has northing 10 000 km in the south.
-    equator = 10_000_000 if latitude < 0 else 0
-    return Tile(
-        f"{zone:02d}{_square(zone, latitude, column, row)}", crs,
-        left=column * 100_000 // 60 * 60, top=equator - (equator - (row + 1) * 100_000) // 60 * 60,
-    )  # fmt: skip
-
-
-def _square(zone: int, latitude: float, column: int, row: int) -> str:
-    """Return the MGRS letters of a 100 km square: latitude band, column, row (of false northings)."""
-    band = "CDEFGHJKLMNPQRSTUVWX"[int((latitude + 80) // 8)]
-    # Columns begin anew in every third zone; rows are shifted by five in even zones.
-    columns, rows = ("STUVWXYZ", "ABCDEFGH", "JKLMNPQR")[zone % 3], "ABCDEFGHJKLMNPQRSTUV"
-    return band + columns[column - 1] + rows[(row + 5 * (zone % 2 == 0)) % len(rows)]
-
-
-def _bands(scene: SimulatedScene, offset: int) -> Iterator[tuple[Band, NDArray[np.uint16]]]:
+def _native(scene: SimulatedScene, at: Conditions, band: Band) -> Field:
+    """Return a band's top-of-atmosphere reflectance at its native resolution, f32, strip by strip."""
     height = scene.truth.shape[0]
-    strips = [slice(row, row + _STRIP_ROWS) for row in range(0, height, _STRIP_ROWS)]
-    for band in Band:
-        parts = (band_reflectance(_rows(scene, strip), band) for strip in strips)
-        yield band, np.concatenate([native_dn(part, band, offset) for part in parts])
+    strips = []
+    for row in range(0, height, _STRIP_ROWS):
+        first, stop = max(0, row - REACH), min(height, row + _STRIP_ROWS)
+        part = band_reflectance(_rows(scene, slice(first, min(height, stop + REACH))), at, band)
+        part = part[row - first : stop - first]
+        strips.append(mean_of_blocks(part, band.resolution // GRID).astype(np.float32))
+    return np.concatenate(strips)
 
 
 def _rows(scene: SimulatedScene, rows: slice) -> SimulatedScene:
-    return SimulatedScene(scene.rgb[:, rows], scene.truth[rows], scene.cloud[rows], scene.shadow[rows])
+    return SimulatedScene(
+        scene.rgb[:, rows], scene.truth[rows], scene.cloud[rows], scene.shadow[rows], scene.value[rows]
+    )
 
 
 def _write_sidecars(path: Path, scene: SimulatedScene, crs: CRS, transform: Affine) -> None:

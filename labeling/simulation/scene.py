@@ -6,7 +6,7 @@ A simulated scene is an ordinary Sentinel-2-like picture plus what no real pictu
 
 from __future__ import annotations
 
-from math import cos, sin
+from math import atan2, cos, degrees, sin
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -60,6 +60,9 @@ class SceneSpec(Settings):
     """Projected, in metres."""
     pixel_size: float = Bounds(10.0, gt=0)
     """Metres."""
+    sun_zenith: float | None = Bounds(None, ge=40, le=80)
+    """Degrees, of the product that a scene may become; None draws one. A picture is the same under any
+    sun."""
 
     @model_validator(mode="after")
     def _metric_crs(self) -> Self:
@@ -83,6 +86,9 @@ class SimulatedScene(NamedTuple):
     """Optical depth, f32 (height, width); 0 is clear, and where there is no data."""
     shadow: Field
     """Strength 0..1, f32 (height, width); 0 is full sun, and where there is no data."""
+    value: Field
+    """Brightness V of the surface under a clear sky, f32 (height, width), about 8..270: above 255 a picture
+    saturates. Known where there is no data, too."""
 
 
 def simulate(spec: SceneSpec) -> SimulatedScene:
@@ -90,7 +96,7 @@ def simulate(spec: SceneSpec) -> SimulatedScene:
     height, width = spec.height, spec.width
     # One stream of random numbers per layer: a change to the sky leaves the ice as it is.
     sun_stream, ice_stream, sky_stream, sensor_stream, swath_stream, _ = _streams(spec)
-    sun = float(sun_stream.uniform(0.0, 2.0 * np.pi))
+    sun = _travel(sun_stream)
     amounts = Amounts(thick=spec.ice_cover * (1.0 - spec.thin_share), thin=spec.ice_cover * spec.thin_share)
     surface = make_surface(ice_stream, height=height, width=width, amounts=amounts, sun=sun)
     sky = make_sky(sky_stream, height=height, width=width, amount=spec.cloud, sun=sun)
@@ -99,7 +105,19 @@ def simulate(spec: SceneSpec) -> SimulatedScene:
     rgb[:, outside] = NODATA
     truth = np.where(outside, np.uint8(IGNORE), surface.classes)
     cloud, shadow = (np.where(outside, np.float32(0), layer) for layer in sky)
-    return SimulatedScene(rgb, truth, cloud, shadow)
+    return SimulatedScene(rgb, truth, cloud, shadow, surface.value)
+
+
+def sun_azimuth(spec: SceneSpec) -> float:
+    """Return where the sun of a scene stands, degrees clockwise from the top of the picture, 0..360."""
+    travel = _travel(_streams(spec)[0])
+    # Light comes from where it does not go, and y counts downwards.
+    return degrees(atan2(-cos(travel), sin(travel))) % 360
+
+
+def _travel(sun_stream: np.random.Generator) -> float:
+    """Return the direction that light travels, radians from the x axis towards y."""
+    return float(sun_stream.uniform(0.0, 2.0 * np.pi))
 
 
 def _streams(spec: SceneSpec) -> list[np.random.Generator]:

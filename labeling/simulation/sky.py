@@ -35,7 +35,7 @@ _SHADOW_DISTANCE: Final = (120.0, 320.0)
 _PENUMBRA: Final = 4.0
 """Pixels, standard deviation of the blur of a shadow."""
 
-_BLUR: Final = 0.47
+BLUR: Final = 0.47
 """Pixels, standard deviation of the sensor's blur: edges are blended as in real pictures."""
 
 _SENSOR_NOISE: Final = 1.1
@@ -102,7 +102,7 @@ def expose(rng: np.random.Generator, value: Field, sky: Sky) -> NDArray[np.uint8
     clear = np.exp(-BACKSCATTER * sky.cloud)
     seen = value * _sunlight(rng, height, width) * (1.0 - DARKEST_SHADOW * sky.shadow) * clear
     seen += CLOUD_VALUE * (1.0 - clear)
-    seen = np.asarray(cv2.GaussianBlur(seen, (0, 0), _BLUR), np.float32)
+    seen = np.asarray(cv2.GaussianBlur(seen, (0, 0), BLUR), np.float32)
     warmth *= clear**3
     return np.stack([_digitise(rng, seen * band) for band in _tint(seen, warmth)])
 

@@ -43,6 +43,7 @@ from labeling.masks.limits import LimitSettings, check_nodata
 from labeling.results.item import ItemAsset
 from labeling.results.output import SceneOutput, sample, write_scene
 from labeling.scenes.contract.product import Product
+from labeling.scenes.contract.rendering import low_sun
 from labeling.scenes.contract.scene import Scene, SceneInfo
 from labeling.stages.brightness import BrightnessCount, note_brightness
 from labeling.stages.clouds import clouds_of, note_cells, note_clouds, noted_clouds
@@ -198,7 +199,7 @@ def write(
         classes_of,
         lambda block: planes.noted(_PREVIEW, block)["rgb"],
         extras=lambda: _extras(info, planes, recipe, output),
-        doubts=lambda: scene_doubts(seen, recipe),
+        doubts=lambda: scene_doubts(info, seen, recipe),
         about={"profile": recipe.profile.name, "profile_version": recipe.profile.version, **facts},
         threads=threads,
         excluded=excluded.pixels,
@@ -206,9 +207,11 @@ def write(
     )
 
 
-def scene_doubts(seen: BrightnessCount, recipe: Recipe) -> list[Doubt]:
-    """Return all that speaks against a scene's labels, from what was counted of it."""
-    return brightness_doubts(seen.counts, recipe.profile.thresholds)
+def scene_doubts(info: SceneInfo, seen: BrightnessCount, recipe: Recipe) -> list[Doubt]:
+    """Return all that speaks against a scene's labels, from its sun and what was counted of it."""
+    found = brightness_doubts(seen.counts, recipe.profile.thresholds)
+    low = low_sun(recipe.profile.rendering, info.light)
+    return [Doubt("low-sun", low), *found] if low else found
 
 
 def _extras(info: SceneInfo, planes: Planes, recipe: Recipe, output: SceneOutput) -> list[ItemAsset]:

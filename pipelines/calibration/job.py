@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from labeling.files.atomic import replacing, write_json
 from labeling.files.layout import Run, make_run
 from labeling.files.locks.folder import run_lock
-from labeling.ice.profile import LabelingProfile, load_profile
+from labeling.ice.profile import LabelingProfile, load_variants
 from labeling.masks.land import checked
 from labeling.stages.steps import Recipe
 from pipelines.calibration.choose import Choice, CountedScene, choose
@@ -28,7 +28,7 @@ from pipelines.calibration.hints_file import read_hints
 from pipelines.calibration.page import write_page
 from pipelines.calibration.record import Calibration
 from pipelines.calibration.worker import COUNTED, TASK, CountJob, HintRead, count_scenes
-from pipelines.catalog import build_catalog, part_by_rendering, part_by_sun
+from pipelines.catalog import build_catalog, part_by_profile, part_by_sun
 from pipelines.engine.isolate import isolating
 from pipelines.engine.outcome import Outcome, close_job
 from pipelines.engine.plan import PlannedScene, cut_of, memory_of
@@ -46,17 +46,16 @@ _LOG = logging.getLogger("polynya.calibrate")
 def run(config: CalibrateConfig) -> Outcome:
     """Propose cut points for the scenes; what could not be counted goes to failures.jsonl."""
     started = time.time()
-    profile = load_profile(config.start)
+    profiles = load_variants(config.start)
     run = make_run(config.out)
     with run_lock(run, "calibrate"):
-        return _calibrate(config, profile, run, started)
+        return _calibrate(config, profiles, run, started)
 
 
-def _calibrate(config: CalibrateConfig, start: LabelingProfile, run: Run, started: float) -> Outcome:
+def _calibrate(config: CalibrateConfig, profiles: list[LabelingProfile], run: Run, started: float) -> Outcome:
     file = read_hints(config.hints)
     rows, failures = build_catalog(config.scenes, run)
-    needed_by = f"the start profile {start.name} (--start)"
-    usable, refused = part_by_rendering(rows, start.rendering, "calibrate", needed_by)
+    start, usable, refused = _one_kind(rows, profiles)
     usable, low = part_by_sun(usable, config.limits, "calibrate")
     usable, large = _part_by_memory(usable, config.spark.worker_memory)
     job = CountJob(Recipe(start, config.limits, checked(config.land), config.clouds), file)
@@ -68,6 +67,29 @@ def _calibrate(config: CalibrateConfig, start: LabelingProfile, run: Run, starte
     else:
         _forget(run)
     return close_job(run, "calibrate", started, config, rows, failures)
+
+
+def _one_kind(
+    rows: list[CatalogRow], profiles: list[LabelingProfile]
+) -> tuple[LabelingProfile, list[CatalogRow], list[Failure]]:
+    """Return the variant of the start profile that fits most scenes, those, and refusals of all others."""
+    kinds, refused = part_by_profile(rows, profiles)
+    refused = [failure._replace(step="calibrate") for failure in refused]
+    if not kinds:
+        return profiles[0], [], refused
+    most = max(kinds, key=lambda kind: len(kind.rows))
+    others = [
+        Failure(
+            row.scene_id,
+            "calibrate",
+            f"{row.info.where} would be drawn as {kind.profile.rendering}, and most scenes here as "
+            f"{most.profile.rendering}: cut points belong to one rendering. Calibrate its kind by itself.",
+        )
+        for kind in kinds
+        if kind is not most
+        for row in kind.rows
+    ]
+    return most.profile, most.rows, refused + others
 
 
 def _count(

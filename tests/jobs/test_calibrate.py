@@ -14,6 +14,7 @@ from rasterio.warp import transform as reproject
 
 from jobs import calibrate, label
 from jobs.command import main_of
+from labeling.ice.profile import load_profile
 from labeling.scenes.sidecars import truth_path
 from labeling.settings import load_settings
 from labeling.simulation.product import write_product_scene
@@ -143,14 +144,15 @@ def test_scenes_of_another_rendering_and_broken_ones_fail_alone(scenes, tmp_path
     given = (*scenes[:2], product, broken)
     assert run(calibrate, "calibrate", "--scenes", *given, "--out", tmp_path / "cal") == 3
     told = capsys.readouterr().err
-    assert "needs rgb8" in told
-    assert "--start" in told
+    assert "cut points belong to one rendering" in told
     assert "holds no data" in told
     assert len(json.loads((tmp_path / "cal/calibration.json").read_text())["scenes"]) == 2
-    # The product alone, by a profile of its kind.
-    given = ("--scenes", product, "--start", "polynya-l1c", "--out", tmp_path / "cal", "--pictures", "1")
+    # The product alone, by the variant of its kind.
+    given = ("--scenes", product, "--out", tmp_path / "cal", "--pictures", "1")
     assert run(calibrate, "calibrate", *given) == 0
-    assert yaml.safe_load((tmp_path / "cal/profile.yaml").read_text())["rendering"] == "tci-l1c"
+    written = yaml.safe_load((tmp_path / "cal/profile.yaml").read_text())
+    assert written["rendering"] == load_profile("polynya-l1c").rendering
+    assert run(calibrate, "calibrate", *given, "--start", "iqrah-2024-raw-l2a") == 2
     # And none at all: what lay there is not left to be taken for the answer.
     assert run(calibrate, "calibrate", "--scenes", broken, "--out", tmp_path / "cal") == 3
     assert not (tmp_path / "cal/profile.yaml").exists()

@@ -13,7 +13,9 @@ def config(tmp_path, **changes):
     return DemoConfig(**{"out": tmp_path / "run", "count": 2, "side": 64} | changes)
 
 
-@pytest.mark.parametrize(("product", "side", "kinds"), [(None, 64, {None}), ("l1c", 66, {"L1C"})])
+@pytest.mark.parametrize(
+    ("product", "side", "kinds"), [(None, 64, {None}), ("l1c", 66, {"L1C"}), ("l2a", 66, {"L2A"})]
+)
 def test_scenes_are_pictures_or_products_of_the_size_asked_for(tmp_path, product, side, kinds):
     asked = config(tmp_path, product=product)
     scenes = expand(make_scenes(asked))
@@ -26,7 +28,7 @@ def test_scenes_are_pictures_or_products_of_the_size_asked_for(tmp_path, product
     assert len({info.group for info in infos}) == len(scenes) == 2
 
 
-@pytest.mark.parametrize("product", [None, "l1c"])
+@pytest.mark.parametrize("product", [None, "l1c", "l2a"])
 def test_scenes_that_are_there_are_not_made_again(tmp_path, monkeypatch, product):
     asked = config(tmp_path, product=product)
     made = make_scenes(asked)
@@ -35,14 +37,14 @@ def test_scenes_that_are_there_are_not_made_again(tmp_path, monkeypatch, product
     assert make_scenes(asked) == made
 
 
-def test_products_are_labelled_with_their_own_profile(tmp_path):
-    for product, ending in (("l1c", ["--profile", "polynya-l1c"]), (None, [])):
-        asked = config(tmp_path, product=product)
-        command = next(steps(asked, make_scenes(asked)))
-        assert "jobs.label" in command
-        assert command[command.index("--chip-size") + 2 :] == ending
+@pytest.mark.parametrize("product", [None, "l1c", "l2a"])
+def test_labelling_is_left_to_the_default_profile(tmp_path, product):
+    asked = config(tmp_path, product=product)
+    command = next(steps(asked, make_scenes(asked)))
+    assert "jobs.label" in command
+    assert command[command.index("--chip-size") + 2 :] == []
 
 
 def test_another_product_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="product"):
-        load_settings(DemoConfig, None, {"out": tmp_path, "product": "l2a"})
+        load_settings(DemoConfig, None, {"out": tmp_path, "product": "l3a"})

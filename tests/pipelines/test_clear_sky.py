@@ -98,7 +98,7 @@ PROBLEMS = {
     "other file": ({"uri": "/elsewhere/one.tif"}, "another file than /scenes/one.tif, or of another state"),
     "other state": ({"modified_ns": 2}, "another file than /scenes/one.tif, or of another state"),
     "no guard": ({"profile": "polynya-clear", "shadow": None}, "profile polynya-clear.* not look for cloud"),
-    "other rendering": ({"profile": "polynya-l1c"}, "the rendering tci-l1c, and the model for rgb8"),
+    "other rendering": ({"profile": "polynya-l1c"}, "the rendering rayleigh-v1-1.3, and the model for rgb8"),
 }
 
 

@@ -150,7 +150,7 @@ def test_a_products_item_says_where_the_classes_come_from(tmp_path):
     spec = SceneSpec(scene_id="clear", height=240, width=240, seed=4)
     product = write_product_scene(tmp_path / "products", spec)
     run_label([product], tmp_path / "run", "polynya-l1c")
-    model = no_network(tmp_path / "model", rendering="tci-l1c")
+    model = no_network(tmp_path / "model", rendering="rayleigh-v1-1.3")
     assert run_infer(model, [product], tmp_path / "run", clear_sky="labels") == (1, ())
     properties = json.loads((tmp_path / "run/maps" / product.stem / "item.json").read_text())["properties"]
     assert properties["polynya:source"] == "labels"

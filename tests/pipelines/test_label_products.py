@@ -8,10 +8,10 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import oracle
 import pyarrow.parquet as pq
 import pytest
 import rasterio
+import yaml
 from conftest import patchwork
 from pictures import read_labels, write_tif
 from rasterio.transform import from_origin
@@ -19,22 +19,24 @@ from safe_writer import ProductSpec, native_dn, write_product
 
 import pipelines.label as label_job
 from labeling.bands import BLUE, GREEN, RED, Band
+from labeling.chips.card import read_card
 from labeling.errors import SceneError
 from labeling.grid import Block
+from labeling.ice.profile import load_profile
 from labeling.scenes.open import open_scene
 from labeling.simulation.product import write_product_scene
-from labeling.simulation.scene import SceneSpec
+from labeling.simulation.scene import SceneSpec, simulate
 from pipelines.catalog import expand
 from pipelines.config import LabelConfig
 
 SIDE = 240
-L1C_WHITE = 0.3558
+WHITE = 0.98
 SPEC = ProductSpec(product_type="L1C", baseline="05.00")
 
 
 def scene_dn():
     """DN of a product that looks like a patchwork of ice, with a wedge of no-data."""
-    rgb = patchwork(SIDE, SIDE, seed=6).astype(np.float32) / 255 * L1C_WHITE
+    rgb = patchwork(SIDE, SIDE, seed=6).astype(np.float32) / 255 * WHITE
     colours = {RED: rgb[..., 0], GREEN: rgb[..., 1], BLUE: rgb[..., 2]}
     reflectance = np.stack([colours.get(band, rgb.mean(axis=2)) for band in Band])
     rows, columns = np.mgrid[:SIDE, :SIDE]
@@ -47,7 +49,7 @@ def products(tmp_path_factory):
     dn = scene_dn()
     safe = write_product(folder / "safe", dn, SPEC)
     zipped = write_product(folder / "zip", dn, replace(SPEC, zipped=True))
-    with open_scene(str(safe)) as scene:
+    with open_scene(str(safe), load_profile("polynya-l1c").rendering) as scene:
         height, width = scene.info.height, scene.info.width
         rgb, valid = scene.read(Block(0, 0, height, width))
         transform = from_origin(scene.info.transform[2], scene.info.transform[5], 10, 10)
@@ -68,7 +70,11 @@ def run(scenes, out, profile, **options):
 def test_folder_zip_and_picture_get_identical_labels(tmp_path, products):
     safe, zipped, picture, rgb, valid = products
     found = []
-    for scene, profile in ((safe, "polynya-l1c"), (zipped, "polynya-l1c"), (picture, "polynya")):
+    # What was drawn of the product, as a picture by itself, under the same levels.
+    content = load_profile("polynya-l1c").model_dump() | {"name": "drawn", "rendering": "rgb8"}
+    drawn = tmp_path / "drawn.yaml"
+    drawn.write_text(yaml.safe_dump(content))
+    for scene, profile in ((safe, "polynya-l1c"), (zipped, "polynya"), (picture, str(drawn))):
         outcome = run([scene], tmp_path / scene.parent.name, profile)
         assert outcome == (1, ())
         scene_id = next((tmp_path / scene.parent.name / "labels").iterdir()).name
@@ -76,9 +82,9 @@ def test_folder_zip_and_picture_get_identical_labels(tmp_path, products):
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
     assert (found[0][~valid] == 255).all()
-    everywhere = oracle.label(np.ascontiguousarray(rgb.transpose(1, 2, 0)))
-    # Water is water with or without the filter.
-    assert (found[0] == everywhere)[valid & (everywhere == 0)].all()
+    # Water is water with or without the filter: V up to 26 of the picture without its air.
+    np.testing.assert_array_equal((found[0] == 0)[valid], (rgb.max(0) <= 26)[valid])
+    assert len(np.unique(found[0])) == 4
 
 
 @pytest.mark.slow
@@ -92,7 +98,7 @@ def test_labels_lie_on_the_products_grid_and_name_it(tmp_path, products):
         assert list(labels.transform)[:6] == scene.info.transform
     done = json.loads((folder / "done.json").read_text())
     assert done["pixel_area_m2"] == 100
-    assert done["inputs"]["profile"]["rendering"] == "tci-l1c"
+    assert done["inputs"]["profile"]["rendering"] == "rayleigh-v1-1.3"
 
 
 @pytest.mark.slow
@@ -131,13 +137,60 @@ def test_clouds_land_and_limits_through_the_job(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_profile_of_another_rendering_is_refused_with_the_reason(tmp_path, products):
+def test_a_profile_of_another_rendering_is_refused_and_those_that_fit_are_named(tmp_path, products):
     safe, _, picture, *_ = products
-    outcome = run([safe, picture], tmp_path / "run", "polynya")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("name: mine\nversion: 1\n")
+    outcome = run([safe, picture], tmp_path / "run", str(mine))
     assert outcome.done == 1
-    assert [failure.step for failure in outcome.failures] == ["label"]
-    assert "tci-l1c" in outcome.failures[0].reason
-    assert "needs rgb8" in outcome.failures[0].reason
+    [failure] = outcome.failures
+    assert failure.step == "label"
+    assert "tci-l1c" in failure.reason
+    assert "needs rgb8" in failure.reason
+    _, _, named = failure.reason.partition("Made for such scenes: ")
+    for profile in named.rstrip(".").split(", "):
+        assert run([safe], tmp_path / profile, profile).done == 1
+    assert "polynya-l1c" in named
+
+
+@pytest.mark.slow
+def test_each_kind_of_scene_gets_the_variant_made_for_it(tmp_path, products, caplog):
+    folder = tmp_path / "scenes"
+    surface = simulate(SceneSpec(scene_id="a", height=240, width=240, seed=4))
+    kinds = {}
+    for number, kind in enumerate(("L1C", "L1C", "L2A")):
+        spec = SceneSpec(scene_id=f"s{number}", height=240, width=240, seed=4 + 100 * number)
+        kinds[write_product_scene(folder, spec, product_type=kind).stem] = kind
+    picture = write_tif(folder / "ross.tif", surface.rgb)
+    outcome = run(
+        [folder],
+        tmp_path / "run",
+        "polynya",
+        outputs=["labels", "chips"],
+        chips={"size": 48, "max_ignore": 1},
+    )
+    expected = {"L1C": "polynya-l1c", "L2A": "polynya-l2a"}
+    for scene, kind in (kinds | {picture.stem: "picture"}).items():
+        done = json.loads((tmp_path / "run/labels" / scene / "done.json").read_text())
+        assert done["inputs"]["profile"]["name"] == expected.get(kind, "polynya")
+    card = read_card(tmp_path / "run/chips")
+    assert (card.rendering, card.profile) == ("rayleigh-v1-1.3", "polynya-l1c")
+    without = {failure.scene: failure.reason for failure in outcome.failures}
+    assert without.keys() == {scene for scene, kind in kinds.items() if kind == "L2A"} | {picture.stem}
+    assert all(failure.step == "chips" for failure in outcome.failures)
+    assert "rendering linear-1.3" in next(text for scene, text in without.items() if scene in kinds)
+    told = [message for message in caplog.messages if "labelled with profile" in message]
+    assert len(told) == 3
+    assert "2 scene(s) labelled with profile polynya-l1c" in " ".join(told)
+    # What is done stays done, and the ends are the same.
+    again = run(
+        [folder],
+        tmp_path / "run",
+        "polynya",
+        outputs=["labels", "chips"],
+        chips={"size": 48, "max_ignore": 1},
+    )
+    assert again == outcome
 
 
 def test_a_folder_of_products_is_expanded_to_products(products):

@@ -91,7 +91,7 @@ def test_a_products_item_tells_it_too(tmp_path):
     spec = SceneSpec(scene_id="cloudy", height=240, width=240, seed=2, cloud=0.6)
     product = write_product_scene(tmp_path / "products", spec)
     run_label([product], tmp_path / "run", "polynya-l1c")
-    model = tiny_model(tmp_path / "model", rendering="tci-l1c")
+    model = tiny_model(tmp_path / "model", rendering="rayleigh-v1-1.3")
     outcome = run_infer(model, [product], tmp_path / "run", clear_sky="labels", cloudy_sky="moved-cuts")
     assert outcome == (1, ())
     properties = json.loads((tmp_path / "run/maps" / product.stem / "item.json").read_text())["properties"]

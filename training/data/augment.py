@@ -28,7 +28,7 @@ class Changes(NamedTuple):
     brightness: float = 0.0
     """Largest relative change of the brightness."""
     cuts: CutPoints | None = None
-    """The chips' cut points, for `tones`."""
+    """The chips' cut points, for `tones` and for the brightness of clouds."""
 
 
 POSES = Changes()
@@ -52,7 +52,9 @@ def _repainted(rng: np.random.Generator, image: NDArray[np.uint8], changes: Chan
         image = draw_tones(rng, image, changes.cuts)
     if changes.brightness:
         image = brighten(image, 1.0 + changes.brightness * gain)
-    return draw_sky(rng, image) if sky < changes.skies else image
+    if sky >= changes.skies:
+        return image
+    return draw_sky(rng, image, changes.cuts.thin_ice_max) if changes.cuts else draw_sky(rng, image)
 
 
 def _posed(picture: NDArray[Any], pose: int) -> NDArray[Any]:

@@ -5,7 +5,7 @@ A product is a SAFE folder or zip, a GeoTIFF with named bands, or a STAC item (s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
@@ -15,11 +15,22 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
 
-from labeling.bands import Band, ProductType
+from labeling.bands import BLUE, GREEN, RED, Band, ProductType
 from labeling.grid import Block
+from labeling.scenes.contract.rayleigh import Angles
 
 GRID: Final = 10
 """Side in metres of a pixel of the grid that `Product.read` and scenes use."""
+
+TRUE_COLOUR: Final = (RED, GREEN, BLUE)
+"""The bands of a picture, in its order."""
+
+
+class View(NamedTuple):
+    """Where the satellite stands, seen from the ground; degrees, means over the granule."""
+
+    zenith: float
+    azimuth: float
 
 
 class ProductFacts(Protocol):
@@ -58,6 +69,18 @@ class ProductFacts(Protocol):
         """Mean over the granule in degrees: 0 overhead, 90 at the horizon."""
 
     @property
+    def sun_azimuth(self) -> float | None:
+        """Mean over the granule in degrees, from north over east."""
+
+    @property
+    def views(self) -> Mapping[Band, View]:
+        """Where the satellite stood for each band, as far as that is known."""
+
+    @property
+    def unit(self) -> str | None:
+        """The satellite: A, B or C."""
+
+    @property
     def crs(self) -> CRS:
         """Coordinate system of the grid."""
 
@@ -72,6 +95,13 @@ class ProductFacts(Protocol):
     @property
     def width(self) -> int:
         """Pixels of 10 m."""
+
+
+def angles_of(facts: ProductFacts, bands: Sequence[Band] = TRUE_COLOUR) -> list[Angles] | None:
+    """Return where sun and satellite stood for each band; None where the product leaves any of it open."""
+    if facts.sun_zenith is None or facts.sun_azimuth is None or any(b not in facts.views for b in bands):
+        return None
+    return [Angles(facts.sun_zenith, facts.sun_azimuth, *facts.views[band]) for band in bands]
 
 
 class BandLayout(NamedTuple):

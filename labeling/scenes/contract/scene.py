@@ -13,7 +13,8 @@ from rasterio.crs import CRS
 from labeling.files.uri import shown
 from labeling.grid import Block
 from labeling.scenes.contract.product import Product
-from labeling.scenes.contract.rendering import parse_name
+from labeling.scenes.contract.rayleigh import Angles
+from labeling.scenes.contract.rendering import Light, base_of, missing
 
 GDAL_OPTIONS: Final = {
     # A damaged JPEG is an error, not grey pixels.
@@ -59,6 +60,10 @@ class SceneInfo(NamedTuple):
     """MGRS tile, for example "58CDU"."""
     sun_zenith: float | None = None
     """Degrees: 0 overhead, 90 at the horizon."""
+    angles: list[list[float]] | None = None
+    """Where sun and satellite stood for red, green and blue: rayleigh.Angles each."""
+    unit: str | None = None
+    """The satellite: A, B or C."""
 
     def dumps(self) -> str:
         """Return the description as JSON, to travel in a table."""
@@ -75,9 +80,14 @@ class SceneInfo(NamedTuple):
         return {name: getattr(self, name) for name in names}
 
     def can_be(self, rendering: str) -> bool:
-        """Tell whether the scene can be read in a rendering; one for a stated sun needs the scene's sun."""
-        base, sun = parse_name(rendering)
-        return base in self.renderings and (sun is None or self.sun_zenith is not None)
+        """Tell whether the scene can be read in a rendering; some need to know its sun and view."""
+        return base_of(rendering) in self.renderings and missing(rendering, self.light) is None
+
+    @property
+    def light(self) -> Light:
+        """How the scene was lit and seen, as far as it says."""
+        angles = None if self.angles is None else [Angles(*each) for each in self.angles]
+        return Light(self.sun_zenith, angles, self.unit)
 
     @property
     def where(self) -> str:

@@ -9,14 +9,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.bands import BLUE, GREEN, RED
+from labeling.bands import RED
 from labeling.files.state import FileState
 from labeling.grid import Block
-from labeling.scenes.contract.product import GRID, Product
+from labeling.scenes.contract.product import GRID, TRUE_COLOUR, Product, angles_of
 from labeling.scenes.contract.rendering import find_rendering, render, renderings_of
 from labeling.scenes.contract.scene import Pixels, SceneInfo
 
-TRUE_COLOUR: Final = (RED, GREEN, BLUE)
 COARSEST: Final = 60
 """Side in metres of the pixels of which a small preview is made."""
 
@@ -41,7 +40,7 @@ class ProductScene:
         facts = self._product.facts
         layout = self._product.layout(RED)
         step = layout.resolution // GRID
-        time = facts.sensing_time
+        time, angles = facts.sensing_time, angles_of(facts)
         return SceneInfo(
             uri=self._uri,
             group=facts.acquisition,
@@ -63,6 +62,8 @@ class ProductScene:
             relative_orbit=facts.relative_orbit,
             tile=facts.tile,
             sun_zenith=facts.sun_zenith,
+            angles=[list(each) for each in angles] if angles else None,
+            unit=facts.unit,
         )
 
     def read(self, block: Block) -> Pixels:
@@ -86,4 +87,4 @@ class ProductScene:
         return np.asarray(picture, np.uint8)
 
     def _render(self, values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
-        return render(values, valid, find_rendering(self._rendering), self._product.facts.sun_zenith)
+        return render(values, valid, find_rendering(self._rendering), self.info.light)

@@ -16,12 +16,52 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from math import atan2, degrees, hypot, radians, tan
+from typing import Final, NamedTuple
 
-from labeling.bands import ProductType
+from labeling.bands import Band, ProductType
 
 QUANTIFICATION: Final = 10_000
 """DN per unit of reflectance."""
+
+
+class Direction(NamedTuple):
+    """Where something stands in the sky as seen from the ground, degrees."""
+
+    zenith: float
+    """0 overhead, 90 at the horizon."""
+    azimuth: float
+    """Clockwise from north, 0..360."""
+
+
+_LOOKS_LATER: Final = (
+    2.314, 0.0, 0.527, 1.005, 1.269, 1.525, 1.790, 0.264, 2.055, 2.586, 0.851, 1.468, 2.085,
+)  # fmt: skip
+"""Seconds after B02 at which each band looks at the same ground (Sentinel-2 User Handbook, 2015, table of the
+bands' parallax)."""
+
+_ANGULAR_SPEED: Final = 6.7 / 786
+"""Ground track's speed over the height of the orbit, km/s over km: how the direction changes in a second."""
+
+
+def viewing(across: float, heading: float = 195.0) -> tuple[Direction, ...]:
+    """Return where the satellite stands for each band, in the order of `Band`, when it looks `across`.
+
+    `across` is degrees, positive to the right of the track, whose `heading` is degrees too (195: descending).
+    Bands look ahead or back along the track one after another, so their angles differ by up to 1.3 degrees.
+    """
+    towards = []
+    for later in _LOOKS_LATER:
+        # The satellite stands to the left of ground that it sees to its right, and later further on.
+        left = tan(radians(across))
+        on = (later - sum(_LOOKS_LATER) / len(_LOOKS_LATER)) * _ANGULAR_SPEED
+        zenith = degrees(atan2(hypot(left, on), 1))
+        towards.append(Direction(round(zenith, 6), round((heading + degrees(atan2(-left, on))) % 360, 6)))
+    return tuple(towards)
+
+
+VIEW: Final = viewing(5.0)
+"""An ordinary place in the swath, which reaches about 10 degrees to both sides."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +92,14 @@ class ProductSpec:
     """1..143."""
     sun_zenith: float
     """Degrees: 0 overhead, 90 at the horizon."""
+    sun_azimuth: float = 55.0
+    """Degrees clockwise from north."""
+    view: tuple[Direction, ...] = VIEW
+    """Where the satellite stands for each band, in the order of `Band`."""
+
+    def __post_init__(self) -> None:
+        if len(self.view) != len(Band):
+            raise ValueError(f"a product has viewing angles for {len(Band)} bands, not {len(self.view)}")
 
     @property
     def masks_are_rasters(self) -> bool:

@@ -43,14 +43,16 @@ def write_product(
     spec: ProductSpec,
     bands: Iterable[tuple[Band, NDArray[np.uint16]]],
     classes: NDArray[np.uint8] | None = None,
+    scene_classes: NDArray[np.uint8] | None = None,
 ) -> Path:
     """Write a product and return its `.SAFE` folder, which appears whole or not at all.
 
     `bands` yields each band with its DN at native resolution, (height, width); they are written as they come
     and not kept, so a generator needs memory for one band. The true-colour image is written when red, green
     and blue are among them. `classes`, u8 (3, height, width) at 60 m, is 1 where there is opaque cloud,
-    cirrus or snow (`safe_writer_masks.CLASSES`); without, there is no such mask. ValueError for no bands, or
-    bands that do not cover the same ground.
+    cirrus or snow (`masks.CLASSES`); without, there is no such mask. `scene_classes`, u8 (height, width) at
+    20 m, is the scene classification of L2A. ValueError for no bands, or bands that do not cover the same
+    ground.
     """
     target = product_path(folder, spec)
     with replacing(target) as root:
@@ -71,6 +73,8 @@ def write_product(
             _write_true_colour(root, colours, spec)
         if classes is not None:
             _write_classes(root, classes, spec)
+        if scene_classes is not None:
+            write_jp2(root / spec.image("SCL", 20), scene_classes, spec, metres=20)
         _write_text(root / spec.granule_xml, granule_xml(spec, height=height, width=width))
         _write_text(root / spec.product_xml, product_xml(spec, images))
     return target
@@ -87,9 +91,13 @@ def native_dn(reflectance: NDArray[Any], band: Band, offset: int) -> NDArray[np.
     A coarse pixel is the mean of those it covers. NaN is no-data: DN 0, also for a coarse pixel that holds
     any. Sides are multiples of 6. See `bands.to_reflectance` for the way back.
     """
-    values = mean_of_blocks(reflectance, band.resolution // GRID)
+    return to_dn(mean_of_blocks(reflectance, band.resolution // GRID), offset)
+
+
+def to_dn(reflectance: NDArray[Any], offset: int) -> NDArray[np.uint16]:
+    """Return the DN of reflectance, of the same shape; NaN is no-data, DN 0."""
     # Processors clip there too: 0 is kept for no-data.
-    dn = np.clip(np.rint(values * QUANTIFICATION) - offset, _DARKEST_DN, _BRIGHTEST_DN)
+    dn = np.clip(np.rint(reflectance * QUANTIFICATION) - offset, _DARKEST_DN, _BRIGHTEST_DN)
     return np.where(np.isnan(dn), NODATA_DN, dn).astype(np.uint16)
 
 

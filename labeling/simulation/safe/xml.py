@@ -95,6 +95,12 @@ def granule_xml(spec: ProductSpec, *, height: int, width: int) -> str:
         f"<XDIM>{metres}</XDIM><YDIM>-{metres}</YDIM></Geoposition>"
         for metres in _RESOLUTIONS
     )
+    views = "".join(
+        f'<Mean_Viewing_Incidence_Angle bandId="{index}">'
+        f'<ZENITH_ANGLE unit="deg">{view.zenith}</ZENITH_ANGLE>'
+        f'<AZIMUTH_ANGLE unit="deg">{view.azimuth}</AZIMUTH_ANGLE></Mean_Viewing_Incidence_Angle>'
+        for index, view in enumerate(spec.view)
+    )
     schema = f"https://psd-14.sentinel2.eo.esa.int/PSD/S2_PDI_Level-{level}_Tile_Metadata.xsd"
     return f"""<?xml version="1.0" encoding="UTF-8" standalone="no"?>
 <n1:Level-{level}_Tile_ID xmlns:n1="{schema}">
@@ -111,13 +117,10 @@ def granule_xml(spec: ProductSpec, *, height: int, width: int) -> str:
     <Tile_Angles metadataLevel="Standard">
       <Mean_Sun_Angle>
         <ZENITH_ANGLE unit="deg">{spec.sun_zenith}</ZENITH_ANGLE>
-        <AZIMUTH_ANGLE unit="deg">55.0</AZIMUTH_ANGLE>
+        <AZIMUTH_ANGLE unit="deg">{spec.sun_azimuth}</AZIMUTH_ANGLE>
       </Mean_Sun_Angle>
       <Mean_Viewing_Incidence_Angle_List>
-        <Mean_Viewing_Incidence_Angle bandId="0">
-          <ZENITH_ANGLE unit="deg">7.5</ZENITH_ANGLE>
-          <AZIMUTH_ANGLE unit="deg">200.0</AZIMUTH_ANGLE>
-        </Mean_Viewing_Incidence_Angle>
+        {views}
       </Mean_Viewing_Incidence_Angle_List>
     </Tile_Angles>
   </n1:Geometric_Info>

@@ -119,3 +119,13 @@ def test_brightening_keeps_order_and_no_data(gain):
     assert bright[1:].min() >= 1
     assert (np.diff(bright) >= 0).all()
     assert abs(bright[100] - 100 * gain) <= 0.5
+
+
+@pytest.mark.parametrize("thin_ice_max", [204, 154, 102])
+def test_cloud_is_about_as_bright_as_thick_ice_in_any_rendering(thin_ice_max):
+    cloud = np.ones((8, 8), np.float32)
+    found = [
+        under(rng(seed), flat(30, 8, 8), Veil(cloud, 0 * cloud), thin_ice_max).max(axis=-1).mean()
+        for seed in range(60)
+    ]
+    assert 0.93 < min(found) / thin_ice_max < 1 < max(found) / thin_ice_max < 1.27

@@ -47,6 +47,15 @@ def test_the_filter_is_left_out_where_it_makes_no_sense(cuts, fits):
     assert (carried(cuts).thin_clouds is not None) is fits
 
 
+def test_a_bound_of_the_filters_own_is_no_brightness_and_stays():
+    start = load_profile("polynya-l1c")
+    profile = carried(Cuts(40, 120), start)
+    assert start.thin_clouds.thin_max is not None
+    assert profile.thin_clouds.thin_max == start.thin_clouds.thin_max
+    assert profile.thin_clouds.truncate == start.thin_clouds.truncate
+    assert profile.thin_clouds.guard != start.thin_clouds.guard
+
+
 def test_a_start_without_filter_stays_without():
     assert carried(Cuts(50, 150), load_profile("polynya-clear")).thin_clouds is None
 

@@ -6,7 +6,9 @@ from labeling.ice.profile import LabelingProfile, ThinCloudSettings, load_profil
 
 
 def test_shipped_profiles_load_and_say_what_they_do():
-    assert profile_names() == ["iqrah-2024", "iqrah-2024-raw", "polynya", "polynya-clear", "polynya-l1c"]
+    names = {"iqrah-2024", "iqrah-2024-raw", "polynya", "polynya-clear"}
+    products = {f"{name}-l1c" for name in names} | {"polynya-l2a", "polynya-clear-l2a"}
+    assert profile_names() == sorted(names | products)
     for name in profile_names():
         profile = load_profile(name)
         assert profile.name == name
@@ -19,7 +21,7 @@ def test_shipped_profiles_load_and_say_what_they_do():
     guarded = {
         name for name in profile_names() if (load_profile(name).thin_clouds or ThinCloudSettings()).guard
     }
-    assert guarded == {"polynya", "polynya-l1c"}
+    assert guarded == {"polynya", "polynya-l1c", "polynya-l2a"}
 
 
 def test_own_profile_from_a_file(tmp_path):
@@ -47,7 +49,7 @@ def test_impossible_profiles_are_refused(tmp_path, change):
 
 
 def test_unknown_profile_names_the_known_ones():
-    with pytest.raises(ConfigError, match="iqrah-2024, iqrah-2024-raw, polynya, polynya-clear, polynya-l1c"):
+    with pytest.raises(ConfigError, match=r"iqrah-2024, .*polynya, .*polynya-l1c, polynya-l2a"):
         load_profile("iqra")
 
 

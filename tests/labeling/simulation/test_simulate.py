@@ -39,13 +39,15 @@ def shares(scene):
 def test_layers_have_the_documented_shapes_types_and_ranges():
     scene = simulate(spec(height=120, width=200, cloud=0.5, nodata=0.1))
     assert (scene.rgb.shape, scene.rgb.dtype) == ((3, 120, 200), np.uint8)
-    for layer, dtype in zip(scene[1:], (np.uint8, np.float32, np.float32), strict=True):
+    for layer, dtype in zip(scene[1:], (np.uint8, np.float32, np.float32, np.float32), strict=True):
         assert (layer.shape, layer.dtype) == ((120, 200), dtype)
     assert set(np.unique(scene.truth)) <= {*CLASS_CODES, IGNORE}
     assert scene.cloud.min() == 0
     assert 0.1 < scene.cloud.max() < 4
     assert scene.shadow.min() == 0
     assert 0.2 < scene.shadow.max() <= 1
+    assert 0 < scene.value.min() < 30
+    assert 220 < scene.value.max() < 330
 
 
 @pytest.mark.parametrize("changes", [{}, {"cloud": 0.5, "nodata": 0.2}])

@@ -8,7 +8,7 @@ of the Sentinel-2 Products Specification Document; second names are of early L2A
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite, nan
@@ -21,6 +21,7 @@ from rasterio.errors import CRSError
 
 from labeling.bands import BANDS, NODATA_DN, SATURATED_DN, Band, ProductType, Radiometry
 from labeling.errors import SceneError
+from labeling.scenes.contract.product import View
 from labeling.scenes.products.safe.xml import local, parse, unusable
 
 _OFFSET_BASELINES: Final = range(400, 9900)
@@ -32,6 +33,7 @@ _QUANTIFICATION_ELEMENTS: Final[dict[ProductType, tuple[str, ...]]] = {
     "L1C": ("QUANTIFICATION_VALUE",),
     "L2A": ("BOA_QUANTIFICATION_VALUE", "L2A_BOA_QUANTIFICATION_VALUE"),
 }
+_BAND_IDS: Final = {str(number): band for number, band in enumerate(Band)}
 _IMAGE_ELEMENTS: Final = frozenset({"IMAGE_FILE", "IMAGE_ID", "IMAGE_FILE_2A", "IMAGE_ID_2A"})
 
 
@@ -54,6 +56,12 @@ class SafeMetadata:
     """MGRS tile, for example "58CDU"."""
     sun_zenith: float
     """Mean over the granule in degrees: 0 overhead, 90 at the horizon."""
+    sun_azimuth: float | None
+    """Mean over the granule in degrees, from north over east; None where the product has none."""
+    views: Mapping[Band, View]
+    """Where the satellite stood for each band, as far as the product says."""
+    unit: str
+    """The satellite: A, B or C."""
     crs: CRS
     transform: Affine
     """From (column, row) of the 10 m grid to coordinates."""
@@ -90,6 +98,9 @@ def parse_metadata(product_xml: bytes, granule_xml: bytes, *, where: str) -> Saf
         datatake=product.attribute("Datatake", "datatakeIdentifier"),
         tile=granule.match(r".*_T(\d\d[A-Z]{3})(?:_.*)?", "TILE_ID", "TILE_ID_2A"),
         sun_zenith=granule.number("ZENITH_ANGLE", inside=granule.one("Mean_Sun_Angle")),
+        sun_azimuth=granule.known("AZIMUTH_ANGLE", inside=granule.one("Mean_Sun_Angle")),
+        views=_views(granule),
+        unit=product.match(r"G?S2([A-D])_.*", "PRODUCT_URI", "PRODUCT_URI_2A"),
         crs=_crs(granule),
         transform=_transform(granule),
         height=int(granule.number("NROWS", inside=granule.one("Size", resolution="10"))),
@@ -97,6 +108,17 @@ def parse_metadata(product_xml: bytes, granule_xml: bytes, *, where: str) -> Saf
         radiometry=_radiometry(product, product_type, baseline),
         image_files=tuple(e.text or "" for e in product.all() if local(e.tag) in _IMAGE_ELEMENTS),
     )
+
+
+def _views(granule: _Document) -> dict[Band, View]:
+    """Return the mean viewing angles; not every program that writes products keeps them for all bands."""
+    views = {}
+    for item in granule.all("Mean_Viewing_Incidence_Angle"):
+        zenith, azimuth = (granule.known(f"{name}_ANGLE", inside=item) for name in ("ZENITH", "AZIMUTH"))
+        number = item.get("bandId", "")
+        if number in _BAND_IDS and zenith is not None and azimuth is not None:
+            views[_BAND_IDS[number]] = View(zenith, azimuth)
+    return views
 
 
 def _crs(granule: _Document) -> CRS:
@@ -131,9 +153,9 @@ def _offsets(product: _Document, product_type: ProductType, baseline: str) -> di
     stated: dict[Band, int] = {}
     for item in product.all(element):
         number = item.get("band_id", "")
-        if number not in {str(index) for index in range(len(Band))}:
+        if number not in _BAND_IDS:
             raise product.error(f"{element} has band_id '{number}', not one of 0..12")
-        stated[list(Band)[int(number)]] = int(product.value(item))
+        stated[_BAND_IDS[number]] = int(product.value(item))
     if not stated:
         if round(float(baseline) * 100) in _OFFSET_BASELINES:
             raise product.error(f"baseline {baseline} comes with {element}, and there is none")
@@ -192,6 +214,12 @@ class _Document:
 
     def number(self, *names: str, inside: Element | None = None) -> float:
         return self.value(self.one(*names, inside=inside))
+
+    def known(self, name: str, inside: Element) -> float | None:
+        """Return a number; None where the element is missing or says NaN, as some processors write."""
+        elements = list(self.all(name, inside))
+        text = (elements[0].text or "").strip() if elements else ""
+        return self.value(elements[0]) if text and text.lower() != "nan" else None
 
     def time(self, name: str) -> datetime:
         text = self.text(name)

@@ -54,6 +54,13 @@ def find_bands(found: Found, baseline: str | None) -> dict[Band, BandRaster]:
     """
     item = found.item
     assets = {band: asset for band, keys in BAND_KEYS.items() if (asset := _first(item, keys)) is not None}
+    if not assets and (visual := _first(item, LAYER_KEYS["TCI"])) is not None:
+        raise SceneError(
+            f"item {item.id} of {shown(found.location)} has a true-colour image ({shown(visual.href)}) and "
+            "no bands. Such an image is white from reflectance 0.2 (L2A) or 0.3558 (L1C) on, grey ice and "
+            "snow alike, so no brightness parts thin ice from thick. Give items with the assets red, green "
+            "and blue, or B04, B03 and B02."
+        )
     if not assets:
         raise SceneError(
             f"item {item.id} of {shown(found.location)} has no band: looked for assets "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from math import asin, degrees, radians, sin
 from typing import Any, Final, TypeVar
 
 from labeling.bands import ProductType
@@ -16,10 +17,17 @@ from labeling.scenes.products.stacks.facts import (
     RasterFacts,
     parse_baseline,
     parse_name,
+    parse_number,
     parse_time,
     parse_type,
+    parse_unit,
+    same_view,
     without_baseline,
 )
+
+_VIEW_AZIMUTH: Final = ("view:azimuth", "s2:mean_incidence_azimuth")
+_ORBIT: Final = (6371 + 786) / 6371
+"""Radius of Sentinel-2's orbit in that of the Earth."""
 
 _MISSION: Final = "sentinel-2"
 _TYPE_KEYS: Final = ("s2:product_type", "product:type", "processing:level")
@@ -59,6 +67,9 @@ def read_facts(item: Item, grid: Grid) -> RasterFacts:
         acquisition=_acquisition(item, name),
         tile=_tile(item.properties) or (name.tile if name else None),
         sun_zenith=_sun_zenith(item),
+        sun_azimuth=_first(item, ("s2:mean_solar_azimuth", "view:sun_azimuth"), parse_number),
+        views=same_view(_view_zenith(item), _first(item, _VIEW_AZIMUTH, parse_number)),
+        unit=_first(item, ("platform",), parse_unit) or (name.unit if name else None),
         **grid._asdict(),
     )
 
@@ -99,6 +110,15 @@ def _sun_zenith(item: Item) -> float | None:
     elevation = _first(item, ("view:sun_elevation",), float)
     zenith = _first(item, ("s2:mean_solar_zenith",), float)
     return zenith if zenith is not None or elevation is None else 90 - elevation
+
+
+def _view_zenith(item: Item) -> float | None:
+    """Return the angle seen from the ground; `view:off_nadir` is that seen from the satellite."""
+    zenith = _first(item, ("view:incidence_angle", "s2:mean_incidence_zenith"), parse_number)
+    off_nadir = _first(item, ("view:off_nadir",), parse_number)
+    if zenith is not None or off_nadir is None:
+        return zenith
+    return degrees(asin(min(1.0, sin(radians(off_nadir)) * _ORBIT)))
 
 
 def _name(item: Item) -> ProductName | None:

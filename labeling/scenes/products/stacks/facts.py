@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Final, NamedTuple
 
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.io import DatasetReader
 
-from labeling.bands import ProductType
+from labeling.bands import Band, ProductType
 from labeling.errors import SceneError
-from labeling.scenes.contract.product import GRID
+from labeling.scenes.contract.product import GRID, View
 
 RESOLUTIONS: Final = (10, 20, 60)
 """Sides in metres that a pixel may have."""
@@ -21,7 +23,7 @@ RESOLUTIONS: Final = (10, 20, 60)
 # Not any "2A": "sentinel-2a" is a satellite.
 _TYPE: Final = re.compile(r"(MSIL?|(?<![A-Z])L(EVEL)?[-_ ]?)(?P<level>1C|2A)P?(?![A-Z0-9])", re.IGNORECASE)
 _NAME: Final = re.compile(
-    r"(?P<unit>S2[A-D])_MSIL(?P<level>1C|2A)_(?P<start>\d{8}T\d{6})_N(?P<baseline>\d{4})_R(?P<orbit>\d{3})"
+    r"S2(?P<unit>[A-D])_MSIL(?P<level>1C|2A)_(?P<start>\d{8}T\d{6})_N(?P<baseline>\d{4})_R(?P<orbit>\d{3})"
     r"_T(?P<tile>\d\d[A-Z]{3})_.*",
 )
 
@@ -51,6 +53,8 @@ class ProductName(NamedTuple):
     tile: str
     acquisition: str
     """Satellite and start of the datatake: equal for all tiles and levels of one pass."""
+    unit: str
+    """The satellite: A, B or C."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,31 @@ class RasterFacts:
     transform: Affine
     height: int
     width: int
+    sun_azimuth: float | None = None
+    views: Mapping[Band, View] = field(default_factory=dict)
+    unit: str | None = None
+
+
+def same_view(zenith: float | None, azimuth: float | None) -> dict[Band, View]:
+    """Return one view for every band, where both angles are known: bands differ by a degree or so."""
+    if zenith is None or azimuth is None:
+        return {}
+    return dict.fromkeys(Band, View(zenith, azimuth))
+
+
+def parse_unit(text: str) -> str | None:
+    """Return the satellite, A to D, from "Sentinel-2A", "sentinel-2b" or "S2C"; None for anything else."""
+    match = re.fullmatch(r"(sentinel-?|s)2([a-d])", text.strip(), re.IGNORECASE)
+    return match[2].upper() if match else None
+
+
+def parse_number(text: str) -> float | None:
+    """Return a finite number; None for anything else."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if isfinite(number) else None
 
 
 def grid_of(image: DatasetReader, name: str) -> Grid:
@@ -118,7 +147,8 @@ def parse_name(text: str) -> ProductName | None:
         baseline=f"{digits[:2]}.{digits[2:]}",
         relative_orbit=int(match["orbit"]),
         tile=match["tile"],
-        acquisition=f"G{match['unit']}_{match['start']}",
+        acquisition=f"GS2{match['unit']}_{match['start']}",
+        unit=match["unit"],
     )
 
 

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from math import isfinite
 from typing import Final, NamedTuple, TypeVar
 
-from labeling.bands import ProductType
+from labeling.bands import Band, ProductType
+from labeling.scenes.contract.product import View
 from labeling.scenes.products.stacks.facts import (
     parse_baseline,
     parse_name,
+    parse_number,
     parse_time,
     parse_type,
+    parse_unit,
+    same_view,
     without_baseline,
 )
 from labeling.scenes.products.stacks.measured import Calibration, never_has_offset
@@ -46,6 +49,9 @@ class TagFacts(NamedTuple):
     acquisition: str | None
     tile: str | None
     sun_zenith: float | None
+    sun_azimuth: float | None
+    views: dict[Band, View]
+    unit: str | None
 
 
 def read_facts(tags: Mapping[str, str]) -> TagFacts:
@@ -54,10 +60,10 @@ def read_facts(tags: Mapping[str, str]) -> TagFacts:
     product_id = _first(tags, ("PRODUCT_URI", "PRODUCT_ID"), lambda text: text.removesuffix(".SAFE"))
     name = parse_name(product_id) if product_id else None
     datatake = _first(tags, ("DATATAKE_ID", "DATATAKE_IDENTIFIER", "DATATAKE_1_ID"), without_baseline)
-    elevation = _first(tags, ("SUN_ELEVATION",), _number)
-    zenith = _first(tags, ("SUN_ZENITH", "MEAN_SUN_ZENITH", "MEAN_SOLAR_ZENITH_ANGLE"), _number)
+    elevation = _first(tags, ("SUN_ELEVATION",), parse_number)
+    zenith = _first(tags, ("SUN_ZENITH", "MEAN_SUN_ZENITH", "MEAN_SOLAR_ZENITH_ANGLE"), parse_number)
     orbit = _first(
-        tags, ("RELATIVE_ORBIT", "SENSING_ORBIT_NUMBER", "DATATAKE_1_SENSING_ORBIT_NUMBER"), _number
+        tags, ("RELATIVE_ORBIT", "SENSING_ORBIT_NUMBER", "DATATAKE_1_SENSING_ORBIT_NUMBER"), parse_number
     )
     return TagFacts(
         product_id=product_id,
@@ -70,7 +76,25 @@ def read_facts(tags: Mapping[str, str]) -> TagFacts:
         tile=_first(tags, ("TILE", "MGRS_TILE"), lambda text: text.removeprefix("T"))
         or (name.tile if name else None),
         sun_zenith=zenith if zenith is not None or elevation is None else 90 - elevation,
+        sun_azimuth=_first(
+            tags, ("SUN_AZIMUTH", "MEAN_SUN_AZIMUTH", "MEAN_SOLAR_AZIMUTH_ANGLE"), parse_number
+        ),
+        views=_views(tags),
+        unit=_first(tags, ("SPACECRAFT_NAME", "DATATAKE_1_SPACECRAFT_NAME", "PLATFORM"), parse_unit)
+        or (name.unit if name else None),
     )
+
+
+def _views(tags: Mapping[str, str]) -> dict[Band, View]:
+    """Return the viewing angles: one pair for all bands, or one a band as Earth Engine has them."""
+    views = same_view(*(_first(tags, (f"VIEW_{kind}",), parse_number) for kind in ("ZENITH", "AZIMUTH")))
+    for band in Band:
+        name = str(band).replace("B0", "B")
+        names = (f"MEAN_INCIDENCE_{kind}_ANGLE_{name}" for kind in ("ZENITH", "AZIMUTH"))
+        zenith, azimuth = (_first(tags, (tag,), parse_number) for tag in names)
+        if zenith is not None and azimuth is not None:
+            views[band] = View(zenith, azimuth)
+    return views
 
 
 def read_calibration(tags: Mapping[str, str], baseline: str | None) -> Calibration | None:
@@ -80,8 +104,8 @@ def read_calibration(tags: Mapping[str, str], baseline: str | None) -> Calibrati
     drop the offset when they convert a product, and keep the quantification.
     """
     tags = _upper(tags)
-    quantification = _first(tags, _QUANTIFICATION, _number)
-    offset = _first(tags, _OFFSET, _number)
+    quantification = _first(tags, _QUANTIFICATION, parse_number)
+    offset = _first(tags, _OFFSET, parse_number)
     if offset is None and never_has_offset(baseline):
         offset = 0.0
     if quantification is None or quantification <= 0 or offset is None:
@@ -96,11 +120,3 @@ def _upper(tags: Mapping[str, str]) -> dict[str, str]:
 def _first(tags: Mapping[str, str], names: Iterable[str], read: Callable[[str], T | None]) -> T | None:
     found = (read(tags[name].strip()) for name in names if tags.get(name, "").strip())
     return next((value for value in found if value is not None), None)
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if isfinite(number) else None

@@ -9,16 +9,19 @@ from hypothesis import strategies as st
 from labeling.errors import ConfigError
 from labeling.ice.profile import load_profile
 from labeling.ice.thresholds import label
+from labeling.scenes.contract.rayleigh import Angles
 from labeling.scenes.contract.rendering import (
     RENDERINGS,
+    Light,
     Sun,
+    base_of,
     find_rendering,
-    parse_name,
     render,
     renderings_of,
 )
 from labeling.scenes.open import refusal
 
+LIGHT = Light(61.25, [Angles(61.25, 55.0, 4.0, 200.0)] * 3, "B")
 NAMES = st.sampled_from(sorted(RENDERINGS))
 REFLECTANCE = st.floats(-1, 2, width=32)
 
@@ -51,7 +54,8 @@ def test_valid_pixels_are_never_nodata_and_others_always_are():
 
 @given(REFLECTANCE, REFLECTANCE, NAMES)
 def test_brighter_stays_brighter(one, other, name):
-    low, high = render(pixels(*sorted((one, other))), np.ones((1, 2), bool), RENDERINGS[name])[0, 0]
+    two = pixels(*sorted((one, other)))
+    low, high = render(two, np.ones((1, 2), bool), RENDERINGS[name], LIGHT)[0, 0]
     assert low <= high
 
 
@@ -64,7 +68,8 @@ class TestSun:
     def test_a_name_states_zenith_and_exponent(self):
         rendering = find_rendering("tci-l1c-sun60-k0.9")
         assert (rendering.name, rendering.top, rendering.sun) == ("tci-l1c-sun60-k0.9", 0.3558, Sun(60, 0.9))
-        assert parse_name("tci-l1c") == ("tci-l1c", None)
+        assert base_of("tci-l1c-sun60-k0.9") == base_of("tci-l1c") == "tci-l1c"
+        assert find_rendering("tci-l1c").sun is None
 
     def test_no_division_is_done_twice(self):
         # Reflectance is divided by cos(zenith) already: a Lambertian surface (k = 1) stays as it is.
@@ -81,10 +86,10 @@ class TestSun:
 
     def test_the_picture_is_brightened_and_needs_the_scenes_sun(self):
         rendering, valid = find_rendering("linear-1.0-sun60-k0.5"), np.ones((1, 1), bool)
-        picture = render(pixels(0.2), valid, rendering, sun_zenith=75)
+        picture = render(pixels(0.2), valid, rendering, Light(sun_zenith=75))
         factor = (math.cos(math.radians(60)) / math.cos(math.radians(75))) ** -0.5
         assert picture[0, 0, 0] == round(255 * 0.2 * factor)
-        with pytest.raises(ValueError, match="zenith"):
+        with pytest.raises(ValueError, match="how high the sun"):
             render(pixels(0.2), valid, rendering)
 
     def test_an_exponent_beyond_one_is_refused(self):
@@ -92,7 +97,9 @@ class TestSun:
             find_rendering("tci-l1c-sun60-k1.5")
 
     def test_a_scene_that_does_not_say_its_sun_is_refused(self):
-        product = ArrayScene(np.ones((3, 4, 4), np.uint8), renderings=["tci-l1c"], sun_zenith=70.0).info
+        product = ArrayScene(
+            np.ones((3, 4, 4), np.uint8), renderings=["tci-l1c"], sun_zenith=70.0, product_type="L1C"
+        ).info
         assert product.can_be("tci-l1c-sun60-k0.9")
         assert not product.can_be("tci-l2a-sun60-k0.9")
         unknown = product._replace(sun_zenith=None)
