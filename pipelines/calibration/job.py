@@ -28,13 +28,14 @@ from pipelines.calibration.hints_file import read_hints
 from pipelines.calibration.page import write_page
 from pipelines.calibration.record import Calibration
 from pipelines.calibration.worker import COUNTED, TASK, CountJob, HintRead, count_scenes
-from pipelines.catalog import build_catalog, part_by_profile, part_by_sun
+from pipelines.catalog import build_catalog, part_by_sun
 from pipelines.engine.isolate import isolating
 from pipelines.engine.outcome import Outcome, close_job
 from pipelines.engine.plan import PlannedScene, cut_of, memory_of
 from pipelines.engine.progress import progress
 from pipelines.engine.scenes import CatalogRow, Failure
 from pipelines.engine.session import lazy_session, one_task_each
+from pipelines.kinds import part_by_profile
 
 PROFILE: Final = "profile.yaml"
 RECORD: Final = "calibration.json"
