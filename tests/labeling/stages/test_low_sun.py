@@ -26,7 +26,7 @@ def test_low_sun(tmp_path, zenith, profile, doubted):
     recipe = Recipe(load_profile(profile))
     with open_scene(str(product), recipe.profile.rendering) as scene:
         whole(tmp_path / "out", scene, recipe)
-    doubts = json.loads((tmp_path / "out/scene/done.json").read_text())["doubts"]
+    doubts = json.loads((tmp_path / "out/labels/done.json").read_text())["doubts"]
     assert [doubt["code"] for doubt in doubts if doubt["code"] == "low-sun"] == ["low-sun"] * doubted
     if doubted:
         assert "76.1 degrees" in doubts[0]["text"]
