@@ -65,12 +65,18 @@ def carry_filter(settings: ThinCloudSettings, old: ThresholdSettings, new: Cuts)
 def _carry_guard(guard: GuardSettings, old: ThresholdSettings, new: Cuts) -> GuardSettings:
     scale = (new.thin_ice_max - new.water_max) / (old.thin_ice_max - old.water_max)
     levels = {
-        name: carry_level(getattr(guard, name), old, new)
-        for name in ("background_min", "background_bright", "smooth_from")
+        name: _rising([carry_level(level, old, new) for level in getattr(guard, name)])
+        for name in ("background_levels", "snow_levels")
     }
-    levels["smooth_from"] = min(levels["smooth_from"], _WHITE - 1)
-    spans = {
-        name: min(max(1, round(scale * getattr(guard, name))), _WHITE)
-        for name in ("smooth_span", "soft_span")
-    }
-    return guard.model_copy(update=levels | spans)
+    spans = [min(max(1, round(scale * span)), _WHITE) for span in reversed(guard.spans)]
+    reach = min(max(1, round(scale * guard.reach)), _WHITE - 1)
+    return guard.model_copy(update=levels | {"spans": _rising(spans)[::-1], "reach": reach})
+
+
+def _rising(levels: list[int]) -> tuple[int, ...]:
+    """Return levels of which each is at least one above the one before, and none above 255."""
+    found = list(levels)
+    for index in range(1, len(found)):
+        found[index] = max(found[index], found[index - 1] + 1)
+    beyond = max(0, found[-1] - _WHITE)
+    return tuple(level - beyond for level in found)
