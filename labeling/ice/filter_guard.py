@@ -120,8 +120,8 @@ def differences(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return found
 
 
-def hold_where(key: NDArray[np.uint8], closed: NDArray[np.bool_]) -> None:
-    """Hold in place the pixels that wait where `closed`, bool like `key`."""
+def hold_where(key: NDArray[np.uint8], closed: NDArray[np.bool_] | np.bool_) -> None:
+    """Hold in place the pixels that wait where `closed`, bool like `key` or one for all."""
     key += (key & np.uint8(WAITS)) * closed
 
 

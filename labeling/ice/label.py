@@ -236,9 +236,7 @@ def finish(
     tables[ignored(_STATES, profile)] = IGNORE
     guard = _guard(profile)
     if guard and table.shadow:
-        key = key.copy()
-        where = block or Block(0, 0, *key.shape)
-        filter_guard.hold_where(key, shadow_cells.closed(where, table.shadow, guard))
+        key = shadow_cells.hold_closed(key, block or Block(0, 0, *key.shape), table.shadow, guard)
     labels = np.empty(key.shape, np.uint8)
     look_up(*(np.ascontiguousarray(layer).reshape(-1) for layer in (key, state)), tables, labels.reshape(-1))
     return labels

@@ -20,7 +20,7 @@ import yaml
 from numpy.typing import NDArray
 
 from labeling.grid import Block
-from labeling.ice.filter_guard import CANDIDATE, EDGE, THIN
+from labeling.ice.filter_guard import CANDIDATE, THIN, hold_where
 from labeling.ice.kernels import compiled
 from labeling.ice.profile import GuardSettings
 
@@ -67,8 +67,11 @@ def count_cells(
     rows = (block.row + block.height - 1) // side - first_row + 1
     columns = (block.column + block.width - 1) // side - first_column + 1
     counts = np.zeros((rows, columns, COUNTS), np.int64)
-    start = (block.row - first_row * side, block.column - first_column * side)
-    _count(np.ascontiguousarray(seen), np.ascontiguousarray(state), start, side, counts)
+    cell_of = np.arange(block.column, block.column + block.width) // side - first_column
+    for row in range(rows):
+        start = max(0, (first_row + row) * side - block.row)
+        part = np.s_[start : (first_row + row + 1) * side - block.row]
+        _count(np.ascontiguousarray(seen[part]), np.ascontiguousarray(state[part]), cell_of, counts[row])
     places = np.mgrid[first_row : first_row + rows, first_column : first_column + columns]
     found = np.concatenate([places.transpose(1, 2, 0), counts], axis=-1)
     return np.asarray(found.reshape(-1, NUMBERS), np.int64)
@@ -78,23 +81,18 @@ def count_cells(
 def _count(
     seen: NDArray[np.uint8],
     state: NDArray[np.uint8],
-    start: tuple[int, int],
-    side: int,
+    cell_of: NDArray[np.int64],
     counts: NDArray[np.int64],
 ) -> None:
-    """Add to `counts`, int64 (rows, columns, COUNTS), what lies in each cell; `start` is the first one's."""
+    """Add a row of cells' pixels to `counts`, int64 (columns, COUNTS); `cell_of` says a column's cell."""
     for y in range(seen.shape[0]):
-        cells = counts[(start[0] + y) // side]
         for x in range(seen.shape[1]):
-            kind = state[y, x]
-            if kind > 3:
-                continue
-            cell = cells[(start[1] + x) // side]
-            if kind == 1 or kind == 2:
+            kind, cell = state[y, x], counts[cell_of[x]]
+            if kind == 0 or kind == 3:
+                cell[seen[y, x] & 15] += 1
+                cell[_SORTS + (seen[y, x] >> 4)] += 1
+            elif kind < 3:
                 cell[0] += 1
-                continue
-            cell[seen[y, x] % EDGE] += 1
-            cell[_SORTS + seen[y, x] // EDGE] += 1
 
 
 def shadow_cells(
@@ -172,18 +170,40 @@ def around(grid: NDArray[np.int64], side: int) -> NDArray[np.int64]:
     return np.asarray(sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side])
 
 
-def closed(block: Block, cells: ShadowCells, settings: GuardSettings) -> NDArray[np.bool_]:
-    """Return where in a block evidence, interpolated between middles of cells, does not speak for shadow."""
+def hold_closed(
+    key: NDArray[np.uint8], block: Block, cells: ShadowCells, settings: GuardSettings
+) -> NDArray[np.uint8]:
+    """Return a block's keys, u8 (height, width), in which those wait no more that nothing speaks for.
+
+    Evidence is interpolated between the middles of cells.
+    """
     rows, columns = cells.evidence.shape
     above, below, down = _between(block.row, block.height, rows, settings.cell)
     left, right, along = _between(block.column, block.width, columns, settings.cell)
-    nearest = cells.evidence[above[0] : below[-1] + 1, left[0] : right[-1] + 1]
-    if not (nearest > 0).any():
-        return np.ones((block.height, block.width), np.bool_)
-    # Across first, for the few rows of cells that there are.
-    level = cells.evidence[:, left] * (1 - along) + cells.evidence[:, right] * along
-    found = level[above] * (1 - down[:, None]) + level[below] * down[:, None]
-    return np.asarray(found <= 0, np.bool_)
+    found = key.copy()
+    if (cells.evidence[above[0] : below[-1] + 1, left[0] : right[-1] + 1] > 0).any():
+        lines = cells.evidence[above] * (1 - down[:, None]) + cells.evidence[below] * down[:, None]
+        _hold(lines, left, right, along, found)
+    else:
+        hold_where(found, np.True_)
+    return found
+
+
+@compiled
+def _hold(
+    lines: NDArray[np.float32],
+    left: NDArray[np.int64],
+    right: NDArray[np.int64],
+    along: NDArray[np.float32],
+    key: NDArray[np.uint8],
+) -> None:
+    """Hold in place what waits where evidence, (height, cells) a row of pixels, is not above 0 in between."""
+    for y in range(key.shape[0]):
+        for x in range(key.shape[1]):
+            if key[y, x] & 1:
+                first, last = lines[y, left[x]], lines[y, right[x]]
+                if first * (np.float32(1) - along[x]) + last * along[x] <= 0:
+                    key[y, x] += np.uint8(1)
 
 
 def _between(

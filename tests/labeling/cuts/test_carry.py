@@ -33,9 +33,10 @@ def test_guard_and_filter_go_with_the_cuts():
     profile = carried(Cuts(18, 122))
     assert profile.thresholds == ThresholdSettings(water_max=18, thin_ice_max=122)
     guard, old = profile.thin_clouds.guard, POLYNYA.thin_clouds.guard
-    assert 18 < guard.smooth_from <= guard.background_min < 122 < guard.background_bright
-    assert guard.smooth_span == pytest.approx(0.6 * old.smooth_span, abs=1)
-    assert (guard.window, guard.cell, guard.smooth_share) == (old.window, old.cell, old.smooth_share)
+    assert 18 < guard.background_levels[0] < 122 < guard.snow_levels[0]
+    assert guard.reach == pytest.approx(0.6 * old.reach, abs=1)
+    assert guard.spans == pytest.approx([0.6 * span for span in old.spans], abs=1)
+    assert (guard.near, guard.cell, guard.evidence) == (old.near, old.cell, old.evidence)
     assert profile.rendering == "rgb8"
 
 
