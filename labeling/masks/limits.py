@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from labeling.doubt import Doubt
 from labeling.errors import SceneError
+from labeling.files.uri import quoted
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.settings import Settings
 
@@ -40,3 +42,16 @@ def check_nodata(info: SceneInfo, pixels: int, limits: LimitSettings) -> None:
         f"{info.where} is no-data over {share:.1%} of its area, more than limits.nodata allows "
         f"({limits.nodata:.1%}). Leave the scene out, or raise the limit."
     )
+
+
+def black_doubts(info: SceneInfo, inner: int) -> list[Doubt]:
+    """Return a doubt where black regions inside of a picture, `inner` pixels of it, pass for open water."""
+    if not inner:
+        return []
+    share = inner / (info.height * info.width)
+    text = (
+        f"{share:.1%} of {info.where} is exactly black inside and taken for open water. If it was masked "
+        f"(cloud, land, what was not asked for), declare it: rio edit-info --nodata 0 {quoted(info.uri)}, "
+        "and run again."
+    )
+    return [Doubt("inner-black", text)]

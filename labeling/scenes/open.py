@@ -41,7 +41,10 @@ def is_scene(path: AnyPath) -> bool:
 
 def searched_for() -> str:
     """Return what a folder is searched for, for messages."""
-    return f"{', '.join(sorted(SUFFIXES))}, S2*.SAFE, S2*.zip and STAC items (.json, .geojson)"
+    return (
+        f"{', '.join(sorted(SUFFIXES))}, products in SAFE format (folders or .zip) and STAC items (.json, "
+        ".geojson), two levels down"
+    )
 
 
 def list_scenes(uri: str) -> list[str]:

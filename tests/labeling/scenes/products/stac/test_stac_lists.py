@@ -77,7 +77,8 @@ def test_an_item_alone_stands_for_itself_under_its_id(items):
     assert list_scenes(str(named)) == [str(named)]
     path = named
     with open_stac(str(path)) as (_, state), open_stac(f"{path}#{IDS[0]}") as (_, other):
-        assert state == other == (path.stat().st_size, path.stat().st_mtime_ns, None)
+        assert state == other
+        assert state[:2] == (path.stat().st_size, path.stat().st_mtime_ns)
     refused(lambda: open_and_close(f"{path}#{IDS[1]}"), f"{path} lists {IDS[0]}, and {IDS[1]} was asked for")
 
 

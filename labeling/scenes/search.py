@@ -1,0 +1,72 @@
+"""Scenes in folders: what is one, two levels down, and what only belongs to another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from labeling.errors import SceneError
+from labeling.files.layout import DONE
+from labeling.files.storage import AnyPath
+from labeling.files.uri import LISTS, is_url, join
+from labeling.scenes.open import is_scene
+from labeling.scenes.products.stac.reader import has_items
+from labeling.scenes.sidecars import SIDECARS
+
+LEVELS: Final = 2
+"""Levels of folders below a given one that are searched."""
+
+_OF_RUNS: Final = ("catalog.parquet", "chips.json", DONE)
+"""Files that only folders of a run have: what lies there is no scene."""
+
+
+def scenes_below(folder: Path) -> list[str]:
+    """Return the scenes in a folder and in those below it, sorted; see `own_scenes`."""
+    return own_scenes(str(path) for path in _below(folder, LEVELS))
+
+
+def own_scenes(paths: Iterable[str]) -> list[str]:
+    """Return the scenes of a search, sorted: of a STAC item's files the item, which says what they mean."""
+    found = sorted(paths)
+    items = [Path(path) for path in found if Path(path).suffix.lower() in LISTS]
+    belonging = {file for item in items if has_items(item) for file in _files_of(item)}
+    return [path for path in found if str(Path(path).resolve()) not in belonging]
+
+
+def is_hidden(path: AnyPath) -> bool:
+    """Tell whether a file belongs to a scene rather than being one: truth beside it, or half written."""
+    return path.stem.endswith(SIDECARS) or path.name.startswith(".")
+
+
+def _below(folder: Path, levels: int) -> Iterator[Path]:
+    with suppress(OSError):  # a folder below that may not be listed has nothing to give
+        for path in sorted(folder.iterdir()):
+            if is_hidden(path):
+                continue
+            if is_scene(path):
+                yield path
+            elif levels and path.is_dir() and not any((path / name).exists() for name in _OF_RUNS):
+                yield from _below(path, levels - 1)
+
+
+def _files_of(item: Path) -> Iterator[str]:
+    """Yield the files of this machine that the items in a document name, absolute."""
+    try:
+        content = json.loads(item.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return  # opening it says so
+    for href in _hrefs(content.get("features", [content]) if isinstance(content, dict) else []):
+        with suppress(SceneError, ValueError):
+            if not is_url(href):
+                yield str(Path(join(str(item), href)).resolve())
+
+
+def _hrefs(features: Any) -> Iterator[str]:
+    for feature in features if isinstance(features, list) else []:
+        assets = feature.get("assets") if isinstance(feature, dict) else None
+        for asset in assets.values() if isinstance(assets, dict) else []:
+            if isinstance(asset, dict) and isinstance(asset.get("href"), str):
+                yield asset["href"]
