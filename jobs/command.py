@@ -10,12 +10,19 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from labeling.errors import ConfigError, ModelError, PolynyaError
 from labeling.files.redact import without_secrets
 from pipelines.engine import logs
 from pipelines.engine.outcome import ExitCode, Outcome
+
+
+SCENES_HELP: Final = (
+    "pictures, GeoTIFFs with named bands, Sentinel-2 products in SAFE format (folder or zip), STAC items and "
+    "lists of them, folders of all these, globs, and addresses (https://…, s3://…); see docs/products.md"
+)
+"""What may be given as scenes."""
 
 
 def add_spark_options(options: argparse.ArgumentParser) -> None:

@@ -20,7 +20,7 @@ from labeling.files.storage import at, is_s3
 from labeling.files.uri import absolute, foreign, is_url, parse, shown, stem
 from labeling.ice.profile import LabelingProfile, fitting, load_profile
 from labeling.masks.limits import LimitSettings, check_sun
-from labeling.scenes.contract.rendering import base_of
+from labeling.scenes.contract.rendering import RGB8, base_of
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.scenes.open import is_scene, list_scenes, open_scene, refusal, searched_for
 from labeling.scenes.products.safe.files import is_safe
@@ -90,7 +90,8 @@ def part_by_profile(
 
 def _unfit(info: SceneInfo, profiles: list[LabelingProfile]) -> str:
     """Return why none of a profile's variants fits a scene, and which profiles do."""
-    nearest = next((p for p in profiles if base_of(p.rendering) in info.renderings), profiles[0])
+    of_kind = [p for p in profiles if (p.rendering == RGB8) == (RGB8 in info.renderings)] or profiles
+    nearest = next((p for p in profiles if base_of(p.rendering) in info.renderings), of_kind[0])
     return refusal(info, nearest.rendering, f"profile {nearest.name}") + _made_for(info)
 
 

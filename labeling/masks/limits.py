@@ -51,7 +51,7 @@ def black_doubts(info: SceneInfo, inner: int) -> list[Doubt]:
     share = inner / (info.height * info.width)
     text = (
         f"{share:.1%} of {info.where} is exactly black inside and taken for open water. If it was masked "
-        f"(cloud, land, what was not asked for), declare it: rio edit-info --nodata 0 {quoted(info.uri)}, "
-        "and run again."
+        f"(cloud, land, what was not asked for), declare it: "
+        f"`rio edit-info --nodata 0 {quoted(info.uri)}`, and run again."
     )
     return [Doubt("inner-black", text)]

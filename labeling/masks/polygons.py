@@ -95,7 +95,7 @@ def _unrelated(layer: VectorLayer, crs: CRS, error: Exception) -> SceneError | C
     except pyproj.exceptions.ProjError:
         return SceneError(
             f"the scene's coordinate system ({own.name}) has no place on Earth, so land cannot be found in "
-            "it. State the true one, as in rio edit-info --crs EPSG:32758 FILE, or leave land.vector out."
+            "it. State the true one, as in `rio edit-info --crs EPSG:32758 FILE`, or leave land.vector out."
         )
     return ConfigError(
         f"the CRS of {layer.path} has no known relation to the scene's: {error}. Save the file in longitude "

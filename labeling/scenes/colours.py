@@ -48,13 +48,13 @@ def _other_bands(name: str, named: list[Band | None], dataset: DatasetReader) ->
     said = ", ".join(text or "no name" for text in dataset.descriptions)
     if len({band for band in named if band}) != len([band for band in named if band]):
         return SceneError(
-            f"{name} names a band twice: {said}. Name each once, as in rio edit-info -b 1 --description B04 "
-            f"{quoted(name)}."
+            f"{name} names a band twice: {said}. Name each once, as in `rio edit-info -b 1 --description B04 "
+            f"{quoted(name)}`."
         )
     return SceneError(
         f"{name} names its bands {said}: a true-colour picture has B04, B03 and B02 (red, green, blue). Give "
-        "a picture of these; where the names are wrong, rio edit-info -b 1 --description B04 "
-        f"{quoted(name)} mends that of the first."
+        "a picture of these; where the names are wrong, `rio edit-info -b 1 --description B04 "
+        f"{quoted(name)}` mends that of the first."
     )
 
 
@@ -68,19 +68,19 @@ def _too_few_or_many(name: str, count: int, dataset: DatasetReader) -> SceneErro
     elif count == 1 and dataset.driver == "JP2OpenJPEG":
         advice = (
             "It may be one band of a product: give the product itself (its .SAFE folder or zip), or stack "
-            "its bands: rio stack B04.jp2 B03.jp2 B02.jp2 -f GTiff -o stack.tif, and name them."
+            "its bands: `rio stack B04.jp2 B03.jp2 B02.jp2 -f GTiff -o stack.tif`, and name them."
         )
     elif count == 1:
         advice = (
             "A single band has no colour; where red, green and blue are files of their own, put them "
-            "together: rio stack --rgb red.tif green.tif blue.tif -o rgb.tif."
+            "together: `rio stack --rgb red.tif green.tif blue.tif -o rgb.tif`."
         )
     elif ColorInterp.cyan in dataset.colorinterp:
         advice = "It is CMYK, made for print. Save it as RGB in the program that made it."
     elif count == 2:
         advice = "A colour is missing, which nothing can make up for. Give a picture of red, green and blue."
     else:
-        advice = f"Choose and order them, for example: rio stack --rgb {file} --bidx 3,2,1 -o rgb.tif."
+        advice = f"Choose and order them, for example: `rio stack --rgb {file} --bidx 3,2,1 -o rgb.tif`."
     return SceneError(f"{name} has {count} colour band(s); an RGB picture has 3. {advice}")
 
 
@@ -98,7 +98,7 @@ def _by_values(name: str, dataset: DatasetReader) -> str:
     if whole and finite.min(initial=0) >= 0 and top <= 255:
         return (
             f"Its values are 8-bit all the same, at most {top:g}, so change the type and nothing else: "
-            f"rio convert {file} rgb.tif --dtype uint8."
+            f"`rio convert {file} rgb.tif --dtype uint8`."
         )
     if dataset.driver != "GTiff":
         file, first = "stack.tif", f"rio convert {file} stack.tif; "

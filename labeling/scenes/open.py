@@ -14,8 +14,8 @@ from labeling.errors import SceneError
 from labeling.files.fetch import probe
 from labeling.files.state import state_of
 from labeling.files.storage import AnyPath, at, is_s3
-from labeling.files.uri import foreign, is_url
-from labeling.scenes.contract.rendering import base_of, find_rendering, missing
+from labeling.files.uri import foreign, is_url, quoted
+from labeling.scenes.contract.rendering import RGB8, base_of, find_rendering, missing
 from labeling.scenes.contract.scene import Scene, SceneInfo
 from labeling.scenes.picture import SUFFIXES, open_picture
 from labeling.scenes.products.safe.files import is_safe
@@ -78,6 +78,12 @@ def refusal(info: SceneInfo, rendering: str, needed_by: str = "what is asked for
             f"{find_rendering(info.renderings[0]).top:g} on, grey ice and snow alike, so no brightness parts "
             f"thin ice from thick, and {needed_by} needs {rendering}. Give the product itself, or its bands "
             "B02, B03 and B04; a picture that only happens to have such a name, rename."
+        )
+    if info.product_type is None and RGB8 not in (*info.renderings, rendering):
+        return (
+            f"{info.where} does not say whether it is L1C (top of the atmosphere) or L2A (surface), and "
+            f"{needed_by} needs {rendering}. State it: in a GeoTIFF by `rio edit-info --tag PRODUCT_TYPE=L2A "
+            f"{quoted(info.uri)}`, in a STAC item by s2:product_type."
         )
     return (
         f"{info.where} can be read as {' or '.join(info.renderings)}, but {needed_by} needs "

@@ -78,7 +78,7 @@ def _driver_of(path: AnyPath) -> str:
     if read_range(path, 0, 512).lstrip().startswith(b"<VRTDataset"):
         raise SceneError(
             f"{path} is a virtual raster (VRT), a list of other files, whose changes nobody would see. Make "
-            f"one file of it: rio convert {quoted(str(path))} whole.tif; or give its files."
+            f"one file of it: `rio convert {quoted(str(path))} whole.tif`; or give its files."
         )
     raise SceneError(
         f"{path} cannot be opened as a picture: it begins like no GeoTIFF, PNG or JPEG. It may be damaged, "

@@ -29,29 +29,34 @@ def place_of(name: str, dataset: DatasetReader) -> Place:
     """Return where a picture lies; a place that is said in a way that is not read, or by half, is a doubt."""
     crs, file = dataset.crs, quoted(name)
     transform = None if dataset.transform == Affine.identity() else dataset.transform
-    if crs is None and transform is not None:
-        text = (
-            f"{name} says on which grid its pixels lie, and not in which coordinate system: its labels lie "
-            "nowhere on Earth, and have no areas. State it and run again: rio edit-info --crs EPSG:… " + file
-        )
-        return Place(None, transform, [Doubt("no-crs", f"{text}.")])
     points, points_crs = dataset.gcps
     if transform is None and (points or dataset.rpcs):
         kind = "ground control points" if points else "rational polynomials (RPC)"
-        to = points_crs.to_string() if points_crs else "EPSG:…"
-        text = (
-            f"{name} says where it lies by {kind} alone, which are not read: its labels lie nowhere on "
-            f"Earth. Bring it to a grid, and give that: rio warp {file} placed.tif --dst-crs {to}"
+        to = points_crs.to_string() if points_crs else "EPSG:32758"
+        lost = _lost(
+            f"{name} says where it lies by {kind} alone, which are not read",
+            f"Bring it to a grid, and give that: `rio warp {file} placed.tif --dst-crs {to}`.",
         )
-        return Place(None, None, [Doubt("place-lost", f"{text}.")])
+        return Place(None, None, [lost])
     if crs is not None and transform is None:
-        text = (
-            f"{name} names a coordinate system and not where in it its pixels lie, so its labels lie nowhere "
-            "on Earth. State it and run again, as in rio edit-info --transform "
-            f"'[10, 0, 500000, 0, -10, 1700000]' {file}"
+        lost = _lost(
+            f"{name} names a coordinate system, and not where in it its pixels lie",
+            f"State it, as in `rio edit-info --transform '[10, 0, 500000, 0, -10, 1700000]' {file}`, and run "
+            "again.",
         )
-        return Place(None, None, [Doubt("place-lost", f"{text}.")])
+        return Place(None, None, [lost])
+    if transform is None:
+        return Place(None, None, [])
+    advice = f"State the true one, as in `rio edit-info --crs EPSG:32758 {file}`, and run again."
+    if crs is None:
+        return Place(None, transform, [_lost(f"{name} does not name its coordinate system", advice)])
+    if not (crs.is_projected or crs.is_geographic):
+        return Place(crs, transform, [_lost(f"{name} has a local coordinate system", advice)])
     return Place(crs, transform, [])
+
+
+def _lost(problem: str, advice: str) -> Doubt:
+    return Doubt("place-lost", f"{problem}: its labels have no place on Earth, and no areas. {advice}")
 
 
 def rim_of(dataset: DatasetReader) -> int:

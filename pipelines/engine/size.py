@@ -39,7 +39,7 @@ def check_size(info: SceneInfo, *, memory: int, scratch: int) -> None:
     raise SceneError(
         f"{size} It is decoded as a whole, which takes {_gib(whole)} of memory, more than "
         f"spark.worker_memory allows ({_gib(memory)}). Make it a GeoTIFF that is read in pieces "
-        f"(rio convert {quoted(info.uri)} tiled.tif --co tiled=true), raise the limit, or leave the scene "
+        f"(`rio convert {quoted(info.uri)} tiled.tif --co tiled=true`), raise the limit, or leave the scene "
         "out if its header is wrong."
     )
 

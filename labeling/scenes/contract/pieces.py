@@ -51,5 +51,5 @@ def check_written(
             raise SceneError(
                 f"{name} is not complete: its pixels at row {down[i] * rows}, column {across[j] * columns} "
                 "were never written. Fetch or make it again; or, if they are missing on purpose, say so: "
-                f"rio edit-info --nodata 0 {quoted(name)}."
+                f"`rio edit-info --nodata 0 {quoted(name)}`."
             )

@@ -21,6 +21,6 @@ def of_aws(path: AnyPath) -> str:
     return (
         f"{path} is a tile as it lies in the buckets sentinel-s2-l1c and -l2a: its bands are there, and the "
         "XML of the product, which states what their DN mean, is not. Fetch the product in SAFE format "
-        "(Copernicus Data Space), or make a stack: rio stack B04.jp2 B03.jp2 B02.jp2 -f GTiff -o stack.tif, "
-        "and name its bands and state their scale, type and sun, as docs/products.md says."
+        "(Copernicus Data Space), or make a stack: `rio stack B04.jp2 B03.jp2 B02.jp2 -f GTiff -o "
+        "stack.tif`, and name its bands and state their scale, type and sun, as docs/products.md says."
     )

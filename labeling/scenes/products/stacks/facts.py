@@ -133,16 +133,16 @@ def resolution_of(image: DatasetReader, name: str) -> int:
     if image.crs is None or not image.crs.is_projected or image.crs.linear_units_factor[1] != 1:
         raise SceneError(
             f"{name} has no coordinate system in metres ({image.crs or 'none'}). Bring it to that of its "
-            "tile, for example with rio warp in.tif out.tif --dst-crs EPSG:32758 --res 10; names of bands "
-            "and their scale must be stated again."
+            "tile, for example with `rio warp in.tif out.tif --dst-crs EPSG:32758 --res 10`; state names "
+            "and scale again."
         )
     a, b, _, d, e, _ = tuple(image.transform)[:6]
     metres: int = round(a)
     if b or d or metres not in RESOLUTIONS or max(abs(a - metres), abs(e + metres)) > 1e-6:
         raise SceneError(
             f"{name} has pixels of {a:g} x {-e:g} m; they must be squares of 10, 20 or 60 m with north up. "
-            "Bring it to such a grid, for example with rio warp in.tif out.tif --res 10; names of bands and "
-            "their scale must be stated again."
+            "Bring it to such a grid, for example with `rio warp in.tif out.tif --res 10`; state names and scale "
+            "again."
         )
     return metres
 

@@ -103,14 +103,14 @@ def _indexes(uri: str, image: DatasetReader) -> dict[Band, int]:
             continue
         if band in found:
             raise SceneError(
-                f"{name} has two bands {band}: {found[band]} and {index}. Name each once, for example: rio "
-                f"edit-info -b {index} --description other {quoted(uri)}."
+                f"{name} has two bands {band}: {found[band]} and {index}. Name each once, for example: `rio "
+                f"edit-info -b {index} --description other {quoted(uri)}`."
             )
         found[band] = index
     if not found:
         raise SceneError(
             f"{name} names no Sentinel-2 band: its bands are described as {_described(image)}. Describe "
-            f"them as B02, B03, B04, …, the first by: rio edit-info -b 1 --description B02 {quoted(uri)}."
+            f"them as B02, B03, B04, …, the first by: `rio edit-info -b 1 --description B02 {quoted(uri)}`."
         )
     return found
 
@@ -137,7 +137,7 @@ def _calibration(uri: str, image: DatasetReader, index: int, baseline: str | Non
     if dtype not in DTYPES:
         raise SceneError(
             f"{shown(uri)}: band {index} is {dtype}; a stack is {', '.join(DTYPES)}. Convert it, for example "
-            f"with rio convert {quoted(uri)} stack.tif --dtype float32; names and scale must be stated again."
+            f"with `rio convert {quoted(uri)} stack.tif --dtype float32`; state names and scale again."
         )
     tags = image.tags() | image.tags(index)
     said = read_scale(tags)
