@@ -192,7 +192,7 @@ def _write_map(row: MapRow, job: InferJob) -> None:
     scene_id, info, source, _ = row
     planes = job.planes(scene_id, info)
     state = planes.get(_STATE, Block(0, 0, info.height, info.width)).copy()
-    inner_black = settle_black(state)
+    inner_black = settle_black(state, all_nodata=job.limits.black == "nodata")
     if info.rim:
         grow_nodata(state, info.rim)
     ignored = state == PixelState.NODATA

@@ -84,11 +84,15 @@ def count_states(state: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.array([np.count_nonzero(state == np.uint8(kind)) for kind in PixelState], np.int64)
 
 
-def settle_black(state: NDArray[np.uint8]) -> int:
+def settle_black(state: NDArray[np.uint8], *, all_nodata: bool = False) -> int:
     """Decide in place, for a whole scene's states, whether black is no-data or dark water.
 
-    Return how many pixels large black regions inside of the scene have, see nodata.settle.
+    Return how many pixels large black regions inside of the scene have, see nodata.settle; with `all_nodata`
+    there are none, for all black is no-data.
     """
+    if all_nodata:
+        state[state == PixelState.BLACK] = PixelState.NODATA
+        return 0
     return nodata.settle(state, black=PixelState.BLACK, nodata=PixelState.NODATA, water=PixelState.WATER)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from labeling.doubt import Doubt
 from labeling.errors import SceneError
-from labeling.files.uri import quoted
+from labeling.files.advice import edit_info, is_jpeg
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.settings import Settings
 
@@ -19,6 +21,10 @@ class LimitSettings(Settings):
     )
     nodata: float | None = Field(
         None, gt=0, lt=1, description="share; a scene with more no-data is refused (null: none is)"
+    )
+    black: Literal["edge", "nodata"] = Field(
+        "edge",
+        description="what black is no-data in pictures that declare none: what reaches in from the edge, or all",
     )
 
 
@@ -51,7 +57,9 @@ def black_doubts(info: SceneInfo, inner: int) -> list[Doubt]:
     share = inner / (info.height * info.width)
     text = (
         f"{share:.1%} of {info.where} is exactly black inside and taken for open water. If it was masked "
-        f"(cloud, land, what was not asked for), declare it: "
-        f"`rio edit-info --nodata 0 {quoted(info.uri)}`, and run again."
+        "(cloud, land, what was not asked for), run again with --nodata 0 (limits.black: nodata), which "
+        "takes all black of all pictures for no-data"
     )
-    return [Doubt("inner-black", text)]
+    if not is_jpeg(info.uri):
+        text += f"; or declare it in the file: `{edit_info(info.uri, '--nodata 0')}`"
+    return [Doubt("inner-black", f"{text}.")]

@@ -28,7 +28,7 @@ from labeling.scenes.contract.beside import read_beside
 from labeling.scenes.contract.pieces import LARGE, check_pieces, check_written
 from labeling.scenes.contract.rendering import RGB8
 from labeling.scenes.contract.scene import GDAL_OPTIONS, Pixels, SceneInfo
-from labeling.scenes.place import place_of, rim_of
+from labeling.scenes.place import LOSSY_BLACK, place_of, rim_of
 from labeling.text import encodable
 
 SUFFIXES: Final = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg"})
@@ -96,6 +96,7 @@ class PictureScene:
         self._dataset = dataset
         self._bands = rgb_bands(str(path), dataset)
         self._nodata = [dataset.nodatavals[band - 1] for band in self._bands]
+        self._rim = 0 if self._masked else rim_of(dataset)
         self._whole: Pixels | None = None
 
     @cached_property
@@ -115,7 +116,7 @@ class PictureScene:
             bytes=state.bytes,
             modified_ns=state.modified_ns,
             etag=state.etag,
-            rim=0 if self._masked else rim_of(data),
+            rim=self._rim,
             doubts=[[*doubt] for doubt in place.doubts] or None,
         )
 
@@ -154,6 +155,8 @@ class PictureScene:
     def _decode(self, block: Block) -> Pixels:
         try:
             rgb = self._dataset.read(self._bands, window=block.window)
+            if self._rim:
+                rgb[:, rgb.max(axis=0) <= LOSSY_BLACK] = 0
             valid = self._valid(rgb, block)
         except RasterioError as error:
             raise SceneError(

@@ -9,10 +9,16 @@ from rasterio.crs import CRS
 from rasterio.io import DatasetReader
 
 from labeling.doubt import Doubt
+from labeling.files.advice import edit_info
 from labeling.files.uri import quoted
 
 LOSSY_RIM: Final = 16
 """Pixels that a lossy format compresses together (JPEG: 8, of colours 16): so far noise goes."""
+
+LOSSY_BLACK: Final = 3
+"""Brightness that black may have become in such a format; all of it is read as black."""
+
+_TRANSFORM: Final = "--transform '[10, 0, 500000, 0, -10, 1700000]'"
 
 _LOSSY: Final = ("JPEG", "WEBP", "LERC", "JXL")
 
@@ -41,13 +47,12 @@ def place_of(name: str, dataset: DatasetReader) -> Place:
     if crs is not None and transform is None:
         lost = _lost(
             f"{name} names a coordinate system, and not where in it its pixels lie",
-            f"State it, as in `rio edit-info --transform '[10, 0, 500000, 0, -10, 1700000]' {file}`, and run "
-            "again.",
+            f"State it, as in `{edit_info(name, _TRANSFORM)}`, and run again.",
         )
         return Place(None, None, [lost])
     if transform is None:
         return Place(None, None, [])
-    advice = f"State the true one, as in `rio edit-info --crs EPSG:32758 {file}`, and run again."
+    advice = f"State the true one, as in `{edit_info(name, '--crs EPSG:32758')}`, and run again."
     if crs is None:
         return Place(None, transform, [_lost(f"{name} does not name its coordinate system", advice)])
     if not (crs.is_projected or crs.is_geographic):

@@ -122,7 +122,7 @@ def exclude(
     if counts[PixelState.BLACK] or rim or land is not None or recipe.clouds.sources:
         state = planes.get(STATE, Block(0, 0, info.height, info.width)).copy()
         if counts[PixelState.BLACK]:
-            inner_black = settle_black(state)
+            inner_black = settle_black(state, all_nodata=recipe.limits.black == "nodata")
             changed = True
         if rim and recipe.profile.nodata == "ignore":
             grow_nodata(state, info.rim)

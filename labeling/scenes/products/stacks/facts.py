@@ -141,8 +141,8 @@ def resolution_of(image: DatasetReader, name: str) -> int:
     if b or d or metres not in RESOLUTIONS or max(abs(a - metres), abs(e + metres)) > 1e-6:
         raise SceneError(
             f"{name} has pixels of {a:g} x {-e:g} m; they must be squares of 10, 20 or 60 m with north up. "
-            "Bring it to such a grid, for example with `rio warp in.tif out.tif --res 10`; state names and scale "
-            "again."
+            "Bring it to such a grid, for example with `rio warp in.tif out.tif --res 10`; state names and "
+            "scale again."
         )
     return metres
 
