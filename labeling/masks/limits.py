@@ -24,7 +24,7 @@ class LimitSettings(Settings):
     )
     black: Literal["edge", "nodata"] = Field(
         "edge",
-        description="what black is no-data in pictures that declare none: what reaches in from the edge, or all",
+        description="black that is no-data where a picture declares none: what reaches its edge, or all",
     )
 
 
