@@ -23,7 +23,7 @@ from labeling.masks.limits import LimitSettings, check_sun
 from labeling.scenes.contract.rendering import RGB8, base_of
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.scenes.open import is_scene, list_scenes, open_scene, refusal, searched_for
-from labeling.scenes.products.safe.files import is_safe
+from labeling.scenes.products.safe.known import is_safe
 from labeling.scenes.search import is_hidden, own_scenes, scenes_below
 from labeling.text import encodable
 from pipelines.engine.scenes import CatalogRow, Failure

@@ -87,8 +87,7 @@ def count_states(state: NDArray[np.uint8]) -> NDArray[np.int64]:
 def settle_black(state: NDArray[np.uint8], *, all_nodata: bool = False) -> int:
     """Decide in place, for a whole scene's states, whether black is no-data or dark water.
 
-    Return how many pixels large black regions inside of the scene have, see nodata.settle; with `all_nodata`
-    there are none, for all black is no-data.
+    Return how many pixels large black regions inside have, see nodata.settle. `all_nodata`: all black is.
     """
     if all_nodata:
         state[state == PixelState.BLACK] = PixelState.NODATA

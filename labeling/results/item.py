@@ -88,8 +88,8 @@ def write_item(
     An Item needs place and time: where the scene has no georeference or no sensing time, or does not lie on
     Earth, there is none, and one from before is removed. `target` is beside the files, which must be there.
     `classes` is the raster of class codes in the colours of `palette`, and `pixels` counts them by class name
-    and "ignore", as done.json does; `areas` has the square metres of the same. `facts`, such as the profile's
-    name, become properties polynya:<name>; None is left out.
+    and "ignore"; `areas` has the square metres of the same. `facts`, such as the profile's name, become
+    properties polynya:<name>; None is left out.
     """
     item = _item_in_place(info, item_id)
     if item is None:

@@ -6,6 +6,7 @@ with named bands, STAC item). Nothing else in the project knows the difference.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from labeling.files.uri import foreign, is_url, quoted
 from labeling.scenes.contract.rendering import RGB8, base_of, find_rendering, missing
 from labeling.scenes.contract.scene import Scene, SceneInfo
 from labeling.scenes.picture import SUFFIXES, open_picture
-from labeling.scenes.products.safe.files import is_safe
+from labeling.scenes.products.safe.known import is_safe
 from labeling.scenes.products.safe.reader import open_product
 from labeling.scenes.products.scene import ProductScene
 from labeling.scenes.products.stac.item import list_items
@@ -134,6 +135,8 @@ def _check_file(path: Path) -> None:
         raise SceneError(f"{path} is a link that leads nowhere, or in a circle. Mend the link.")
     if not path.exists():
         raise SceneError(f"{path} does not exist. Check the path, or the quotes around a glob.")
+    if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+        raise SceneError(f"{path} cannot be listed. Let the user read it that runs the job.")
     if path.is_dir() and not is_safe(path):
         raise SceneError(f"{path} is a folder, but no product. Give its pictures, as in '{path}/*.tif'.")
     if not path.is_file() and not path.is_dir():

@@ -75,7 +75,7 @@ def _driver_of(path: AnyPath) -> str:
     for magic, driver in _MAGIC.items():
         if start.startswith(magic):
             return driver
-    if read_range(path, 0, 512).lstrip().startswith(b"<VRTDataset"):
+    if path.suffix.lower() == ".vrt" and read_range(path, 0, 512).lstrip().startswith(b"<VRTDataset"):
         raise SceneError(
             f"{path} is a virtual raster (VRT), a list of other files, whose changes nobody would see. Make "
             f"one file of it: `rio convert {quoted(str(path))} whole.tif`; or give its files."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -33,7 +34,7 @@ def own_scenes(paths: Iterable[str]) -> list[str]:
     found = sorted(paths)
     items = [Path(path) for path in found if Path(path).suffix.lower() in LISTS]
     belonging = {file for item in items if has_items(item) for file in _files_of(item)}
-    return [path for path in found if str(Path(path).resolve()) not in belonging]
+    return [path for path in found if os.path.realpath(path) not in belonging]
 
 
 def is_hidden(path: AnyPath) -> bool:
@@ -42,14 +43,23 @@ def is_hidden(path: AnyPath) -> bool:
 
 
 def _below(folder: Path, levels: int) -> Iterator[Path]:
-    with suppress(OSError):  # a folder below that may not be listed has nothing to give
-        for path in sorted(folder.iterdir()):
-            if is_hidden(path):
-                continue
-            if is_scene(path):
-                yield path
-            elif levels and path.is_dir() and not any((path / name).exists() for name in _OF_RUNS):
-                yield from _below(path, levels - 1)
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:
+        yield folder  # opening it says why
+        return
+    for path in paths:
+        if is_hidden(path):
+            continue
+        if is_scene(path):
+            yield path
+        elif levels and _is_searched(path):
+            yield from _below(path, levels - 1)
+
+
+def _is_searched(path: Path) -> bool:
+    # Unlike those of Path, these functions never raise, whatever is in the way.
+    return os.path.isdir(path) and not any(os.path.exists(path / name) for name in _OF_RUNS)  # noqa: PTH110, PTH112
 
 
 def _files_of(item: Path) -> Iterator[str]:
@@ -61,7 +71,7 @@ def _files_of(item: Path) -> Iterator[str]:
     for href in _hrefs(content.get("features", [content]) if isinstance(content, dict) else []):
         with suppress(SceneError, ValueError):
             if not is_url(href):
-                yield str(Path(join(str(item), href)).resolve())
+                yield os.path.realpath(join(str(item), href))
 
 
 def _hrefs(features: Any) -> Iterator[str]:

@@ -24,55 +24,17 @@ from labeling.errors import SceneError
 from labeling.files.storage import AnyPath, at
 from labeling.files.uri import gdal_path
 from labeling.scenes.products.safe.aws import is_of_aws, of_aws
+from labeling.scenes.products.safe.known import inner, product_xmls
 from labeling.scenes.products.safe.zip import UNREADABLE, beside_mac, open_zip, zip_members
 
 LARGEST_XML: Final = 16 << 20
 """Bytes; the XML of a real product stays below 1 MiB."""
 
-_NAME: Final = re.compile(r"S2[A-D]_.*\.(SAFE|SAFE\.zip|zip)", re.IGNORECASE)
-_PRODUCT_XML = re.compile(r"(MTD_MSIL(1C|2A)|S2\w_\w{4}_MTD_SAFL(1C|2A)_.*)\.xml")
 _GRANULE_XML = re.compile(r"(MTD_TL|S2\w_\w{4}_MTD_L(1C|2A)_TL_.*)\.xml")
 _IMAGE = re.compile(rf".*_(?P<layer>{'|'.join(Band)}|TCI|SCL)(_(?P<metres>[126]0)m)?\.jp2")
 _MASK = re.compile(r"(.*_)?MSK_(?P<kind>[A-Z]+)_(.*_)?(?P<band>B\d[\dA])(_MSIL1C)?\.(?P<suffix>jp2|gml)")
-_DEEPEST: Final = 2
-"""Folders above a product's XML in a zip: that of the product, and one that a program has put around it."""
 
 _PREFERRED_METRES: Final = {"TCI": 10, "SCL": 20}
-
-
-def is_safe(path: AnyPath) -> bool:
-    """Tell whether a file or folder is a Sentinel-2 product in SAFE format, whatever it is called.
-
-    It is one by its name, or because the XML of a product lies where `find_files` looks for it; a tile of
-    AWS counts, for `find_files` to say what it is. In a bucket a name has to do for folders.
-    """
-    if _NAME.fullmatch(path.name) is not None:
-        return True
-    try:
-        if path.suffix.lower() == ".zip" and path.is_file():
-            return bool(_product_xmls(zip_members(path)))
-        if not isinstance(path, Path) or not path.is_dir():
-            return False
-        names = [entry.name for entry in path.iterdir()]
-        return bool(_product_xmls(names)) or is_of_aws(names)
-    except (OSError, SceneError):
-        return False
-
-
-def _inner(folder: Path) -> Path | None:
-    """Return the folder with a product's XML: the given one, or the only .SAFE folder in it."""
-    inside = [each for each in folder.iterdir() if each.suffix.upper() == ".SAFE" and each.is_dir()]
-    for place in [folder, *(inside if len(inside) == 1 else [])]:
-        if _product_xmls(entry.name for entry in place.iterdir()):
-            return place
-    return None
-
-
-def _product_xmls(names: Iterable[str]) -> list[str]:
-    """Return the product XML among files, those that lie least deep, at most two folders down."""
-    found = [name for name in names if _PRODUCT_XML.fullmatch(PurePosixPath(name).name)]
-    least = min((name.count("/") for name in found), default=0)
-    return [name for name in found if name.count("/") == least <= _DEEPEST]
 
 
 @dataclass(frozen=True)
@@ -199,7 +161,7 @@ def find_files(uri: str) -> ProductFiles:
 
 def _opened(folder: Path) -> Path:
     try:
-        return _inner(folder) or folder
+        return inner(folder) or folder
     except OSError as error:
         raise SceneError(f"{folder} cannot be listed ({error.strerror}). Check its permissions.") from None
 
@@ -210,7 +172,7 @@ def _native_metres(layer: str) -> int:
 
 def _product_xml(path: AnyPath, names: Iterable[str]) -> str:
     names = list(names)
-    found = _product_xmls(names)
+    found = product_xmls(names)
     if not found and is_of_aws(names):
         raise SceneError(of_aws(path))
     if not found:

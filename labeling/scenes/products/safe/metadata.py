@@ -8,21 +8,19 @@ of the Sentinel-2 Products Specification Document; second names are of early L2A
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from math import inf, isfinite, nan
+from datetime import datetime
 from typing import Final
-from xml.etree.ElementTree import Element
 
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
 from labeling.bands import BANDS, NODATA_DN, SATURATED_DN, Band, ProductType, Radiometry
-from labeling.errors import SceneError
 from labeling.scenes.contract.product import AZIMUTHS, GRID, ORBITS, VIEW_ZENITHS, ZENITHS, View
-from labeling.scenes.products.safe.xml import local, parse, unusable
+from labeling.scenes.products.safe.document import Document
+from labeling.scenes.products.safe.xml import local
 
 _OFFSET_BASELINES: Final = range(400, 9900)
 """Baselines (x 100) whose XML must state offsets; 99.99 is the mark of products a user made with Sen2Cor."""
@@ -91,8 +89,8 @@ def parse_metadata(product_xml: bytes, granule_xml: bytes, *, where: str) -> Saf
     Raises SceneError for XML that is damaged, carries a DTD or entities, lacks an element, or contradicts
     itself: a baseline that promises offsets without any is refused rather than read wrongly.
     """
-    product = _Document(product_xml, f"the product XML of {where}")
-    granule = _Document(granule_xml, f"the granule XML (MTD_TL.xml) of {where}")
+    product = Document(product_xml, f"the product XML of {where}")
+    granule = Document(granule_xml, f"the granule XML (MTD_TL.xml) of {where}")
     product_type = product.choice("PRODUCT_TYPE", _TYPES)
     baseline = product.match(r"(\d\d\.\d\d)", "PROCESSING_BASELINE")
     return SafeMetadata(
@@ -116,7 +114,7 @@ def parse_metadata(product_xml: bytes, granule_xml: bytes, *, where: str) -> Saf
     )
 
 
-def _views(granule: _Document) -> dict[Band, View]:
+def _views(granule: Document) -> dict[Band, View]:
     """Return the mean viewing angles; not every program that writes products keeps them for all bands."""
     views = {}
     for item in granule.all("Mean_Viewing_Incidence_Angle"):
@@ -128,7 +126,7 @@ def _views(granule: _Document) -> dict[Band, View]:
     return views
 
 
-def _crs(granule: _Document) -> CRS:
+def _crs(granule: Document) -> CRS:
     code = granule.text("HORIZONTAL_CS_CODE")
     try:
         crs = CRS.from_user_input(code)
@@ -139,12 +137,12 @@ def _crs(granule: _Document) -> CRS:
     return crs
 
 
-def _pixels(granule: _Document, name: str) -> int:
+def _pixels(granule: Document, name: str) -> int:
     """Return the rows or columns of the 10 m grid."""
     return int(granule.number(name, inside=granule.one("Size", resolution="10"), within=(1, _LARGEST_SIDE)))
 
 
-def _transform(granule: _Document) -> Affine:
+def _transform(granule: Document) -> Affine:
     position = granule.one("Geoposition", resolution="10")
     a, c, e, f = (
         granule.number(name, inside=position, within=(-_FARTHEST, _FARTHEST))
@@ -155,7 +153,7 @@ def _transform(granule: _Document) -> Affine:
     return Affine(a, 0.0, c, 0.0, e, f)
 
 
-def _radiometry(product: _Document, product_type: ProductType, baseline: str) -> Radiometry:
+def _radiometry(product: Document, product_type: ProductType, baseline: str) -> Radiometry:
     for name, expected in (("NODATA", NODATA_DN), ("SATURATED", SATURATED_DN)):
         for special in product.all("Special_Values"):
             stated = product.number("SPECIAL_VALUE_INDEX", inside=special)
@@ -165,7 +163,7 @@ def _radiometry(product: _Document, product_type: ProductType, baseline: str) ->
     return Radiometry(quantification, _offsets(product, product_type, baseline))
 
 
-def _offsets(product: _Document, product_type: ProductType, baseline: str) -> dict[Band, int]:
+def _offsets(product: Document, product_type: ProductType, baseline: str) -> dict[Band, int]:
     """Return the offset of every band of the product: all stated, or none stated and all 0."""
     element, bands = _OFFSET_ELEMENTS[product_type], BANDS[product_type]
     stated: dict[Band, int] = {}
@@ -182,85 +180,3 @@ def _offsets(product: _Document, product_type: ProductType, baseline: str) -> di
     if missing:
         raise product.error(f"{element} is stated for some bands, but not for {', '.join(missing)}")
     return {band: stated[band] for band in bands}
-
-
-class _Document:
-    """An XML file and what to call it in messages."""
-
-    def __init__(self, content: bytes, name: str) -> None:
-        self._name = name
-        self._root = parse(content, name)
-
-    def error(self, problem: str) -> SceneError:
-        return unusable(self._name, problem)
-
-    def all(self, name: str | None = None, inside: Element | None = None) -> Iterator[Element]:
-        """Yield the elements of that local name, in the order of the file; all of them without a name."""
-        root = self._root if inside is None else inside
-        return (element for element in root.iter() if name is None or local(element.tag) == name)
-
-    def one(self, *names: str, inside: Element | None = None, **attributes: str) -> Element:
-        """Return the first element that has the first of `names` and all of `attributes`."""
-        for name in names:
-            for element in self.all(name, inside):
-                if attributes.items() <= element.attrib.items():
-                    return element
-        wanted = " or ".join(names) + "".join(f' {key}="{value}"' for key, value in attributes.items())
-        raise self.error(f"the element {wanted} is missing")
-
-    def text(self, *names: str, inside: Element | None = None) -> str:
-        element = self.one(*names, inside=inside)
-        text = (element.text or "").strip()
-        if not text:
-            raise self.error(f"the element {local(element.tag)} is empty")
-        return text
-
-    def attribute(self, name: str, key: str) -> str:
-        value = self.one(name).get(key, "")
-        if not value:
-            raise self.error(f"the element {name} has no {key}")
-        return value
-
-    def value(self, element: Element, within: tuple[float, float]) -> float:
-        try:
-            number = float(element.text or "")
-        except ValueError:
-            number = nan
-        if not isfinite(number):
-            raise self.error(f"{local(element.tag)} is '{element.text}', not a number")
-        low, high = within
-        if not low <= number <= high:
-            raise self.error(f"{local(element.tag)} is {number:g}; it lies in {low:g} to {high:g}")
-        return number
-
-    def number(
-        self, *names: str, inside: Element | None = None, within: tuple[float, float] = (-inf, inf)
-    ) -> float:
-        return self.value(self.one(*names, inside=inside), within)
-
-    def known(self, name: str, inside: Element, within: tuple[float, float]) -> float | None:
-        """Return a number; None where the element is missing or says NaN, as some processors write."""
-        elements = list(self.all(name, inside))
-        text = (elements[0].text or "").strip() if elements else ""
-        return self.value(elements[0], within) if text and text.lower() != "nan" else None
-
-    def time(self, name: str) -> datetime:
-        text = self.text(name)
-        try:
-            time = datetime.fromisoformat(text)
-            return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-        except (ValueError, OverflowError):
-            raise self.error(f"{name} is '{text}', not a time") from None
-
-    def match(self, pattern: str, *names: str) -> str:
-        text = self.text(*names)
-        found = re.fullmatch(pattern, text)
-        if found is None:
-            raise self.error(f"{names[0]} '{text}' does not look like one")
-        return found.group(1)
-
-    def choice(self, name: str, values: dict[str, ProductType]) -> ProductType:
-        text = self.text(name)
-        if text not in values:
-            raise self.error(f"{name} is '{text}', not one of {', '.join(values)}")
-        return values[text]

@@ -37,9 +37,11 @@ def is_stac(uri: str) -> bool:
 
 def has_items(path: AnyPath) -> bool:
     """Tell whether a file is a STAC item or list of items; it may be any other JSON in a folder."""
-    if path.suffix.lower() not in LISTS or not path.is_file() or path.stat().st_size > LARGEST:
+    if path.suffix.lower() not in LISTS:
         return False
     try:
+        if not path.is_file() or path.stat().st_size > LARGEST:
+            return False
         content = path.read_bytes()
     except OSError:
         return True  # opening it says why it cannot be read
