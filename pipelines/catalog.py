@@ -196,9 +196,9 @@ def _expand_bucket(given: str) -> list[str]:
         found = [path for path in root.glob(pattern) if is_scene(path) and not is_hidden(path)]
         if not found and not root.is_dir():
             return [given]
+        return own_scenes(str(path) for path in found)
     except OSError:
         return [given]  # as in `_list`
-    return sorted(str(path) for path in found)
 
 
 def _list(uri: str) -> list[str]:

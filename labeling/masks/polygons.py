@@ -8,6 +8,7 @@ are cut smaller, and only pixels along the coast are tested one by one.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -81,10 +82,17 @@ def open_layer(path: Path, name: str | None = None) -> VectorLayer:
         )
     if info["crs"] is None:
         raise ConfigError(
-            f"layer '{chosen}' of {path} does not say which CRS its coordinates are in. "
-            "Write it into the file: in QGIS with Assign Projection, of a shapefile in its .prj."
+            f"layer '{chosen}' of {path} does not say which CRS its coordinates are in. {_naming_crs(path)}"
         )
     return VectorLayer(path, chosen, info["crs"])
+
+
+def _naming_crs(path: Path) -> str:
+    """Return how to say which CRS a file is in."""
+    if path.suffix.lower() != ".shp":
+        return "Write it into the file, for example in QGIS with Assign Projection."
+    code = "import pyproj; print(pyproj.CRS(4326).to_wkt('WKT1_ESRI'))"
+    return f'If it is EPSG:4326: `python -c "{code}" > {shlex.quote(str(path.with_suffix(".prj")))}`.'
 
 
 def _unrelated(layer: VectorLayer, crs: CRS, error: Exception) -> SceneError | ConfigError:

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from labeling.errors import SceneError
 from labeling.files.layout import DONE
-from labeling.files.storage import AnyPath
-from labeling.files.uri import LISTS, is_url, join
+from labeling.files.storage import AnyPath, at, is_s3
+from labeling.files.uri import LISTS, is_url, join, suffix
 from labeling.scenes.open import is_scene
 from labeling.scenes.products.stac.reader import has_items
 from labeling.scenes.sidecars import SIDECARS
@@ -32,9 +32,9 @@ def scenes_below(folder: Path) -> list[str]:
 def own_scenes(paths: Iterable[str]) -> list[str]:
     """Return the scenes of a search, sorted: of a STAC item's files the item, which says what they mean."""
     found = sorted(paths)
-    items = [Path(path) for path in found if Path(path).suffix.lower() in LISTS]
-    belonging = {file for item in items if has_items(item) for file in _files_of(item)}
-    return [path for path in found if os.path.realpath(path) not in belonging]
+    items = [path for path in found if suffix(path) in LISTS and has_items(at(path))]
+    belonging = {file for item in items for file in _files_of(item)}
+    return [path for path in found if _place(path) not in belonging]
 
 
 def is_hidden(path: AnyPath) -> bool:
@@ -62,16 +62,20 @@ def _is_searched(path: Path) -> bool:
     return os.path.isdir(path) and not any(os.path.exists(path / name) for name in _OF_RUNS)  # noqa: PTH110, PTH112
 
 
-def _files_of(item: Path) -> Iterator[str]:
-    """Yield the files of this machine that the items in a document name, absolute."""
+def _place(path: str) -> str:
+    return path if is_s3(path) else os.path.realpath(path)
+
+
+def _files_of(item: str) -> Iterator[str]:
+    """Yield the files, on this machine or in buckets, that the items in a document name."""
     try:
-        content = json.loads(item.read_bytes())
+        content = json.loads(at(item).read_bytes())
     except (OSError, ValueError, RecursionError):
         return  # opening it says so
     for href in _hrefs(content.get("features", [content]) if isinstance(content, dict) else []):
         with suppress(SceneError, ValueError):
-            if not is_url(href):
-                yield os.path.realpath(join(str(item), href))
+            if not is_url(place := join(item, href)) or is_s3(place):
+                yield _place(place)
 
 
 def _hrefs(features: Any) -> Iterator[str]:

@@ -1,6 +1,9 @@
 """A land file's state covers all files it is made of; of two coordinate systems the unusable one is named."""
 
 import os
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pyogrio
@@ -115,3 +118,13 @@ def test_a_land_file_in_a_local_system_is_at_fault_itself(tmp_path):
     info = ArrayScene(RGB, crs=CRS.from_epsg(32758).to_wkt(), transform=list(NORTH)[:6]).info
     with pytest.raises(ConfigError, match=r"the CRS of .*land\.shp has no known relation"):
         find_land(info, LandSettings(vector=path))
+
+
+def test_a_shapefile_without_a_system_gets_one_by_the_advice(tmp_path):
+    path = write(tmp_path / "land.shp", crs="EPSG:4326")
+    path.with_suffix(".prj").unlink()
+    with pytest.raises(ConfigError, match="does not say which CRS") as caught:
+        checked(LandSettings(vector=path))
+    (command,) = re.findall("`(python .*?)`", str(caught.value))
+    subprocess.run(["bash", "-c", command.replace("python", sys.executable, 1)], check=True)
+    assert checked(LandSettings(vector=path)).vector == path
