@@ -16,15 +16,15 @@ MIN_SHARE: Final = 0.001
 INNER_SHARE: Final = 0.01
 """Share of a picture from which on black regions inside of it are worth a word."""
 
-LEAST_INNER: Final = 256
-"""Pixels that each of them has, at least: a few dark pixels are water."""
+LEAST_INNER: Final = 64
+"""Pixels that each of them has, at least: a few dark pixels are water, masks of clouds have many holes."""
 
 
 def settle(codes: NDArray[np.uint8], *, black: int, nodata: int, water: int) -> int:
     """Turn the `black` pixels of a picture's codes, u8 (height, width), into `nodata` or `water`, in place.
 
-    Return how many pixels lie in regions of MIN_SHARE and LEAST_INNER or more that touch no edge, so became
-    water: 0 where they are less than INNER_SHARE of the picture.
+    Return how many pixels lie in regions of LEAST_INNER or more that became water: 0 where they are less than
+    INNER_SHARE of the picture.
 
     A 4-connected black region is no-data when it touches the picture's edge and holds at least MIN_SHARE of
     the picture. The rule is for pictures without a mask only: a product's own no-data comes from its bands,
@@ -42,7 +42,7 @@ def settle(codes: NDArray[np.uint8], *, black: int, nodata: int, water: int) -> 
         return 0
     _, _, found, _ = cv2.connectedComponentsWithStats(inside.view(np.uint8), connectivity=4)
     areas = found[1:, cv2.CC_STAT_AREA]  # the first is all that is not black
-    inner = int(areas[areas >= max(least, LEAST_INNER)].sum())
+    inner = int(areas[areas >= LEAST_INNER].sum())
     return inner if inner >= INNER_SHARE * codes.size else 0
 
 

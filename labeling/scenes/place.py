@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.io import DatasetReader
@@ -47,7 +48,12 @@ def place_of(name: str, dataset: DatasetReader) -> Place:
     if crs is not None and transform is None:
         lost = _lost(
             f"{name} names a coordinate system, and not where in it its pixels lie",
-            f"State it, as in `{edit_info(name, _TRANSFORM)}`, and run again.",
+            f"State it, as in {_transform(name)}.",
+        )
+        return Place(None, None, [lost])
+    if transform is not None and not (np.isfinite(list(transform)).all() and transform.determinant):
+        lost = _lost(
+            f"{name} has a transform that leads nowhere", f"State the true one, as in {_transform(name)}."
         )
         return Place(None, None, [lost])
     if transform is None:
@@ -58,6 +64,10 @@ def place_of(name: str, dataset: DatasetReader) -> Place:
     if not (crs.is_projected or crs.is_geographic):
         return Place(crs, transform, [_lost(f"{name} has a local coordinate system", advice)])
     return Place(crs, transform, [])
+
+
+def _transform(name: str) -> str:
+    return f"`{edit_info(name, _TRANSFORM)}`, and run again"
 
 
 def _lost(problem: str, advice: str) -> Doubt:

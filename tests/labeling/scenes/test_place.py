@@ -58,13 +58,23 @@ def by_half(path):
     return write_tif(path, RGB, crs="EPSG:32758", transform=Affine.identity())
 
 
+def nowhere(path):
+    return write_tif(path, RGB, crs="EPSG:32758", transform=Affine(10, 0, np.nan, 0, -10, 17e5))
+
+
 def locally(path):
     return write_tif(path, RGB, crs=CRS.from_wkt('LOCAL_CS["deck",UNIT["metre",1]]'), transform=PLACE)
 
 
 @pytest.mark.parametrize(
     ("make", "name"),
-    [(by_points, "a.tif"), (by_world_file, "a.png"), (by_half, "a.tif"), (locally, "a.tif")],
+    [
+        (by_points, "a.tif"),
+        (by_world_file, "a.png"),
+        (by_half, "a.tif"),
+        (locally, "a.tif"),
+        (nowhere, "a.tif"),
+    ],
 )
 def test_a_lost_place_is_told_and_the_advice_finds_it(tmp_path, make, name):
     path = make(tmp_path / name)
@@ -161,6 +171,14 @@ def test_black_inside_is_told_with_its_share_and_the_advice_declares_it(tmp_path
     labels, done = done_of(path, tmp_path)
     assert (labels[hole] == 255).all()
     assert "inner-black" not in {each["code"] for each in done["doubts"]}
+
+
+def test_many_small_holes_are_told_as_one_large_one(tmp_path):
+    rgb = patchwork(300, 300, seed=3)
+    rows, columns = np.mgrid[:300, :300]
+    rgb[(rows % 50 > 35) & (rows < 290) & (columns % 50 > 35) & (columns < 290)] = 0
+    _, done = done_of(write_png(tmp_path / "a.png", rgb), tmp_path)
+    assert "inner-black" in {each["code"] for each in done["doubts"]}
 
 
 @pytest.mark.parametrize("radius", [10, 14])

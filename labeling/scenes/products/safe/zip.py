@@ -42,8 +42,8 @@ def open_zip(path: AnyPath) -> Iterator[zipfile.ZipFile]:
 def zip_members(path: AnyPath) -> dict[str, str]:
     """Return the files of a zip by name after checking that all of it is safe to read; else SceneError.
 
-    Names are written with `/`, as GDAL has them too; the values are those in the zip, where some programs
-    of Windows write a backslash.
+    Names are as GDAL has them; the values are those in the zip, where some programs of Windows write a
+    backslash.
     """
     try:
         with open_zip(path) as archive:
@@ -51,7 +51,7 @@ def zip_members(path: AnyPath) -> dict[str, str]:
     except UNREADABLE as error:
         raise SceneError(f"{path} is damaged, or no zip at all ({error}). Fetch it again.") from None
     for entry in entries:
-        name = entry.filename.replace("\\", "/")
+        name = _plain(entry.filename)
         if _leads_out(name):
             raise _unsafe(path, f"the path '{entry.filename}' in it leads out of the product")
         if entry.flag_bits & 1:
@@ -72,8 +72,13 @@ def zip_members(path: AnyPath) -> dict[str, str]:
     return {
         name: entry.filename
         for entry in entries
-        if not (name := entry.filename.replace("\\", "/")).endswith("/") and not beside_mac(name)
+        if not (name := _plain(entry.filename)).endswith("/") and not beside_mac(name)
     }
+
+
+def _plain(name: str) -> str:
+    """Return a name as GDAL has it: with `/`, and without `./` in front."""
+    return name.replace("\\", "/").removeprefix("./")
 
 
 def beside_mac(name: str) -> bool:

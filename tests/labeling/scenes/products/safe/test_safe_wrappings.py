@@ -60,6 +60,7 @@ WRAPPINGS = {
     "curl --output product.zip": lambda f, r: zipped(f / "product.zip", r, f"{r.name}/"),
     "zipped again with its folder": lambda f, r: zipped(f / f"{r.stem}.zip", r, f"{r.stem}/{r.name}/"),
     "zipped without a folder": lambda f, r: zipped(f / f"{r.stem}.zip", r, ""),
+    "zipped from a dot": lambda f, r: zipped(f / "a.zip", r, f"./{r.name}/"),
     "backslashes": lambda f, r: zipped(f / f"{r.stem}.zip", r, f"{r.name}/", "\\"),
     "backslashes and no name": lambda f, r: zipped(f / "a.zip", r, f"{r.stem}/{r.name}/", "\\"),
     "of a Mac": lambda f, r: zipped(
