@@ -32,7 +32,7 @@ from labeling.errors import SceneError
 from labeling.files.fetch import probe
 from labeling.files.raster import open_raster
 from labeling.files.state import FileState, state_of
-from labeling.files.storage import AnyPath
+from labeling.files.storage import AnyPath, is_s3
 from labeling.files.uri import is_url, quoted, shown, stem
 from labeling.scenes.contract.beside import read_beside
 from labeling.scenes.contract.plausible import stating
@@ -71,11 +71,11 @@ def open_stack(uri: str) -> Iterator[tuple[BandRasters, FileState]]:
 
     SceneError says why it cannot be opened.
     """
-    here = not is_url(uri)
-    state = state_of(Path(uri)) if here else probe(uri)
-    with raster_files(beside=here) as files:
+    listed = is_s3(uri) or not is_url(uri)  # web servers list no folders
+    state = probe(uri) if is_url(uri) else state_of(Path(uri))
+    with raster_files(beside=listed) as files:
         stack = _read_stack(uri, files)
-        yield stack, state.joined(read_beside(files.open([uri]))) if here else state
+        yield stack, state.joined(read_beside(files.open([uri]))) if listed else state
 
 
 def _read_stack(uri: str, files: RasterFiles) -> BandRasters:
