@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from jobs.command import add_spark_options, configure_logs, main_of, overrides
+from jobs.command import SCENES_HELP, add_nodata_option, add_spark_options, configure_logs, main_of, overrides
 from labeling.files.layout import Run
 from labeling.ice.profile import profile_names
 from labeling.settings import load_settings
@@ -27,7 +27,8 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="jobs.calibrate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument("--scenes", nargs="+", metavar="PATH", help="pictures, folders and globs of a kind")
+    options.add_argument("--scenes", nargs="+", metavar="SCENE", help=SCENES_HELP)
+    add_nodata_option(options)
     options.add_argument("--out", metavar="CAL", help="folder for profile, figures and page")
     options.add_argument(
         "--start", metavar="PROFILE",

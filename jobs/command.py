@@ -10,12 +10,18 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from labeling.errors import ConfigError, ModelError, PolynyaError
 from labeling.files.redact import without_secrets
 from pipelines.engine import logs
 from pipelines.engine.outcome import ExitCode, Outcome
+
+SCENES_HELP: Final = (
+    "pictures, GeoTIFFs with named bands, Sentinel-2 products in SAFE format (folder or zip), STAC items and "
+    "lists of them, folders of all these, globs, and addresses (https://…, s3://…); see docs/products.md"
+)
+"""What may be given as scenes."""
 
 
 def add_spark_options(options: argparse.ArgumentParser) -> None:
@@ -25,6 +31,21 @@ def add_spark_options(options: argparse.ArgumentParser) -> None:
     )
     options.add_argument("--config", type=Path, metavar="FILE", help="YAML file; flags override it")
     add_log_option(options)
+
+
+def add_nodata_option(options: argparse.ArgumentParser) -> None:
+    """Add the option that declares the black of pictures."""
+    options.add_argument(
+        "--nodata", dest="limits.black", type=_black, metavar="0",
+        help="take all black of pictures that declare no no-data for it (default: what reaches in from the "
+        "edge)",
+    )  # fmt: skip
+
+
+def _black(text: str) -> str:
+    if text != "0":
+        raise argparse.ArgumentTypeError("only 0, black, can be declared; other values in the file")
+    return "nodata"
 
 
 def add_log_option(options: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from jobs.command import add_spark_options, configure_logs, main_of, overrides
+from jobs.command import SCENES_HELP, add_nodata_option, add_spark_options, configure_logs, main_of, overrides
 from labeling.settings import load_settings
 from pipelines.config import InferConfig
 from pipelines.engine.outcome import Outcome
@@ -24,7 +24,8 @@ def parser() -> argparse.ArgumentParser:
         prog="jobs.infer", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--model", metavar="FOLDER", help="model folder, as jobs.train writes it")
-    options.add_argument("--scenes", nargs="+", metavar="PATH", help="pictures, folders and globs")
+    options.add_argument("--scenes", nargs="+", metavar="SCENE", help=SCENES_HELP)
+    add_nodata_option(options)
     options.add_argument("--out", metavar="RUN", help="run folder")
     options.add_argument("--window", type=int, metavar="N", help="side of a window, pixels")
     options.add_argument("--margin", type=int, metavar="N", help="pixels at a window's edge not used")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from jobs.command import add_spark_options, configure_logs, main_of, overrides
+from jobs.command import SCENES_HELP, add_nodata_option, add_spark_options, configure_logs, main_of, overrides
 from labeling.ice.profile import profile_names
 from labeling.settings import load_settings
 from pipelines.config import LabelConfig
@@ -24,7 +24,8 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="jobs.label", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument("--scenes", nargs="+", metavar="PATH", help="pictures, folders and globs")
+    options.add_argument("--scenes", nargs="+", metavar="SCENE", help=SCENES_HELP)
+    add_nodata_option(options)
     options.add_argument("--out", metavar="RUN", help="run folder")
     options.add_argument("--profile", help=f"one of {', '.join(profile_names())}, or a .yaml file")
     options.add_argument("--cut", choices=["auto", "never", "always"], help="cut large scenes into blocks")

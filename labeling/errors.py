@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from labeling.text import encodable
+
 
 class PolynyaError(Exception):
-    """Base of every error this project raises on purpose."""
+    """Base of every error this project raises on purpose; its message can be written anywhere."""
+
+    def __str__(self) -> str:
+        return encodable(super().__str__())
 
 
 class ConfigError(PolynyaError):
@@ -32,4 +37,5 @@ class ModelError(PolynyaError):
 
 def describe(problem: Exception) -> str:
     """Return an error's message for failures.jsonl, with its kind where it is not one of ours."""
-    return str(problem) if isinstance(problem, PolynyaError) else f"{type(problem).__name__}: {problem}"
+    text = str(problem) if isinstance(problem, PolynyaError) else f"{type(problem).__name__}: {problem}"
+    return encodable(text)

@@ -15,13 +15,15 @@ import pyarrow.parquet as pq
 from labeling.errors import ConfigError, SceneError, describe
 from labeling.files.atomic import replacing
 from labeling.files.layout import Run
-from labeling.files.storage import AnyPath, at, is_s3
+from labeling.files.storage import at, is_s3
 from labeling.files.uri import absolute, foreign, is_url, parse, shown, stem
+from labeling.ice.profile import fitting, load_profile
 from labeling.masks.limits import LimitSettings, check_sun
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.scenes.open import is_scene, list_scenes, open_scene, refusal, searched_for
-from labeling.scenes.products.safe.files import is_safe
-from labeling.scenes.sidecars import SIDECARS
+from labeling.scenes.products.safe.known import is_safe
+from labeling.scenes.search import is_hidden, own_scenes, scenes_below
+from labeling.text import encodable
 from pipelines.engine.scenes import CatalogRow, Failure
 from pipelines.schemas import CATALOG
 
@@ -45,11 +47,22 @@ def part_by_rendering(
     """Part the scenes into those that have a rendering, and refusals; `needed_by` says what needs it."""
     good = [row for row in rows if row.info.can_be(rendering)]
     bad = [
-        Failure(row.scene_id, step, refusal(row.info, rendering, needed_by))
+        Failure(row.scene_id, step, refusal(row.info, rendering, needed_by) + made_for(row.info))
         for row in rows
         if not row.info.can_be(rendering)
     ]
     return good, bad
+
+
+def made_for(info: SceneInfo) -> str:
+    """Return which profiles fit a scene, a sentence; and where none does, which would if it said more."""
+    fit = fitting(info.renderings)
+    names = [name for name in fit if info.can_be(load_profile(name).rendering)]
+    if names:
+        return f" Made for such scenes: {', '.join(names)}."
+    if fit:
+        return f" Made for such scenes once they say so: {', '.join(fit)}."
+    return " No profile that comes with Polynya is made for such scenes."
 
 
 def part_by_sun(
@@ -68,9 +81,15 @@ def part_by_sun(
 
 def write_catalog(rows: Iterable[CatalogRow], run: Run) -> None:
     """Write catalog.parquet, replacing an earlier one."""
-    records = [{"scene_id": row.scene_id, **row.info._asdict()} for row in rows]
+    table = _records(rows)
     with replacing(run.catalog) as temporary:
-        pq.write_table(pa.Table.from_pylist(records, schema=CATALOG), temporary)
+        pq.write_table(table, temporary)
+
+
+def _records(rows: Iterable[CatalogRow]) -> pa.Table:
+    """Return the catalogue's table; an exception where a fact of a scene is none that it can hold."""
+    records = [{"scene_id": row.scene_id, **row.info._asdict()} for row in rows]
+    return pa.Table.from_pylist(records, schema=CATALOG)
 
 
 def read_catalog(run: Run) -> list[CatalogRow]:
@@ -125,12 +144,12 @@ def _expand_one(given: str) -> list[str]:
         return _expand_bucket(given)
     path = Path(given)
     if not is_url(given) and path.is_dir() and not is_scene(path):
-        return sorted(str(item) for item in path.iterdir() if is_scene(item) and not _is_hidden(item))
+        return scenes_below(path)
     if is_url(given) or path.exists() or not glob.has_magic(given):
         return [given]
     matches = glob.glob(given, recursive=True)  # noqa: PTH207 - Path.glob refuses absolute patterns
-    found = [Path(match) for match in matches if not _is_hidden(Path(match))]
-    return sorted(str(path) for path in found if path.is_file() or is_scene(path))
+    found = [Path(match) for match in matches if not is_hidden(Path(match))]
+    return own_scenes(str(path) for path in found if path.is_file() or is_scene(path))
 
 
 def _expand_bucket(given: str) -> list[str]:
@@ -144,32 +163,28 @@ def _expand_bucket(given: str) -> list[str]:
         return [given]
     try:
         root = at(f"s3://{bucket}")
-        found = [path for path in root.glob(pattern) if is_scene(path) and not _is_hidden(path)]
+        found = [path for path in root.glob(pattern) if is_scene(path) and not is_hidden(path)]
         if not found and not root.is_dir():
             return [given]
+        return own_scenes(str(path) for path in found)
     except OSError:
         return [given]  # as in `_list`
-    return sorted(str(path) for path in found)
 
 
 def _list(uri: str) -> list[str]:
     try:
         return list_scenes(uri)
-    except SceneError:
+    except Exception:  # whatever is wrong with one list must not stop the others
         return [uri]  # opening it fails for the same reason, which is then told
-
-
-def _is_hidden(path: AnyPath) -> bool:
-    """Tell whether a file belongs to a scene rather than being one: truth beside it, or half written."""
-    return path.stem.endswith(SIDECARS) or path.name.startswith(".")
 
 
 def _describe(uri: str) -> SceneInfo | Failure:
     try:
         with open_scene(uri) as scene:
+            _records([CatalogRow("", scene.info)])
             return scene.info
     except Exception as problem:  # whatever is wrong with one scene must not stop the others
-        return Failure(shown(uri), "open", describe(problem))
+        return Failure(encodable(shown(uri)), "open", describe(problem))
 
 
 def _stem(uri: str) -> str:

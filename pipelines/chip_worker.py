@@ -135,7 +135,7 @@ def _read_chip(
     place: Block,
     clouds: tuple[NDArray[np.uint8], CellGrid] | None,
 ) -> _Chip:
-    rgb, _ = scene.read(place)
+    rgb = scene.read(place).rgb
     fraction = None if clouds is None else float(cloud_mask(*clouds, place).mean())
     return _Chip(place, np.ascontiguousarray(rgb.transpose(1, 2, 0)), label, fraction)
 

@@ -20,6 +20,7 @@ from labeling.scenes.windows import cores
 from pipelines.catalog import build_catalog, part_by_rendering, part_by_sun
 from pipelines.clear_sky import MapRow, choose_sources
 from pipelines.config import InferConfig
+from pipelines.doubts import tell_doubts
 from pipelines.engine.outcome import Outcome, close_job
 from pipelines.engine.progress import progress
 from pipelines.engine.scenes import Failure
@@ -65,6 +66,8 @@ def _infer(config: InferConfig, card: ModelCard, run: Run, started: float) -> Ou
     todo = [scene for scene in scenes if not job.is_done(scene)]
     with lazy_session("polynya infer", config.spark) as spark:
         failures += refused + (map_scenes(spark(), todo, job) if todo else [])
+    failed = {failure.scene for failure in failures}
+    tell_doubts(job.folder, [scene.scene_id for scene in scenes if scene.scene_id not in failed], "mapped")
     return close_job(run, "infer", started, config, rows, failures)
 
 

@@ -21,12 +21,13 @@ from labeling.files.raster import open_raster
 from labeling.files.storage import AnyPath
 from labeling.grid import Block, blocks
 from labeling.ice import moved_cuts
-from labeling.ice.label import PixelState, pixel_state, settle_black
+from labeling.ice.label import PixelState, grow_nodata, pixel_state, settle_black
 from labeling.ice.profile import ThresholdSettings
 from labeling.masks.land import LandSettings, find_land, land_inputs
-from labeling.masks.limits import LimitSettings, check_nodata
+from labeling.masks.limits import LimitSettings, black_doubts, check_nodata
 from labeling.results import output as scene_output
 from labeling.results.output import SceneOutput, sample
+from labeling.scenes.contract.plausible import check_reflectance
 from labeling.scenes.contract.scene import Scene, SceneInfo
 from labeling.scenes.open import open_scene
 from labeling.scenes.windows import core_of, read_window
@@ -39,8 +40,16 @@ from training.predict import Predictor
 
 _CLASS, _STATE, _PREVIEW = "class", "state", "preview"
 
-Seen = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-"""A core's picture, u8 (3, height, width), and the state of its pixels, u8 (height, width)."""
+
+class Seen(NamedTuple):
+    """What is seen in a window's core."""
+
+    rgb: NDArray[np.uint8]
+    """The picture, u8 (3, height, width)."""
+    state: NDArray[np.uint8]
+    """PixelState codes, u8 (height, width)."""
+    beyond: int
+    """How many pixels lie beyond what reflectance can be."""
 
 
 class InferJob(NamedTuple):
@@ -117,9 +126,9 @@ def _predict(row: Row, job: InferJob) -> Row:
             if source == MOVED_CUTS:
                 window = partial(_weigh_window, job=job, labels=labels, thresholds=thresholds_of(folder))
         for core in (Block(**block) for block in row["blocks"]):
-            rgb, state = window(scene, core, planes)
-            planes.put(_STATE, core, state)
-            planes.note(_PREVIEW, core, rgb=sample(rgb, core, info))
+            seen = window(scene, core, planes)
+            planes.put(_STATE, core, seen.state)
+            planes.note(_PREVIEW, core, rgb=sample(seen.rgb, core, info), beyond=np.array(seen.beyond))
     return {}
 
 
@@ -130,9 +139,9 @@ def _predict_window(scene: Scene, core: Block, planes: FilePlanes, job: InferJob
 
 
 def _copy_window(scene: Scene, core: Block, planes: FilePlanes, labels: DatasetReader) -> Seen:
-    rgb, valid = scene.read(core)
+    rgb, valid, beyond = scene.read(core)
     planes.put(_CLASS, core, _read_labels(labels, core))
-    return rgb, pixel_state(rgb, valid)
+    return Seen(rgb, pixel_state(rgb, valid), _count(beyond))
 
 
 def _weigh_window(
@@ -144,17 +153,23 @@ def _weigh_window(
     thresholds: ThresholdSettings,
 ) -> Seen:
     seen, probabilities = _probabilities(scene, core, job)
-    keep_opinion(planes, core, seen[0], probabilities, _read_labels(labels, core), thresholds)
+    keep_opinion(planes, core, seen.rgb, probabilities, _read_labels(labels, core), thresholds)
     return seen
 
 
 def _probabilities(scene: Scene, core: Block, job: InferJob) -> tuple[Seen, NDArray[np.float32]]:
-    rgb, valid = read_window(scene, core, size=job.window, margin=job.margin)
+    rgb, valid, beyond = read_window(scene, core, size=job.window, margin=job.margin)
     image = np.ascontiguousarray(rgb.transpose(1, 2, 0))
     found = _predictor(job.model, job.model_digest).predict(image[np.newaxis])[0]
     inside = partial(core_of, core=core, margin=job.margin)
-    seen = inside(rgb), inside(pixel_state(rgb, valid))
+    seen = Seen(
+        inside(rgb), inside(pixel_state(rgb, valid)), _count(None if beyond is None else inside(beyond))
+    )
     return seen, found[job.margin :, job.margin :][: core.height, : core.width]
+
+
+def _count(beyond: NDArray[np.bool_] | None) -> int:
+    return 0 if beyond is None else int(np.count_nonzero(beyond))
 
 
 def _read_labels(labels: DatasetReader, core: Block) -> NDArray[np.uint8]:
@@ -177,8 +192,13 @@ def _write_map(row: MapRow, job: InferJob) -> None:
     scene_id, info, source, _ = row
     planes = job.planes(scene_id, info)
     state = planes.get(_STATE, Block(0, 0, info.height, info.width)).copy()
-    settle_black(state)
+    inner_black = settle_black(state, all_nodata=job.limits.black == "nodata")
+    if info.rim:
+        grow_nodata(state, info.rim)
     ignored = state == PixelState.NODATA
+    cut = list(blocks(height=info.height, width=info.width, size=job.window - 2 * job.margin))
+    beyond = sum(int(planes.noted(_PREVIEW, core)["beyond"]) for core in cut)
+    check_reflectance(info, beyond=beyond, pixels=int(np.count_nonzero(~ignored)) + beyond)
     check_nodata(info, int(np.count_nonzero(ignored)), job.limits)
     if ignored.all():
         raise SceneError(f"{info.where} holds no data: every pixel is no-data or black. Leave the scene out.")
@@ -188,15 +208,15 @@ def _write_map(row: MapRow, job: InferJob) -> None:
     classes: Callable[[Block], NDArray[np.uint8]] = partial(planes.get, _CLASS)
     if source == MOVED_CUTS:
         classes = cut_classes(planes, ignored, thresholds_of(job.labels / scene_id))
-    side = job.window - 2 * job.margin
     scene_output.write_scene(
         job.output(scene_id),
         scene_id,
         info,
         job.inputs(row),
-        blocks(height=info.height, width=info.width, size=side),
+        cut,
         lambda core: np.where(ignored[core.slices], IGNORE, classes(core)).astype(np.uint8),
         lambda core: planes.noted(_PREVIEW, core)["rgb"],
+        doubts=lambda: black_doubts(info, inner_black),
         about={"source": source, "model": None if source == LABELS_ALONE else job.model_digest},
         source=source,
     )

@@ -9,10 +9,11 @@ from typing import NamedTuple
 from pyspark.sql import SparkSession
 
 from labeling.files.layout import Run
-from labeling.ice.profile import LabelingProfile, fitting, load_profile
-from labeling.scenes.contract.rendering import base_of
+from labeling.ice.profile import LabelingProfile
+from labeling.scenes.contract.rendering import RGB8, base_of
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.scenes.open import refusal
+from pipelines.catalog import made_for
 from pipelines.chips import make_chips
 from pipelines.config import ChipSettings
 from pipelines.engine.scenes import CatalogRow, Failure
@@ -43,10 +44,9 @@ def part_by_profile(
 
 def _unfit(info: SceneInfo, profiles: list[LabelingProfile]) -> str:
     """Return why none of a profile's variants fits a scene, and which profiles do."""
-    nearest = next((p for p in profiles if base_of(p.rendering) in info.renderings), profiles[0])
-    why = refusal(info, nearest.rendering, f"profile {nearest.name}")
-    names = [name for name in fitting(info.renderings) if info.can_be(load_profile(name).rendering)]
-    return f"{why} Made for such scenes: {', '.join(names)}." if names else why
+    of_kind = [p for p in profiles if (p.rendering == RGB8) == (RGB8 in info.renderings)] or profiles
+    nearest = next((p for p in profiles if base_of(p.rendering) in info.renderings), of_kind[0])
+    return refusal(info, nearest.rendering, f"profile {nearest.name}") + made_for(info)
 
 
 def cut_chips(

@@ -78,7 +78,7 @@ def _label(config: LabelConfig, profiles: list[LabelingProfile], run: Run, start
     # Of tasks that were killed, or had lost to another attempt and were late.
     _clean(run)
     failed = {failure.scene for failure in failures if failure.step == "label"}
-    tell_doubts(run, [row.scene_id for row in rows if row.scene_id not in failed])
+    tell_doubts(run.root / "labels", [row.scene_id for row in rows if row.scene_id not in failed])
     return close_job(run, "label", started, config, rows, failures)
 
 

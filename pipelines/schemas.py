@@ -29,6 +29,8 @@ CATALOG: Final = pa.schema(
         pa.field("sun_zenith", pa.float64()),
         pa.field("angles", pa.list_(pa.list_(pa.float64()))),
         pa.field("unit", pa.string()),
+        pa.field("rim", pa.int32(), nullable=False),
+        pa.field("doubts", pa.list_(pa.list_(pa.string()))),
     ]
 )
 """One row a scene, in catalog.parquet: labeling.scenes.contract.scene.SceneInfo with the run's scene id."""
@@ -58,7 +60,7 @@ _COUNTS: Final = T.ArrayType(T.LongType(), containsNull=False)
 DECODED: Final = T.StructType(
     [*WORK.fields[:3], T.StructField("states", _COUNTS), T.StructField("error", T.StringType())]
 )
-"""How many pixels of a decoded block have each state, or why it could not be decoded."""
+"""How many pixels of a decoded block have each state, and are beyond reason; or why it could not be."""
 
 COMPARED: Final = T.StructType(
     [

@@ -98,7 +98,7 @@ def _greys(job: Job, cores: int, profile: LabelingProfile) -> Iterator[tuple[NDA
         with open_scene(str(path)) as scene:
             info = scene.info
             whole = Block(0, 0, info.height, info.width)
-            rgb, valid = scene.read(whole)
+            rgb, valid, _ = scene.read(whole)
         many = len(job.scenes) >= cores and not job.cut
         yield prepare(rgb, valid, profile).value, [whole] if many else cut_of(job, info)
 

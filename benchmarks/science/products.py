@@ -69,7 +69,7 @@ def labels_of(path: Path, profile_name: str) -> NDArray[np.uint8]:
     """Return the labels of a product by a profile, whole and in memory."""
     profile = load_profile(profile_name)
     with open_scene(str(path), profile.rendering) as scene:
-        rgb, valid = scene.read(Block(0, 0, scene.info.height, scene.info.width))
+        rgb, valid, _ = scene.read(Block(0, 0, scene.info.height, scene.info.width))
     return label_scene(rgb, valid, profile)
 
 

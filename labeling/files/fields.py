@@ -20,7 +20,7 @@ def _place(value: object, local: ValidatorFunctionWrapHandler) -> AnyPath:
 def _local(value: object) -> object:
     if is_s3(str(value)):
         raise ValueError(
-            f"{value} is in a bucket, and this must be on this machine: copy it (aws s3 cp, or rclone copy)"
+            f"{value} is in a bucket, and this must be on this machine: copy it, for example with rclone copy"
         )
     return value
 

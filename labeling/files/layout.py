@@ -30,6 +30,7 @@ from labeling.errors import ConfigError, StorageError
 from labeling.files.atomic import PARTS, remove, replacing, write_json
 from labeling.files.redact import without_secrets
 from labeling.files.storage import AnyPath
+from labeling.text import encodable
 
 LABELS: Final = "labels.tif"
 """Name of the class raster in the folder of a scene's labels."""
@@ -164,7 +165,9 @@ def write_done(folder: AnyPath, inputs: dict[str, Any], files: list[str], **fact
 def record_failures(run: Run, job: str, failures: list[dict[str, str]]) -> None:
     """Replace this job's lines in failures.jsonl; the file is absent when nothing failed."""
     kept = [line for line in read_failures(run) if line["job"] != job]
-    told = [{name: without_secrets(value) for name, value in failure.items()} for failure in failures]
+    told = [
+        {name: encodable(without_secrets(value)) for name, value in failure.items()} for failure in failures
+    ]
     lines = kept + [{"job": job, **failure} for failure in told]
     if not lines:
         run.failures.unlink(missing_ok=True)

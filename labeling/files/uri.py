@@ -7,6 +7,7 @@ Only the functions here look into such a text: `Path` would turn `https://host` 
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
@@ -87,6 +88,11 @@ def shown(uri: str) -> str:
         return without_secrets(uri.partition("?")[0])
     # A query behind the item is none, but somebody's key all the same.
     return urlunsplit((scheme, host.rpartition("@")[2], path, "", item.partition("?")[0]))
+
+
+def quoted(uri: str) -> str:
+    """Return a file as a command to copy names it: FILE where it is not on this machine."""
+    return "FILE" if is_url(uri) else shlex.quote(uri)
 
 
 def join(base: str, href: str) -> str:

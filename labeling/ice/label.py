@@ -84,9 +84,20 @@ def count_states(state: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.array([np.count_nonzero(state == np.uint8(kind)) for kind in PixelState], np.int64)
 
 
-def settle_black(state: NDArray[np.uint8]) -> None:
-    """Decide in place, for a whole scene's states, whether black is no-data or dark water."""
-    nodata.settle(state, black=PixelState.BLACK, nodata=PixelState.NODATA, water=PixelState.WATER)
+def settle_black(state: NDArray[np.uint8], *, all_nodata: bool = False) -> int:
+    """Decide in place, for a whole scene's states, whether black is no-data or dark water.
+
+    Return how many pixels large black regions inside have, see nodata.settle. `all_nodata`: all black is.
+    """
+    if all_nodata:
+        state[state == PixelState.BLACK] = PixelState.NODATA
+        return 0
+    return nodata.settle(state, black=PixelState.BLACK, nodata=PixelState.NODATA, water=PixelState.WATER)
+
+
+def grow_nodata(state: NDArray[np.uint8], pixels: int) -> None:
+    """Let a whole scene's no-data grow by so many pixels on every side, in place."""
+    nodata.grow(state, pixels, nodata=PixelState.NODATA)
 
 
 def ignored(state: NDArray[np.uint8], profile: LabelingProfile) -> NDArray[np.bool_]:

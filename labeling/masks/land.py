@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rasterio.crs import CRS
 
 from labeling.errors import ConfigError, SceneError
 from labeling.files.fields import LocalPath
+from labeling.masks.vector_files import files_of
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.settings import Settings
 
@@ -36,15 +38,11 @@ class LandSettings(Settings):
 def vector_state(path: Path) -> dict[str, list[int]]:
     """Return what tells this state of a vector file from another: [bytes, change time in ns] by file name.
 
-    All files of a folder count, and all that make up a shapefile. Raises ConfigError where there is none.
+    All files of a folder count, all that make up a shapefile, and all that a virtual file leads to. Raises
+    ConfigError where there is none.
     """
-    files = [path]
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-    elif path.suffix.lower() == ".shp" and path.exists():
-        files = sorted(file for file in path.parent.iterdir() if file.stem == path.stem)
     try:
-        stats = {str(file.relative_to(path.parent)): file.stat() for file in files}
+        stats = {os.path.relpath(file, path.parent): file.stat() for file in files_of(path)}
     except OSError as error:
         raise ConfigError(f"cannot read the land file {path}: {error.strerror}. Check land.vector.") from None
     return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
@@ -74,7 +72,7 @@ def land_inputs(settings: LandSettings) -> dict[str, Any]:
 def find_land(info: SceneInfo, settings: LandSettings) -> NDArray[np.bool_] | None:
     """Return which pixels of a scene are land, bool (height, width); None where no file is set.
 
-    Raises SceneError for a scene without georeference, and ConfigError as `open_layer` and `land_mask`.
+    Raises SceneError for a scene that has no place on Earth, and ConfigError as `open_layer` and `land_mask`.
     """
     if settings.vector is None:
         return None

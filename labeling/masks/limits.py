@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
+from labeling.doubt import Doubt
 from labeling.errors import SceneError
+from labeling.files.advice import edit_info, is_jpeg
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.settings import Settings
 
@@ -17,6 +21,10 @@ class LimitSettings(Settings):
     )
     nodata: float | None = Field(
         None, gt=0, lt=1, description="share; a scene with more no-data is refused (null: none is)"
+    )
+    black: Literal["edge", "nodata"] = Field(
+        "edge",
+        description="black that is no-data where a picture declares none: what reaches its edge, or all",
     )
 
 
@@ -40,3 +48,18 @@ def check_nodata(info: SceneInfo, pixels: int, limits: LimitSettings) -> None:
         f"{info.where} is no-data over {share:.1%} of its area, more than limits.nodata allows "
         f"({limits.nodata:.1%}). Leave the scene out, or raise the limit."
     )
+
+
+def black_doubts(info: SceneInfo, inner: int) -> list[Doubt]:
+    """Return a doubt where black regions inside of a picture, `inner` pixels of it, pass for open water."""
+    if not inner:
+        return []
+    share = inner / (info.height * info.width)
+    text = (
+        f"{share:.1%} of {info.where} is exactly black inside and taken for open water. If it was masked "
+        "(cloud, land, what was not asked for), run again with --nodata 0 (limits.black: nodata), which "
+        "takes all black of all pictures for no-data"
+    )
+    if not is_jpeg(info.uri):
+        text += f"; or declare it in the file: `{edit_info(info.uri, '--nodata 0')}`"
+    return [Doubt("inner-black", f"{text}.")]

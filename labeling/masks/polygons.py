@@ -8,6 +8,7 @@ are cut smaller, and only pixels along the coast are tested one by one.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.crs import CRS
 
-from labeling.errors import ConfigError
+from labeling.errors import ConfigError, SceneError
 
 SIDES: Final = (1024, 128, 16)
 """Pixels along a tile at each round; each is a multiple of the next."""
@@ -45,7 +46,8 @@ def land_mask(
     """Return which pixels of a scene have their centre on land or ice shelf, bool (height, width).
 
     `crs` and `transform` (column, row to coordinates) are the scene's; land grows by `grow` pixels on every
-    side. All False where no polygon is near. Raises ConfigError where the two CRS cannot be related.
+    side. All False where no polygon is near. Raises SceneError where the scene's CRS has no place on Earth,
+    and ConfigError where the two CRS cannot be related.
     """
     margin = grow  # land just outside the scene grows into it
     mask = np.zeros((height + 2 * margin, width + 2 * margin), np.bool_)
@@ -80,10 +82,33 @@ def open_layer(path: Path, name: str | None = None) -> VectorLayer:
         )
     if info["crs"] is None:
         raise ConfigError(
-            f"layer '{chosen}' of {path} does not say which CRS its coordinates are in. "
-            "Write it into the file, for example with ogr2ogr -a_srs EPSG:4326."
+            f"layer '{chosen}' of {path} does not say which CRS its coordinates are in. {_naming_crs(path)}"
         )
     return VectorLayer(path, chosen, info["crs"])
+
+
+def _naming_crs(path: Path) -> str:
+    """Return how to say which CRS a file is in."""
+    if path.suffix.lower() != ".shp":
+        return "Write it into the file, for example in QGIS with Assign Projection."
+    code = "import pyproj; print(pyproj.CRS(4326).to_wkt('WKT1_ESRI'))"
+    return f'If it is EPSG:4326: `python -c "{code}" > {shlex.quote(str(path.with_suffix(".prj")))}`.'
+
+
+def _unrelated(layer: VectorLayer, crs: CRS, error: Exception) -> SceneError | ConfigError:
+    """Return which of two coordinate systems has no place on Earth: the scene's, or else the file's."""
+    own = pyproj.CRS.from_user_input(crs.to_wkt())
+    try:
+        pyproj.Transformer.from_crs(own, "EPSG:4326", always_xy=True)
+    except pyproj.exceptions.ProjError:
+        return SceneError(
+            f"the scene's coordinate system ({own.name}) has no place on Earth, so land cannot be found in "
+            "it. State the true one, as in `rio edit-info --crs EPSG:32758 FILE`, or leave land.vector out."
+        )
+    return ConfigError(
+        f"the CRS of {layer.path} has no known relation to the scene's: {error}. Save the file in longitude "
+        "and latitude (EPSG:4326), for example in QGIS with Reproject Layer."
+    )
 
 
 class _Grid:
@@ -94,10 +119,7 @@ class _Grid:
             file_crs = pyproj.CRS.from_user_input(layer.crs)
             self._project = pyproj.Transformer.from_crs(crs.to_wkt(), file_crs, always_xy=True).transform
         except pyproj.exceptions.ProjError as error:
-            raise ConfigError(
-                f"the CRS of {layer.path} has no known relation to the scene's: {error}. "
-                "Reproject the file, for example with ogr2ogr -t_srs EPSG:4326."
-            ) from None
+            raise _unrelated(layer, crs, error) from None
         self._transform, self._geographic = transform, file_crs.is_geographic
         # What may have to be added to x, which is within -180..180 degrees, to find a place in the file.
         self.turns = (-360.0, 0.0, 360.0) if self._geographic else (0.0,)

@@ -78,6 +78,7 @@ def write_item(
     item_id: str,
     classes: ItemAsset,
     pixels: Mapping[str, int],
+    areas: Mapping[str, float] | None = None,
     palette: str = "polynya",
     others: Iterable[ItemAsset] = (),
     facts: Mapping[str, Fact] | None = None,
@@ -87,14 +88,14 @@ def write_item(
     An Item needs place and time: where the scene has no georeference or no sensing time, or does not lie on
     Earth, there is none, and one from before is removed. `target` is beside the files, which must be there.
     `classes` is the raster of class codes in the colours of `palette`, and `pixels` counts them by class name
-    and "ignore", as done.json does. `facts`, such as the profile's name, become properties polynya:<name>;
-    None is left out.
+    and "ignore"; `areas` has the square metres of the same. `facts`, such as the profile's name, become
+    properties polynya:<name>; None is left out.
     """
     item = _item_in_place(info, item_id)
     if item is None:
         remove(target)
         return False
-    item.properties |= _own_properties(info, pixels, facts or {})
+    item.properties |= _own_properties(info, areas, facts or {})
     _add_observation(item, info)
     for asset in (classes, *others):
         _add_asset(item, target.parent, asset)
@@ -178,15 +179,16 @@ def _item_in_place(info: SceneInfo, item_id: str) -> pystac.Item | None:
     return item
 
 
-def _own_properties(info: SceneInfo, pixels: Mapping[str, int], facts: Mapping[str, Fact]) -> dict[str, Any]:
+def _own_properties(
+    info: SceneInfo, areas: Mapping[str, float] | None, facts: Mapping[str, Fact]
+) -> dict[str, Any]:
     own: dict[str, Fact] = {
         "version": labeling.__version__,
         "product_type": info.product_type,
         "processing_baseline": info.baseline,
     }
-    if info.pixel_area is not None:  # nominal: what the projection stretches is not put right
-        for name in (c.name.lower() for c in IceClass):
-            own[f"{name}_km2"] = round(pixels[name] * info.pixel_area / 1e6, 6)
+    if areas is not None:
+        own |= {f"{c.name.lower()}_km2": round(areas[c.name.lower()] / 1e6, 6) for c in IceClass}
     return {f"polynya:{name}": value for name, value in {**own, **facts}.items() if value is not None}
 
 

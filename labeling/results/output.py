@@ -17,6 +17,7 @@ from labeling.files.layout import DONE, has_inputs, write_done
 from labeling.files.raster import write_class_raster
 from labeling.files.storage import AnyPath
 from labeling.grid import Block
+from labeling.results.areas import AreaCount
 from labeling.results.item import ITEM, Fact, ItemAsset, write_item
 from labeling.results.preview import preview_shape, preview_step
 from labeling.scenes.contract.scene import SceneInfo
@@ -24,6 +25,7 @@ from labeling.scenes.contract.scene import SceneInfo
 QUICKLOOK = "quicklook.png"
 
 _CODES: Final = (*IceClass, IGNORE)
+_NAMES: Final = (*(code.name.lower() for code in IceClass), "ignore")
 
 
 class SceneOutput(NamedTuple):
@@ -87,7 +89,8 @@ def write_scene(
         panels = [(output.heading, seen.classes)]
         write_quicklook(output.folder / QUICKLOOK, scene_id, seen.picture, panels, output.palette)
     others = extras() + [ItemAsset(QUICKLOOK, "Scene beside its classes", ("overview",))] * output.quicklook
-    found = doubts() if doubts else []
+    found = [*info.doubted, *(doubts() if doubts else [])]
+    areas = seen.areas
     files = [output.raster, *(asset.file for asset in others)]
     has_item = write_item(
         output.folder / ITEM,
@@ -95,6 +98,7 @@ def write_scene(
         item_id=f"{scene_id}-{output.heading}",
         classes=ItemAsset(output.raster, f"Ice classes ({output.heading})"),
         pixels=seen.pixels,
+        areas=areas,
         palette=output.palette,
         others=others,
         facts={**(about or {}), **counted(), "doubts": [doubt.text for doubt in found] or None},
@@ -105,9 +109,9 @@ def write_scene(
         files + [ITEM] * has_item,
         scene_id=scene_id,
         pixels=seen.pixels,
-        pixel_area_m2=info.pixel_area,
+        areas_m2=areas,
         sun_zenith=info.sun_zenith,
-        **({"doubts": dump_doubts(found)} if doubts else {}),
+        **({"doubts": dump_doubts(found)} if doubts or found else {}),
         **counted(),
         **facts,
     )
@@ -118,7 +122,7 @@ class _Seen:
 
     def __init__(self, info: SceneInfo) -> None:
         self._info = info
-        self._totals = np.zeros(len(_CODES), np.int64)
+        self._counts = AreaCount(info, _CODES)
         shape = preview_shape(height=info.height, width=info.width)
         self.picture, self.classes = np.empty((*shape, 3), np.uint8), np.empty(shape, np.uint8)
         """Samples of the picture and its classes, for a quicklook; filled where one is drawn."""
@@ -126,8 +130,13 @@ class _Seen:
     @property
     def pixels(self) -> dict[str, int]:
         """How many pixels have each class."""
-        names = [code.name.lower() for code in IceClass] + ["ignore"]
-        return dict(zip(names, self._totals.tolist(), strict=True))
+        return dict(zip(_NAMES, self._counts.pixels, strict=True))
+
+    @property
+    def areas(self) -> dict[str, float] | None:
+        """True areas in square metres of the same; None for a scene that has no place on Earth."""
+        areas = self._counts.square_metres()
+        return None if areas is None else {n: round(area, 3) for n, area in zip(_NAMES, areas, strict=True)}
 
     def passing(
         self,
@@ -138,7 +147,7 @@ class _Seen:
         """Yield each block's window and class codes; `preview_of` is None where no quicklook is drawn."""
         for block in cut:
             codes = classes_of(block)
-            self._totals += [np.count_nonzero(codes == np.uint8(code)) for code in _CODES]
+            self._counts.add(block, codes)
             if preview_of is not None:
                 self.classes[_sampled(block, self._info)] = sample(codes, block, self._info)
                 self.picture[_sampled(block, self._info)] = preview_of(block).transpose(1, 2, 0)

@@ -6,6 +6,7 @@ with named bands, STAC item). Nothing else in the project knows the difference.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +15,11 @@ from labeling.errors import SceneError
 from labeling.files.fetch import probe
 from labeling.files.state import state_of
 from labeling.files.storage import AnyPath, at, is_s3
-from labeling.files.uri import foreign, is_url
-from labeling.scenes.contract.rendering import base_of, find_rendering, missing
+from labeling.files.uri import foreign, is_url, quoted
+from labeling.scenes.contract.rendering import RGB8, base_of, find_rendering, missing
 from labeling.scenes.contract.scene import Scene, SceneInfo
 from labeling.scenes.picture import SUFFIXES, open_picture
-from labeling.scenes.products.safe.files import is_safe
+from labeling.scenes.products.safe.known import is_safe
 from labeling.scenes.products.safe.reader import open_product
 from labeling.scenes.products.scene import ProductScene
 from labeling.scenes.products.stac.item import list_items
@@ -41,7 +42,10 @@ def is_scene(path: AnyPath) -> bool:
 
 def searched_for() -> str:
     """Return what a folder is searched for, for messages."""
-    return f"{', '.join(sorted(SUFFIXES))}, S2*.SAFE, S2*.zip and STAC items (.json, .geojson)"
+    return (
+        f"{', '.join(sorted(SUFFIXES))}, products in SAFE format (folders or .zip) and STAC items (.json, "
+        ".geojson), two levels down"
+    )
 
 
 def list_scenes(uri: str) -> list[str]:
@@ -75,6 +79,12 @@ def refusal(info: SceneInfo, rendering: str, needed_by: str = "what is asked for
             f"{find_rendering(info.renderings[0]).top:g} on, grey ice and snow alike, so no brightness parts "
             f"thin ice from thick, and {needed_by} needs {rendering}. Give the product itself, or its bands "
             "B02, B03 and B04; a picture that only happens to have such a name, rename."
+        )
+    if info.product_type is None and RGB8 not in (*info.renderings, rendering):
+        return (
+            f"{info.where} does not say whether it is L1C (top of the atmosphere) or L2A (surface), and "
+            f"{needed_by} needs {rendering}. State it: in a GeoTIFF by `rio edit-info --tag PRODUCT_TYPE=L2A "
+            f"{quoted(info.uri)}`, in a STAC item by s2:product_type."
         )
     return (
         f"{info.where} can be read as {' or '.join(info.renderings)}, but {needed_by} needs "
@@ -125,6 +135,8 @@ def _check_file(path: Path) -> None:
         raise SceneError(f"{path} is a link that leads nowhere, or in a circle. Mend the link.")
     if not path.exists():
         raise SceneError(f"{path} does not exist. Check the path, or the quotes around a glob.")
+    if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+        raise SceneError(f"{path} cannot be listed. Let the user read it that runs the job.")
     if path.is_dir() and not is_safe(path):
         raise SceneError(f"{path} is a folder, but no product. Give its pictures, as in '{path}/*.tif'.")
     if not path.is_file() and not path.is_dir():

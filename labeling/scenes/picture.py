@@ -11,9 +11,8 @@ from typing import Final
 
 import numpy as np
 import rasterio
-from affine import Affine
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
@@ -22,11 +21,15 @@ from labeling.files import s3
 from labeling.files.raster import quiet_georeference
 from labeling.files.state import state_of
 from labeling.files.storage import AnyPath, read_range
-from labeling.files.uri import gdal_path
+from labeling.files.uri import gdal_path, quoted
 from labeling.grid import Block
+from labeling.scenes.colours import rgb_bands
+from labeling.scenes.contract.beside import read_beside
 from labeling.scenes.contract.pieces import LARGE, check_pieces, check_written
 from labeling.scenes.contract.rendering import RGB8
 from labeling.scenes.contract.scene import GDAL_OPTIONS, Pixels, SceneInfo
+from labeling.scenes.place import LOSSY_BLACK, place_of, rim_of
+from labeling.text import encodable
 
 SUFFIXES: Final = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg"})
 """Endings, in lower case, of the pictures that a folder is searched for."""
@@ -72,6 +75,11 @@ def _driver_of(path: AnyPath) -> str:
     for magic, driver in _MAGIC.items():
         if start.startswith(magic):
             return driver
+    if path.suffix.lower() == ".vrt" and read_range(path, 0, 512).lstrip().startswith(b"<VRTDataset"):
+        raise SceneError(
+            f"{path} is a virtual raster (VRT), a list of other files, whose changes nobody would see. Make "
+            f"one file of it: `rio convert {quoted(str(path))} whole.tif`; or give its files."
+        )
     raise SceneError(
         f"{path} cannot be opened as a picture: it begins like no GeoTIFF, PNG or JPEG. It may be damaged, "
         "or be something else. Fetch the file again, or leave it out."
@@ -86,28 +94,37 @@ class PictureScene:
     def __init__(self, path: AnyPath, dataset: DatasetReader) -> None:
         self._path = path
         self._dataset = dataset
-        self._bands = _rgb_bands(path, dataset)
+        self._bands = rgb_bands(str(path), dataset)
         self._nodata = [dataset.nodatavals[band - 1] for band in self._bands]
+        self._rim = 0 if self._masked else rim_of(dataset)
         self._whole: Pixels | None = None
 
     @cached_property
     def info(self) -> SceneInfo:
         """The picture's description."""
-        data, state = self._dataset, state_of(self._path)
-        georeferenced = data.crs is not None or data.transform != Affine.identity()
+        data, place = self._dataset, place_of(str(self._path), self._dataset)
+        state = state_of(self._path).joined(read_beside(data))
         return SceneInfo(
             uri=str(self._path),
-            group=self._path.stem,
+            group=encodable(self._path.stem),
             renderings=[_rendering(self._path)],
             height=data.height,
             width=data.width,
-            crs=data.crs.to_wkt() if data.crs else None,
-            transform=list(data.transform)[:6] if georeferenced else None,
+            crs=place.crs.to_wkt() if place.crs else None,
+            transform=list(place.transform)[:6] if place.transform else None,
             block=self._block,
             bytes=state.bytes,
             modified_ns=state.modified_ns,
             etag=state.etag,
+            rim=self._rim,
+            doubts=[[*doubt] for doubt in place.doubts] or None,
         )
+
+    @property
+    def _masked(self) -> bool:
+        """Whether an alpha band or a mask says what is no-data, and no value does."""
+        by_value = all(value is not None for value in self._nodata)
+        return not by_value and MaskFlags.per_dataset in self._dataset.mask_flag_enums[self._bands[0] - 1]
 
     @property
     def _block(self) -> list[int]:
@@ -124,7 +141,7 @@ class PictureScene:
         if self._whole is None:
             self._whole = self._decode(Block(0, 0, self._dataset.height, self._dataset.width))
         rows, columns = block.slices
-        rgb, valid = self._whole
+        rgb, valid, _ = self._whole
         return Pixels(rgb[:, rows, columns], None if valid is None else valid[rows, columns])
 
     def preview(self, *, height: int, width: int) -> NDArray[np.uint8]:
@@ -138,6 +155,8 @@ class PictureScene:
     def _decode(self, block: Block) -> Pixels:
         try:
             rgb = self._dataset.read(self._bands, window=block.window)
+            if self._rim:
+                rgb[:, rgb.max(axis=0) <= LOSSY_BLACK] = 0
             valid = self._valid(rgb, block)
         except RasterioError as error:
             raise SceneError(
@@ -153,8 +172,7 @@ class PictureScene:
             # A pixel is no-data when every band says so: a single black band is a colour.
             red, green, blue = (band != value for band, value in zip(rgb, self._nodata, strict=True))
             return np.asarray(red | green | blue, np.bool_)
-        flags = self._dataset.mask_flag_enums[self._bands[0] - 1]
-        if MaskFlags.per_dataset in flags:  # an alpha band or a mask of the file
+        if self._masked:
             return np.asarray(self._dataset.read_masks(self._bands[0], window=block.window) > 0, np.bool_)
         return None
 
@@ -169,24 +187,3 @@ def _rendering(path: AnyPath) -> str:
     # Only L2A's is called _10m outside of its folders.
     of_surface = "10M" in path.stem.upper() or any("L2A" in part.upper() for part in path.parts)
     return "tci-l2a" if of_surface else "tci-l1c"
-
-
-def _rgb_bands(path: AnyPath, dataset: DatasetReader) -> list[int]:
-    """Return the 1-based bands that are red, green and blue."""
-    colours = dataset.colorinterp
-    count = len([c for c in colours if c != ColorInterp.alpha])
-    if count != 3:
-        raise SceneError(
-            f"{path} has {count} colour band(s); an RGB picture has 3. Choose and order them, for example: "
-            "gdal_translate -b 3 -b 2 -b 1 in.tif rgb.tif (a palette picture: gdal_translate -expand rgb)."
-        )
-    if any(dtype != "uint8" for dtype in dataset.dtypes):
-        raise SceneError(
-            f"{path} is {dataset.dtypes[0]}; the thresholds are made for 8-bit pictures. Scale it the way "
-            "its profile expects, for example reflectance x 10000 to the L1C true-colour scale: "
-            "gdal_translate -ot Byte -scale 0 3558 1 255 in.tif rgb.tif."
-        )
-    wanted = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
-    if all(colour in colours for colour in wanted):
-        return [colours.index(colour) + 1 for colour in wanted]
-    return [index + 1 for index, colour in enumerate(colours) if colour != ColorInterp.alpha]

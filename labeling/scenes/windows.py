@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labeling.grid import Block, blocks
 from labeling.scenes.contract.scene import Pixels, Scene, SceneInfo
+
+_T = TypeVar("_T", bound=np.generic)
 
 
 def cores(*, height: int, width: int, size: int, margin: int) -> Iterator[Block]:
@@ -26,14 +29,15 @@ def read_window(scene: Scene, core: Block, *, size: int, margin: int) -> Pixels:
     """Return the whole window around a core, (3, size, size), mirrored where it reaches over the border."""
     info = scene.info
     window = _window_in(info, core, size=size, margin=margin)
-    rgb, valid = scene.read(window)
+    rgb, valid, beyond = scene.read(window)
     above, left = margin - (core.row - window.row), margin - (core.column - window.column)
     padding = [(above, size - above - window.height), (left, size - left - window.width)]
     rgb = np.pad(rgb, [(0, 0), *padding], mode="symmetric")
-    return Pixels(rgb, None if valid is None else np.pad(valid, padding, mode="symmetric"))
+    valid, beyond = (None if a is None else np.pad(a, padding, mode="symmetric") for a in (valid, beyond))
+    return Pixels(rgb, valid, beyond)
 
 
-def core_of(array: NDArray[np.uint8], core: Block, *, margin: int) -> NDArray[np.uint8]:
+def core_of(array: NDArray[_T], core: Block, *, margin: int) -> NDArray[_T]:
     """Return the core's part of a window's array (last two axes are rows, columns)."""
     return array[..., margin : margin + core.height, margin : margin + core.width]
 

@@ -12,7 +12,7 @@ write     sums -> table; table[key] -> labels.tif and what goes with it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from labeling.ice.label import (
     count_states,
     filter_facts,
     finish,
+    grow_nodata,
     ignored,
     prepare,
     scene_sums,
@@ -40,9 +41,10 @@ from labeling.ice.scene_sums import SceneSums
 from labeling.masks.clouds.find import CloudSettings, cloud_mask
 from labeling.masks.clouds.raster import CLOUDS, write_clouds
 from labeling.masks.land import LandSettings, find_land, land_inputs
-from labeling.masks.limits import LimitSettings, check_nodata
+from labeling.masks.limits import LimitSettings, black_doubts, check_nodata
 from labeling.results.item import ItemAsset
 from labeling.results.output import SceneOutput, sample, write_scene
+from labeling.scenes.contract.plausible import check_reflectance
 from labeling.scenes.contract.product import Product
 from labeling.scenes.contract.rendering import low_sun
 from labeling.scenes.contract.scene import Scene, SceneInfo
@@ -79,14 +81,21 @@ class Excluded(NamedTuple):
     """The layer that holds the pixels' final states."""
     pixels: dict[str, int]
     """How many pixels are no-data, under cloud and on land."""
+    inner_black: int = 0
+    """How many pixels large black regions have that touch no edge."""
+
+
+NOTHING: Final = np.zeros(len(PixelState) + 1, np.int64)
+"""What `decode` has counted before the first block."""
 
 
 def decode(scene: Scene, block: Block, planes: Planes, recipe: Recipe, *, preview: bool) -> NDArray[np.int64]:
-    """Read a block once and keep all that later stages need; return how many pixels have each PixelState.
+    """Read a block once and keep all that later stages need; return what is counted of it, i64.
 
-    `preview` says whether a quicklook will be drawn, which shows a sample of the block.
+    That is how many pixels have each PixelState, and how many lie beyond what reflectance can be. `preview`
+    says whether a quicklook will be drawn, which shows a sample of the block.
     """
-    rgb, valid = scene.read(block)
+    rgb, valid, beyond = scene.read(block)
     prepared = prepare(rgb, valid, recipe.profile)
     planes.put(_VALUE, block, prepared.value)
     planes.put(STATE, block, prepared.state)
@@ -95,7 +104,7 @@ def decode(scene: Scene, block: Block, planes: Planes, recipe: Recipe, *, previe
         planes.note(_PREVIEW, block, rgb=sample(rgb, block, scene.info))
     if recipe.clouds.sources:
         note_cells(_product(scene), block, planes, recipe.clouds)
-    return count_states(prepared.state)
+    return np.append(count_states(prepared.state), 0 if beyond is None else np.count_nonzero(beyond))
 
 
 def exclude(
@@ -105,12 +114,19 @@ def exclude(
 
     `counts` is the sum of what `decode` returned.
     """
-    changed = False
+    *states, beyond = counts.tolist()
+    counts = np.array(states, np.int64)
+    check_reflectance(info, beyond=beyond, pixels=int(counts.sum() - counts[PixelState.NODATA]) + beyond)
+    changed, inner_black = False, 0
     land = find_land(info, recipe.land)
-    if counts[PixelState.BLACK] or land is not None or recipe.clouds.sources:
+    rim = info.rim and bool(counts[PixelState.BLACK] or counts[PixelState.NODATA])
+    if counts[PixelState.BLACK] or rim or land is not None or recipe.clouds.sources:
         state = planes.get(STATE, Block(0, 0, info.height, info.width)).copy()
         if counts[PixelState.BLACK]:
-            settle_black(state)
+            inner_black = settle_black(state, all_nodata=recipe.limits.black == "nodata")
+            changed = True
+        if rim and recipe.profile.nodata == "ignore":
+            grow_nodata(state, info.rim)
             changed = True
         if land is not None:
             changed |= _exclude(state, land, PixelState.LAND)
@@ -125,7 +141,7 @@ def exclude(
     states = np.flatnonzero(counts).astype(np.uint8)
     if ignored(states, recipe.profile).all():
         raise SceneError(f"{info.where} holds no data: every pixel is no-data or black. Leave the scene out.")
-    return Excluded(SETTLED if changed else STATE, pixels)
+    return Excluded(SETTLED if changed else STATE, pixels, inner_black)
 
 
 def _product(scene: Scene) -> Product:
@@ -203,7 +219,7 @@ def write(
         classes_of,
         lambda block: planes.noted(_PREVIEW, block)["rgb"],
         extras=lambda: _extras(info, planes, recipe, output),
-        doubts=lambda: scene_doubts(info, seen, recipe),
+        doubts=lambda: scene_doubts(info, seen, recipe, excluded.inner_black),
         counted=lambda: lifts.facts,
         about={"profile": recipe.profile.name, "profile_version": recipe.profile.version, **facts},
         threads=threads,
@@ -212,11 +228,11 @@ def write(
     )
 
 
-def scene_doubts(info: SceneInfo, seen: BrightnessCount, recipe: Recipe) -> list[Doubt]:
-    """Return all that speaks against a scene's labels, from its sun and what was counted of it."""
+def scene_doubts(info: SceneInfo, seen: BrightnessCount, recipe: Recipe, inner_black: int = 0) -> list[Doubt]:
+    """Return what speaks against a scene's labels, from its sun and what was counted of it."""
     found = brightness_doubts(seen.counts, recipe.profile.thresholds)
     low = low_sun(recipe.profile.rendering, info.light)
-    return [Doubt("low-sun", low), *found] if low else found
+    return [*([Doubt("low-sun", low)] if low else []), *black_doubts(info, inner_black), *found]
 
 
 def _extras(info: SceneInfo, planes: Planes, recipe: Recipe, output: SceneOutput) -> list[ItemAsset]:

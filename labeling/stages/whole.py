@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from labeling.files.raster import quiet_georeference
 from labeling.grid import Block
-from labeling.ice.label import PixelState
 from labeling.ice.scene_sums import SceneSums
 from labeling.results.output import SceneOutput
 from labeling.scenes.contract.scene import Scene, SceneInfo
 from labeling.stages.planes import MemoryPlanes
-from labeling.stages.steps import Recipe, compare_block, decode, exclude, write
+from labeling.stages.steps import NOTHING, Recipe, compare_block, decode, exclude, write
 
 _Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
@@ -41,7 +40,7 @@ def label_whole(
     todo = iter(cut)
 
     def decode_some(_: int) -> NDArray[np.int64]:
-        states = np.zeros(len(PixelState), np.int64)
+        states = NOTHING.copy()
         with opened() as scene:
             for block in todo:  # of all threads together: whoever is free takes the next
                 states += decode(scene, block, planes, recipe, preview=output.quicklook)

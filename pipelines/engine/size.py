@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from labeling.errors import SceneError
+from labeling.files.uri import quoted
 from labeling.scenes.contract.scene import SceneInfo
 from pipelines.engine.plan import SCRATCH_BYTES, memory_of
 from pipelines.engine.scenes import CatalogRow, Failure
@@ -38,7 +39,8 @@ def check_size(info: SceneInfo, *, memory: int, scratch: int) -> None:
     raise SceneError(
         f"{size} It is decoded as a whole, which takes {_gib(whole)} of memory, more than "
         f"spark.worker_memory allows ({_gib(memory)}). Make it a GeoTIFF that is read in pieces "
-        "(gdal_translate -co TILED=YES), raise the limit, or leave the scene out if its header is wrong."
+        f"(`rio convert {quoted(info.uri)} tiled.tif --co tiled=true`), raise the limit, or leave the scene "
+        "out if its header is wrong."
     )
 
 

@@ -103,7 +103,7 @@ def _count(labels: DatasetReader, model: DatasetReader, truth: _Truth | None, bl
 
     if truth is None:
         return count_footprint(read(labels), read(model))
-    rgb, valid = truth.scene.read(block)
+    rgb, valid, _ = truth.scene.read(block)
     ruled = label(rgb, truth.thresholds)
     if valid is not None:
         ruled[~valid] = IGNORE

@@ -15,6 +15,7 @@ import labeling
 from labeling.classes import CLASS_CODES, IGNORE, PALETTES, IceClass
 from labeling.files.atomic import replacing
 from labeling.files.layout import Run, read_failures
+from labeling.text import encodable
 from pipelines.doubts import doubts_in
 from pipelines.evaluate import OTHER_CHIPS, OTHER_MODEL, model_folder, read_model
 from pipelines.evaluation import record as words
@@ -53,7 +54,7 @@ def write_report(run: Run, palette: str = "polynya", pictures: int = 24) -> None
     """
     page = page_renderer().get_template("report.html").render(gather(run, palette, pictures))
     with replacing(run.report) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(encodable(page), encoding="utf-8")
 
 
 def page_renderer(*packages: str) -> Environment:
@@ -102,7 +103,11 @@ def gather(run: Run, palette: str, pictures: int) -> dict[str, Any]:
             for scene in scenes[:pictures]
         },
         "failures": read_failures(run),
-        "doubts": {scene.scene_id: found for scene in scenes if (found := doubts_in(scene.labels))},
+        "doubts": {
+            scene.scene_id: found
+            for scene in scenes
+            if (found := doubts_in(scene.labels) or doubts_in(scene.map))
+        },
         "jobs": read_jobs(run),
         "classes": list(IceClass),
         "colours": {code: "#{:02x}{:02x}{:02x}".format(*PALETTES[palette][code]) for code in CLASS_CODES},

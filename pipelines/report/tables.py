@@ -102,13 +102,12 @@ def area_rows(scenes: Iterable[ReportScene]) -> list[Areas]:
 
 
 def areas_of(scene_id: str, source: str, done: Mapping[str, Any]) -> Areas:
-    """Turn a completion mark's pixel counts into areas."""
-    square_metres = done.get("pixel_area_m2")
-    factor = 1.0 if square_metres is None else square_metres / 1e6
-    pixels = done["pixels"]
-    classes = tuple(pixels.get(ice.name.lower(), 0) * factor for ice in IceClass)
+    """Return a completion mark's true areas; pixels where it has none, as marks of older versions."""
+    square_metres = done.get("areas_m2")
+    factor, counts = (1.0, done["pixels"]) if square_metres is None else (1e-6, square_metres)
+    classes = tuple(counts.get(ice.name.lower(), 0) * factor for ice in IceClass)
     unit = "px" if square_metres is None else "km²"
-    return Areas(scene_id, source, unit, classes, pixels.get("ignore", 0) * factor)
+    return Areas(scene_id, source, unit, classes, counts.get("ignore", 0) * factor)
 
 
 def total_areas(rows: Iterable[Areas]) -> list[Areas]:

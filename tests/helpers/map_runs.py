@@ -68,7 +68,7 @@ def plain_probabilities(model, scene, size, margin):
     with open_scene(str(scene)) as opened:
         found = np.empty((opened.info.height, opened.info.width, 3), np.float32)
         for core in cores(height=opened.info.height, width=opened.info.width, size=size, margin=margin):
-            rgb, _ = read_window(opened, core, size=size, margin=margin)
+            rgb = read_window(opened, core, size=size, margin=margin).rgb
             window = predictor.predict(rgb.transpose(1, 2, 0)[np.newaxis])[0].transpose(2, 0, 1)
             found[core.slices] = core_of(window, core, margin=margin).transpose(1, 2, 0)
     return found

@@ -71,7 +71,8 @@ class RunFactory:
         write_classes(folder / name, classes)
         counts = np.bincount(classes.ravel(), minlength=256).tolist()
         pixels = {"water": counts[0], "thin_ice": counts[1], "thick_ice": counts[2], "ignore": counts[IGNORE]}
-        write_done(folder, inputs, [name], scene_id=folder.name, pixels=pixels, pixel_area_m2=PIXEL_AREA)
+        areas = {name: count * PIXEL_AREA for name, count in pixels.items()}
+        write_done(folder, inputs, [name], scene_id=folder.name, pixels=pixels, areas_m2=areas)
 
     def write(self, **card):
         """Write the catalogue and the chips, and return the run; `card` overrides the chip card."""

@@ -74,9 +74,9 @@ def test_the_good_scenes_are_done_and_the_exit_code_says_some_failed(labelled):
 @pytest.mark.parametrize(
     ("scene", "step", "reason", "way_out"),
     [
-        ("sixteen.tif", "open", "uint16", "gdal_translate -ot Byte"),
-        ("grey.tif", "open", "1 colour band", "gdal_translate -b 3 -b 2 -b 1"),
-        ("four.tif", "open", "4 colour band", "gdal_translate -b"),
+        ("sixteen.tif", "open", "uint16", "rio edit-info -b 1 --description B04"),
+        ("grey.tif", "open", "1 colour band", "rio stack --rgb red.tif green.tif blue.tif"),
+        ("four.tif", "open", "4 colour band", "rio stack --rgb"),
         ("black.tif", "label", "holds no data", "Leave the scene out"),
         ("nodata.tif", "label", "holds no data", "Leave the scene out"),
         ("cut.tif", "label", "is damaged", "Fetch the file again"),

@@ -88,10 +88,10 @@ BAD = {
         lambda path: damaged.lost_tile(path, RGB, 1 << 30), "label", "is damaged", "again",
     ),
     "unwritten-tile.tif": (
-        lambda path: damaged.unwritten_tile(path, RGB), "label", "never written", "gdal_edit.py -a_nodata",
+        lambda path: damaged.unwritten_tile(path, RGB), "label", "never written", "rio edit-info --nodata 0",
     ),
-    "not-finite.tif": (lambda path: damaged.not_finite(path, RGB), "open", "float32", "gdal_translate -ot"),
-    "two-bands.tif": (lambda path: write_tif(path, RGB[:2]), "open", "2 colour band(s)", "gdal_translate -b"),
+    "not-finite.tif": (lambda path: damaged.not_finite(path, RGB), "open", "float32", "rio edit-info"),
+    "two-bands.tif": (lambda path: write_tif(path, RGB[:2]), "open", "2 colour band(s)", "colour is missing"),
     "virtual.tif": (
         lambda path: damaged.disguised_vrt(path, path.with_name("good.tif")),
         "open", "begins like no GeoTIFF", "leave it out",

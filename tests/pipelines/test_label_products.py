@@ -51,7 +51,7 @@ def products(tmp_path_factory):
     zipped = write_product(folder / "zip", dn, replace(SPEC, zipped=True))
     with open_scene(str(safe), load_profile("polynya-l1c").rendering) as scene:
         height, width = scene.info.height, scene.info.width
-        rgb, valid = scene.read(Block(0, 0, height, width))
+        rgb, valid, _ = scene.read(Block(0, 0, height, width))
         transform = from_origin(scene.info.transform[2], scene.info.transform[5], 10, 10)
         crs = scene.info.crs
     picture = write_tif(folder / "picture/equal.tif", rgb, nodata=0, transform=transform, crs=crs)
@@ -97,7 +97,7 @@ def test_labels_lie_on_the_products_grid_and_name_it(tmp_path, products):
         assert labels.crs.to_epsg() == 32758
         assert list(labels.transform)[:6] == scene.info.transform
     done = json.loads((folder / "done.json").read_text())
-    assert done["pixel_area_m2"] == 100
+    assert done["areas_m2"]["thick_ice"] == pytest.approx(100 * done["pixels"]["thick_ice"], rel=2e-3)
     assert done["inputs"]["profile"]["rendering"] == "rayleigh-v1-1.3"
 
 

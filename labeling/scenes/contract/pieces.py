@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
 from labeling.errors import SceneError
+from labeling.files.uri import quoted
 from labeling.grid import Block
 
 LARGE: Final = 1 << 24
@@ -50,5 +51,5 @@ def check_written(
             raise SceneError(
                 f"{name} is not complete: its pixels at row {down[i] * rows}, column {across[j] * columns} "
                 "were never written. Fetch or make it again; or, if they are missing on purpose, say so: "
-                "gdal_edit.py -a_nodata 0."
+                f"`rio edit-info --nodata 0 {quoted(name)}`."
             )

@@ -22,6 +22,16 @@ from labeling.scenes.contract.rayleigh import Angles
 GRID: Final = 10
 """Side in metres of a pixel of the grid that `Product.read` and scenes use."""
 
+ZENITHS: Final = (0.0, 180.0)
+"""Degrees between which a sun's zenith angle lies."""
+
+ELEVATIONS: Final = (-90.0, 90.0)
+VIEW_ZENITHS: Final = (0.0, 90.0)
+AZIMUTHS: Final = (-360.0, 360.0)
+
+ORBITS: Final = 143
+"""Relative orbits of Sentinel-2, which count from 1."""
+
 TRUE_COLOUR: Final = (RED, GREEN, BLUE)
 """The bands of a picture, in its order."""
 

@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple, Protocol
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.crs import CRS
 
+from labeling.doubt import Doubt
 from labeling.files.uri import shown
 from labeling.grid import Block
 from labeling.scenes.contract.product import Product
@@ -64,6 +64,10 @@ class SceneInfo(NamedTuple):
     """Where sun and satellite stood for red, green and blue: rayleigh.Angles each."""
     unit: str | None = None
     """The satellite: A, B or C."""
+    rim: int = 0
+    """Pixels by which no-data that is known by its value alone grows: lossy formats smear its edge."""
+    doubts: list[list[str]] | None = None
+    """What spoke against the scene when it was opened: code and text of a labeling.doubt.Doubt each."""
 
     def dumps(self) -> str:
         """Return the description as JSON, to travel in a table."""
@@ -105,12 +109,9 @@ class SceneInfo(NamedTuple):
         return None if self.transform is None else Affine(*self.transform)
 
     @property
-    def pixel_area(self) -> float | None:
-        """Nominal area of a pixel in square metres; None where the grid is not in metres."""
-        if self.affine is None or self.crs is None:
-            return None
-        crs = CRS.from_wkt(self.crs)
-        return abs(self.affine.determinant) * crs.linear_units_factor[1] ** 2 if crs.is_projected else None
+    def doubted(self) -> list[Doubt]:
+        """What spoke against the scene when it was opened."""
+        return [Doubt(*each) for each in self.doubts or ()]
 
 
 class Pixels(NamedTuple):
@@ -120,6 +121,8 @@ class Pixels(NamedTuple):
     """Band-first (3, height, width) in true R, G, B order."""
     valid: NDArray[np.bool_] | None
     """False where the scene says no-data, (height, width); None where the scene says nothing."""
+    beyond: NDArray[np.bool_] | None = None
+    """True where reflectance lies beyond what can be (plausible.py), (height, width); None for a picture."""
 
 
 class Scene(Protocol):

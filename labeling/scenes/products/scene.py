@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from labeling.bands import RED
 from labeling.files.state import FileState
 from labeling.grid import Block
+from labeling.scenes.contract.plausible import sort_out
 from labeling.scenes.contract.product import GRID, TRUE_COLOUR, Product, angles_of
 from labeling.scenes.contract.rendering import find_rendering, render, renderings_of
 from labeling.scenes.contract.scene import Pixels, SceneInfo
+from labeling.text import encodable
 
 COARSEST: Final = 60
 """Side in metres of the pixels of which a small preview is made."""
@@ -43,7 +45,7 @@ class ProductScene:
         time, angles = facts.sensing_time, angles_of(facts)
         return SceneInfo(
             uri=self._uri,
-            group=facts.acquisition,
+            group=encodable(facts.acquisition),
             renderings=self._renderings,
             height=facts.height,
             width=facts.width,
@@ -69,7 +71,8 @@ class ProductScene:
     def read(self, block: Block) -> Pixels:
         """Read and render a window; pixels without data are (0, 0, 0) and not valid."""
         found = self._product.read(block, TRUE_COLOUR)
-        return Pixels(self._render(found.values, found.valid), found.valid)
+        valid, beyond = sort_out(found)
+        return Pixels(self._render(found.values, valid), valid, beyond)
 
     def preview(self, *, height: int, width: int) -> NDArray[np.uint8]:
         """Return the scene reduced to (height, width, 3), u8; reads all of it, strip by strip."""

@@ -1,5 +1,6 @@
 """Buckets: paths in them, scenes from them, and what is said when a server does not play along."""
 
+import json
 import pickle
 import shutil
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -347,6 +348,31 @@ def test_a_stack(bucket, tmp_path):
     _, found = pixels("s3://data/stack.tif")
     _, expected = pixels(file)
     np.testing.assert_array_equal(found, expected)
+
+
+def test_what_lies_beside_a_stack_or_a_picture_is_read_and_part_of_its_state(bucket):
+    """As on a disk: names and scale in .aux.xml, a mask in .msk."""
+    dn = np.full((3, 72, 72), 7000, np.uint16)
+    write_stack(bucket / "stack.tif", dn, scale=1e-4, offset=-0.1, profile="GeoTIFF")
+    picture = write_tif(bucket / "a.tif", planar(patchwork(72, 72)))
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(picture, "r+") as raster:
+        raster.write_mask(np.full((72, 72), 255, np.uint8))
+    for name, beside in (("stack.tif", "stack.tif.aux.xml"), ("a.tif", "a.tif.msk")):
+        before, found = pixels(f"s3://data/{name}")
+        np.testing.assert_array_equal(found, pixels(bucket / name)[1])
+        content = (bucket / beside).read_bytes()
+        (bucket / beside).write_bytes(content + b"\n")
+        assert pixels(f"s3://data/{name}")[0].identity() != before.identity()
+
+
+def test_an_item_stands_for_its_files(bucket):
+    for name in ("B04.tif", "visual.tif", "other.tif"):
+        (bucket / "in" / name).parent.mkdir(exist_ok=True)
+        (bucket / "in" / name).write_bytes(b"x")
+    hrefs = {"red": {"href": "./B04.tif"}, "visual": {"href": "s3://data/in/visual.tif"}}
+    item = {"type": "Feature", "stac_version": "1.0.0", "id": "item", "assets": hrefs}
+    (bucket / "in/item.json").write_text(json.dumps(item))
+    assert expand(["s3://data/in/"]) == ["s3://data/in/item.json", "s3://data/in/other.tif"]
 
 
 def test_folders_and_patterns_are_listed(bucket):

@@ -285,7 +285,13 @@ def test_a_plain_picture_has_no_item(tmp_path):
 
 def test_everything_is_found_again_by_pystac(tmp_path):
     grid = GRIDS["Ross Sea"]
-    write(tmp_path, info_on(*grid), facts={"profile": "polynya-l1c", "profile_version": 3, "model": None})
+    areas = {"water": 25e6, "thin_ice": 62.5e6, "thick_ice": 750e6, "ignore": 1.0}
+    write(
+        tmp_path,
+        info_on(*grid),
+        areas=areas,
+        facts={"profile": "polynya-l1c", "profile_version": 3, "model": None},
+    )
     item = pystac.Item.from_file(tmp_path / ITEM)
     assert item.id == "scene-1"
     assert item.datetime.isoformat() == "2019-11-03T20:15:01.024000+00:00"
@@ -383,11 +389,6 @@ def test_a_crs_without_code_is_written_out(tmp_path, validate):
 def test_the_scene_is_linked(tmp_path, uri, href):
     item = write(tmp_path, info_on(*GRIDS["UTM zone 1"], uri=uri))
     assert item["links"] == [{"rel": "derived_from", "href": href, "title": "Scene"}]
-
-
-def test_degrees_have_no_areas(tmp_path):
-    item = write(tmp_path, info_on(*GRIDS["degrees"]))
-    assert not [key for key in item["properties"] if key.endswith("_km2")]
 
 
 def test_items_appear_whole_or_not_at_all(tmp_path):

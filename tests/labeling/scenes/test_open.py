@@ -47,7 +47,7 @@ def test_a_product_is_drawn_without_its_air_by_its_own_angles(tmp_path, unit):
     spec = replace(ProductSpec(unit=unit), sun_zenith=66.0, sun_azimuth=40.0, view=view)
     path = write_product(tmp_path, native_dn(reflectance(), spec), spec)
     with open_scene(str(path), RENDERING) as scene:
-        rgb, valid = scene.read(WHOLE)
+        rgb, valid, _ = scene.read(WHOLE)
         values = scene.product.read(WHOLE, TRUE_COLOUR).values
         assert scene.info.unit == unit
         # What crosses to a worker says the same.

@@ -210,11 +210,13 @@ def test_no_run_folder_is_a_configuration_error(tmp_path):
 
 def test_areas_are_square_kilometres_or_pixels():
     pixels = {"water": 1, "thin_ice": 2, "thick_ice": 7, "ignore": 5}
-    metric = areas_of("a", "map", {"pixels": pixels, "pixel_area_m2": 100.0})
+    metric = areas_of(
+        "a", "map", {"pixels": pixels, "areas_m2": {name: 100.0 * n for name, n in pixels.items()}}
+    )
     assert metric.unit == "km²"
     assert metric.classes == pytest.approx((1e-4, 2e-4, 7e-4))
     assert metric.shares == pytest.approx((0.1, 0.2, 0.7))  # of what has a class
-    plain = areas_of("a", "map", {"pixels": pixels, "pixel_area_m2": None})
+    plain = areas_of("a", "map", {"pixels": pixels, "areas_m2": None})
     assert (plain.unit, plain.classes, plain.ignored) == ("px", (1, 2, 7), 5)
     assert [row.unit for row in total_areas([metric, plain, metric])] == ["km²", "px"]
     assert total_areas([plain, plain])[0].classes == (2, 4, 14)

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -22,22 +23,18 @@ from labeling.bands import Band
 from labeling.errors import SceneError
 from labeling.files.storage import AnyPath, at
 from labeling.files.uri import gdal_path
-from labeling.scenes.products.safe.zip import UNREADABLE, open_zip, zip_members
+from labeling.scenes.products.safe.aws import is_of_aws, of_aws
+from labeling.scenes.products.safe.known import inner, product_xmls
+from labeling.scenes.products.safe.zip import UNREADABLE, beside_mac, open_zip, zip_members
 
 LARGEST_XML: Final = 16 << 20
 """Bytes; the XML of a real product stays below 1 MiB."""
 
-_NAME: Final = re.compile(r"S2[A-D]_.*\.(SAFE|SAFE\.zip|zip)", re.IGNORECASE)
-_PRODUCT_XML = re.compile(r"(MTD_MSIL(1C|2A)|S2\w_\w{4}_MTD_SAFL(1C|2A)_.*)\.xml")
 _GRANULE_XML = re.compile(r"(MTD_TL|S2\w_\w{4}_MTD_L(1C|2A)_TL_.*)\.xml")
 _IMAGE = re.compile(rf".*_(?P<layer>{'|'.join(Band)}|TCI|SCL)(_(?P<metres>[126]0)m)?\.jp2")
 _MASK = re.compile(r"(.*_)?MSK_(?P<kind>[A-Z]+)_(.*_)?(?P<band>B\d[\dA])(_MSIL1C)?\.(?P<suffix>jp2|gml)")
+
 _PREFERRED_METRES: Final = {"TCI": 10, "SCL": 20}
-
-
-def is_safe(path: AnyPath) -> bool:
-    """Tell from its name whether a file or folder is a Sentinel-2 product in SAFE format."""
-    return _NAME.fullmatch(path.name) is not None
 
 
 @dataclass(frozen=True)
@@ -52,6 +49,8 @@ class ProductFiles:
     granule_xml: str
     names: tuple[str, ...]
     """Every file under the granule."""
+    members: Mapping[str, str] = field(default_factory=dict)
+    """Names in the zip, where there is one, by names with `/`."""
 
     @cached_property
     def zipped(self) -> bool:
@@ -102,11 +101,14 @@ class ProductFiles:
             return f"/vsizip/{{{gdal_path(str(self.uri))}}}/{self.prefix}{name}"
         return gdal_path(str(self.uri / name))
 
+    def _member(self, name: str) -> str:
+        return self.members.get(self.prefix + name, self.prefix + name)
+
     def read_xml(self, name: str) -> bytes:
         """Return the content of an XML file; SceneError when it is damaged or beyond LARGEST_XML."""
         try:
             if self.zipped:
-                with open_zip(self.uri) as archive, archive.open(self.prefix + name) as file:
+                with open_zip(self.uri) as archive, archive.open(self._member(name)) as file:
                     content = file.read(LARGEST_XML + 1)
             else:
                 with (self.uri / name).open("rb") as file:
@@ -129,14 +131,15 @@ def find_files(uri: str) -> ProductFiles:
     Raises SceneError when it does not exist, is no product, has not exactly one granule, lacks an XML file,
     or is a zip that is damaged or dangerous (paths that lead out of it, or far too much inside).
     """
-    path = at(uri).absolute()
+    path, members = at(uri).absolute(), dict[str, str]()
     if path.is_dir():
+        if isinstance(path, Path):
+            path = _opened(path)
         prefix, product_xml = "", _product_xml(path, _list(path))
         names = _walk(path)
     elif path.is_file():
         members = zip_members(path)
-        top = [name for name in members if name.count("/") <= 1]
-        product_xml = _product_xml(path, top)
+        product_xml = _product_xml(path, members)
         folder, slash, product_xml = product_xml.rpartition("/")
         prefix = folder + slash
         names = [name.removeprefix(prefix) for name in members if name.startswith(prefix + "GRANULE/")]
@@ -153,15 +156,25 @@ def find_files(uri: str) -> ProductFiles:
             f"{path} has {len(found)} granule XML files: looked for {granule}MTD_TL.xml. Fetch the product "
             "again, complete."
         )
-    return ProductFiles(path, prefix, product_xml, found[0], tuple(sorted(names)))
+    return ProductFiles(path, prefix, product_xml, found[0], tuple(sorted(names)), members)
+
+
+def _opened(folder: Path) -> Path:
+    try:
+        return inner(folder) or folder
+    except OSError as error:
+        raise SceneError(f"{folder} cannot be listed ({error.strerror}). Check its permissions.") from None
 
 
 def _native_metres(layer: str) -> int:
     return _PREFERRED_METRES[layer] if layer in _PREFERRED_METRES else Band(layer).resolution
 
 
-def _product_xml(path: AnyPath, names: list[str]) -> str:
-    found = [name for name in names if _PRODUCT_XML.fullmatch(PurePosixPath(name).name)]
+def _product_xml(path: AnyPath, names: Iterable[str]) -> str:
+    names = list(names)
+    found = product_xmls(names)
+    if not found and is_of_aws(names):
+        raise SceneError(of_aws(path))
     if not found:
         raise SceneError(
             f"{path} is not a Sentinel-2 product: looked for MTD_MSIL1C.xml or MTD_MSIL2A.xml at its top. "
@@ -176,18 +189,20 @@ def _product_xml(path: AnyPath, names: list[str]) -> str:
 
 def _list(folder: AnyPath) -> list[str]:
     try:
-        return [entry.name for entry in folder.iterdir()]
+        return [entry.name for entry in folder.iterdir() if not beside_mac(entry.name)]
     except OSError as error:
         raise SceneError(f"{folder} cannot be listed ({error.strerror}). Check its permissions.") from None
 
 
 def _walk(folder: AnyPath) -> list[str]:
     if not isinstance(folder, Path):
-        return [name for name in folder.files_below() if name.startswith("GRANULE/")]
+        found = [name for name in folder.files_below() if name.startswith("GRANULE/")]
+        return [name for name in found if not beside_mac(name)]
     return [
         (Path(parent) / name).relative_to(folder).as_posix()
         for parent, _, names in os.walk(folder / "GRANULE")
         for name in names
+        if not beside_mac(name)
     ]
 
 

@@ -8,21 +8,19 @@ of the Sentinel-2 Products Specification Document; second names are of early L2A
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from math import isfinite, nan
+from datetime import datetime
 from typing import Final
-from xml.etree.ElementTree import Element
 
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
 from labeling.bands import BANDS, NODATA_DN, SATURATED_DN, Band, ProductType, Radiometry
-from labeling.errors import SceneError
-from labeling.scenes.contract.product import View
-from labeling.scenes.products.safe.xml import local, parse, unusable
+from labeling.scenes.contract.product import AZIMUTHS, GRID, ORBITS, VIEW_ZENITHS, ZENITHS, View
+from labeling.scenes.products.safe.document import Document
+from labeling.scenes.products.safe.xml import local
 
 _OFFSET_BASELINES: Final = range(400, 9900)
 """Baselines (x 100) whose XML must state offsets; 99.99 is the mark of products a user made with Sen2Cor."""
@@ -33,6 +31,12 @@ _QUANTIFICATION_ELEMENTS: Final[dict[ProductType, tuple[str, ...]]] = {
     "L1C": ("QUANTIFICATION_VALUE",),
     "L2A": ("BOA_QUANTIFICATION_VALUE", "L2A_BOA_QUANTIFICATION_VALUE"),
 }
+_QUANTIFICATIONS: Final = (1000, 100_000)
+_OFFSETS: Final = (-10_000, 10_000)
+_LARGEST_SIDE: Final = 100_000
+_FARTHEST: Final = 1e8
+"""What figures lie between, whatever the product: all real ones have 10000, -1000 or 0, and 10980."""
+
 _BAND_IDS: Final = {str(number): band for number, band in enumerate(Band)}
 _IMAGE_ELEMENTS: Final = frozenset({"IMAGE_FILE", "IMAGE_ID", "IMAGE_FILE_2A", "IMAGE_ID_2A"})
 
@@ -54,8 +58,8 @@ class SafeMetadata:
     """Identifier as written, for example "GS2A_20191103T203901_022802_N02.08"."""
     tile: str
     """MGRS tile, for example "58CDU"."""
-    sun_zenith: float
-    """Mean over the granule in degrees: 0 overhead, 90 at the horizon."""
+    sun_zenith: float | None
+    """Mean over the granule in degrees: 0 overhead, 90 at the horizon; None where the product has none."""
     sun_azimuth: float | None
     """Mean over the granule in degrees, from north over east; None where the product has none."""
     views: Mapping[Band, View]
@@ -85,8 +89,8 @@ def parse_metadata(product_xml: bytes, granule_xml: bytes, *, where: str) -> Saf
     Raises SceneError for XML that is damaged, carries a DTD or entities, lacks an element, or contradicts
     itself: a baseline that promises offsets without any is refused rather than read wrongly.
     """
-    product = _Document(product_xml, f"the product XML of {where}")
-    granule = _Document(granule_xml, f"the granule XML (MTD_TL.xml) of {where}")
+    product = Document(product_xml, f"the product XML of {where}")
+    granule = Document(granule_xml, f"the granule XML (MTD_TL.xml) of {where}")
     product_type = product.choice("PRODUCT_TYPE", _TYPES)
     baseline = product.match(r"(\d\d\.\d\d)", "PROCESSING_BASELINE")
     return SafeMetadata(
@@ -94,60 +98,72 @@ def parse_metadata(product_xml: bytes, granule_xml: bytes, *, where: str) -> Saf
         product_type=product_type,
         baseline=baseline,
         sensing_time=granule.time("SENSING_TIME"),
-        relative_orbit=int(product.number("SENSING_ORBIT_NUMBER")),
+        relative_orbit=int(product.number("SENSING_ORBIT_NUMBER", within=(1, ORBITS))),
         datatake=product.attribute("Datatake", "datatakeIdentifier"),
         tile=granule.match(r".*_T(\d\d[A-Z]{3})(?:_.*)?", "TILE_ID", "TILE_ID_2A"),
-        sun_zenith=granule.number("ZENITH_ANGLE", inside=granule.one("Mean_Sun_Angle")),
-        sun_azimuth=granule.known("AZIMUTH_ANGLE", inside=granule.one("Mean_Sun_Angle")),
+        sun_zenith=granule.known("ZENITH_ANGLE", granule.one("Mean_Sun_Angle"), ZENITHS),
+        sun_azimuth=granule.known("AZIMUTH_ANGLE", granule.one("Mean_Sun_Angle"), AZIMUTHS),
         views=_views(granule),
         unit=product.match(r"G?S2([A-D])_.*", "PRODUCT_URI", "PRODUCT_URI_2A"),
         crs=_crs(granule),
         transform=_transform(granule),
-        height=int(granule.number("NROWS", inside=granule.one("Size", resolution="10"))),
-        width=int(granule.number("NCOLS", inside=granule.one("Size", resolution="10"))),
+        height=_pixels(granule, "NROWS"),
+        width=_pixels(granule, "NCOLS"),
         radiometry=_radiometry(product, product_type, baseline),
         image_files=tuple(e.text or "" for e in product.all() if local(e.tag) in _IMAGE_ELEMENTS),
     )
 
 
-def _views(granule: _Document) -> dict[Band, View]:
+def _views(granule: Document) -> dict[Band, View]:
     """Return the mean viewing angles; not every program that writes products keeps them for all bands."""
     views = {}
     for item in granule.all("Mean_Viewing_Incidence_Angle"):
-        zenith, azimuth = (granule.known(f"{name}_ANGLE", inside=item) for name in ("ZENITH", "AZIMUTH"))
+        zenith = granule.known("ZENITH_ANGLE", item, VIEW_ZENITHS)
+        azimuth = granule.known("AZIMUTH_ANGLE", item, AZIMUTHS)
         number = item.get("bandId", "")
         if number in _BAND_IDS and zenith is not None and azimuth is not None:
             views[_BAND_IDS[number]] = View(zenith, azimuth)
     return views
 
 
-def _crs(granule: _Document) -> CRS:
+def _crs(granule: Document) -> CRS:
     code = granule.text("HORIZONTAL_CS_CODE")
     try:
-        return CRS.from_user_input(code)
+        crs = CRS.from_user_input(code)
     except CRSError:
         raise granule.error(f"HORIZONTAL_CS_CODE '{code}' is no known coordinate system") from None
+    if not crs.is_projected or crs.linear_units_factor[1] != 1:
+        raise granule.error(f"HORIZONTAL_CS_CODE '{code}' is no coordinate system in metres")
+    return crs
 
 
-def _transform(granule: _Document) -> Affine:
+def _pixels(granule: Document, name: str) -> int:
+    """Return the rows or columns of the 10 m grid."""
+    return int(granule.number(name, inside=granule.one("Size", resolution="10"), within=(1, _LARGEST_SIDE)))
+
+
+def _transform(granule: Document) -> Affine:
     position = granule.one("Geoposition", resolution="10")
-    a, c, e, f = (granule.number(name, inside=position) for name in ("XDIM", "ULX", "YDIM", "ULY"))
+    a, c, e, f = (
+        granule.number(name, inside=position, within=(-_FARTHEST, _FARTHEST))
+        for name in ("XDIM", "ULX", "YDIM", "ULY")
+    )
+    if (a, e) != (GRID, -GRID):
+        raise granule.error(f"its pixels of 10 m measure {a:g} x {-e:g} m")
     return Affine(a, 0.0, c, 0.0, e, f)
 
 
-def _radiometry(product: _Document, product_type: ProductType, baseline: str) -> Radiometry:
+def _radiometry(product: Document, product_type: ProductType, baseline: str) -> Radiometry:
     for name, expected in (("NODATA", NODATA_DN), ("SATURATED", SATURATED_DN)):
         for special in product.all("Special_Values"):
             stated = product.number("SPECIAL_VALUE_INDEX", inside=special)
             if product.text("SPECIAL_VALUE_TEXT", inside=special) == name and stated != expected:
                 raise product.error(f"the special value {name} is {stated:g}, and only {expected} is known")
-    quantification = product.number(*_QUANTIFICATION_ELEMENTS[product_type])
-    if quantification <= 0:
-        raise product.error(f"the quantification value is {quantification:g}; it must be above 0")
+    quantification = product.number(*_QUANTIFICATION_ELEMENTS[product_type], within=_QUANTIFICATIONS)
     return Radiometry(quantification, _offsets(product, product_type, baseline))
 
 
-def _offsets(product: _Document, product_type: ProductType, baseline: str) -> dict[Band, int]:
+def _offsets(product: Document, product_type: ProductType, baseline: str) -> dict[Band, int]:
     """Return the offset of every band of the product: all stated, or none stated and all 0."""
     element, bands = _OFFSET_ELEMENTS[product_type], BANDS[product_type]
     stated: dict[Band, int] = {}
@@ -155,7 +171,7 @@ def _offsets(product: _Document, product_type: ProductType, baseline: str) -> di
         number = item.get("band_id", "")
         if number not in _BAND_IDS:
             raise product.error(f"{element} has band_id '{number}', not one of 0..12")
-        stated[_BAND_IDS[number]] = int(product.value(item))
+        stated[_BAND_IDS[number]] = int(product.value(item, _OFFSETS))
     if not stated:
         if round(float(baseline) * 100) in _OFFSET_BASELINES:
             raise product.error(f"baseline {baseline} comes with {element}, and there is none")
@@ -164,80 +180,3 @@ def _offsets(product: _Document, product_type: ProductType, baseline: str) -> di
     if missing:
         raise product.error(f"{element} is stated for some bands, but not for {', '.join(missing)}")
     return {band: stated[band] for band in bands}
-
-
-class _Document:
-    """An XML file and what to call it in messages."""
-
-    def __init__(self, content: bytes, name: str) -> None:
-        self._name = name
-        self._root = parse(content, name)
-
-    def error(self, problem: str) -> SceneError:
-        return unusable(self._name, problem)
-
-    def all(self, name: str | None = None, inside: Element | None = None) -> Iterator[Element]:
-        """Yield the elements of that local name, in the order of the file; all of them without a name."""
-        root = self._root if inside is None else inside
-        return (element for element in root.iter() if name is None or local(element.tag) == name)
-
-    def one(self, *names: str, inside: Element | None = None, **attributes: str) -> Element:
-        """Return the first element that has the first of `names` and all of `attributes`."""
-        for name in names:
-            for element in self.all(name, inside):
-                if attributes.items() <= element.attrib.items():
-                    return element
-        wanted = " or ".join(names) + "".join(f' {key}="{value}"' for key, value in attributes.items())
-        raise self.error(f"the element {wanted} is missing")
-
-    def text(self, *names: str, inside: Element | None = None) -> str:
-        element = self.one(*names, inside=inside)
-        text = (element.text or "").strip()
-        if not text:
-            raise self.error(f"the element {local(element.tag)} is empty")
-        return text
-
-    def attribute(self, name: str, key: str) -> str:
-        value = self.one(name).get(key, "")
-        if not value:
-            raise self.error(f"the element {name} has no {key}")
-        return value
-
-    def value(self, element: Element) -> float:
-        try:
-            number = float(element.text or "")
-        except ValueError:
-            number = nan
-        if not isfinite(number):
-            raise self.error(f"{local(element.tag)} is '{element.text}', not a number")
-        return number
-
-    def number(self, *names: str, inside: Element | None = None) -> float:
-        return self.value(self.one(*names, inside=inside))
-
-    def known(self, name: str, inside: Element) -> float | None:
-        """Return a number; None where the element is missing or says NaN, as some processors write."""
-        elements = list(self.all(name, inside))
-        text = (elements[0].text or "").strip() if elements else ""
-        return self.value(elements[0]) if text and text.lower() != "nan" else None
-
-    def time(self, name: str) -> datetime:
-        text = self.text(name)
-        try:
-            time = datetime.fromisoformat(text)
-        except ValueError:
-            raise self.error(f"{name} is '{text}', not a time") from None
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-
-    def match(self, pattern: str, *names: str) -> str:
-        text = self.text(*names)
-        found = re.fullmatch(pattern, text)
-        if found is None:
-            raise self.error(f"{names[0]} '{text}' does not look like one")
-        return found.group(1)
-
-    def choice(self, name: str, values: dict[str, ProductType]) -> ProductType:
-        text = self.text(name)
-        if text not in values:
-            raise self.error(f"{name} is '{text}', not one of {', '.join(values)}")
-        return values[text]

@@ -66,9 +66,17 @@ def find_bands(found: Found, baseline: str | None) -> dict[Band, BandRaster]:
             f"item {item.id} of {shown(found.location)} has no band: looked for assets "
             f"{', '.join('/'.join(keys) for keys in BAND_KEYS.values())}; there are {_listed(item.assets)}."
         )
+    calibrations = _calibrate(found, assets, baseline)
+    for band, calibration in calibrations.items():
+        if not calibration.is_possible():
+            raise SceneError(
+                f"item {item.id} of {shown(found.location)} states {calibration.quantification:g} steps per "
+                f"unit of reflectance and an offset of {calibration.offset:g} steps for {band}, which no "
+                'product has. State what is true of its pixels, as in "raster:bands": [{"scale": 0.0001, '
+                '"offset": -0.1}].'
+            )
     return {
-        band: _raster(assets[band], found.location, calibration)
-        for band, calibration in _calibrate(found, assets, baseline).items()
+        band: _raster(assets[band], found.location, calibration) for band, calibration in calibrations.items()
     }
 
 
@@ -80,6 +88,12 @@ def find_layers(found: Found) -> dict[str, LayerRaster]:
         for layer, asset in assets.items()
         if asset is not None
     }
+
+
+def xml_places(found: Found) -> list[str]:
+    """Return where the XML of the product is that an item links, which may state what its DN mean."""
+    assets = (found.item.assets.get(key) for keys in _XML_KEYS for key in keys)
+    return [_places(asset, found.location)[0] for asset in assets if asset is not None]
 
 
 def explain_absence(found: Found, band: Band) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from labeling.bands import ProductType
 from labeling.errors import SceneError
 from labeling.files.uri import shown
+from labeling.scenes.contract.product import AZIMUTHS, ELEVATIONS, VIEW_ZENITHS, ZENITHS
 from labeling.scenes.products.stac.item import Found, Item
 from labeling.scenes.products.stacks.facts import (
     Grid,
@@ -17,14 +18,16 @@ from labeling.scenes.products.stacks.facts import (
     RasterFacts,
     parse_baseline,
     parse_name,
-    parse_number,
+    parse_orbit,
     parse_time,
     parse_type,
     parse_unit,
+    parse_within,
     same_view,
     without_baseline,
 )
 
+_SUN_AZIMUTH: Final = ("s2:mean_solar_azimuth", "view:sun_azimuth")
 _VIEW_AZIMUTH: Final = ("view:azimuth", "s2:mean_incidence_azimuth")
 _ORBIT: Final = (6371 + 786) / 6371
 """Radius of Sentinel-2's orbit in that of the Earth."""
@@ -63,12 +66,13 @@ def read_facts(item: Item, grid: Grid) -> RasterFacts:
         product_type=_product_type(item, name),
         baseline=baseline_of(item),
         sensing_time=_first(item, ("datetime", "start_datetime"), parse_time),
-        relative_orbit=_first(item, ("sat:relative_orbit",), int) or (name.relative_orbit if name else None),
+        relative_orbit=_first(item, ("sat:relative_orbit",), parse_orbit)
+        or (name.relative_orbit if name else None),
         acquisition=_acquisition(item, name),
         tile=_tile(item.properties) or (name.tile if name else None),
         sun_zenith=_sun_zenith(item),
-        sun_azimuth=_first(item, ("s2:mean_solar_azimuth", "view:sun_azimuth"), parse_number),
-        views=same_view(_view_zenith(item), _first(item, _VIEW_AZIMUTH, parse_number)),
+        sun_azimuth=_first(item, _SUN_AZIMUTH, parse_within(AZIMUTHS)),
+        views=same_view(_view_zenith(item), _first(item, _VIEW_AZIMUTH, parse_within(AZIMUTHS))),
         unit=_first(item, ("platform",), parse_unit) or (name.unit if name else None),
         **grid._asdict(),
     )
@@ -91,7 +95,7 @@ def _acquisition(item: Item, name: ProductName | None) -> str:
     if name:
         return name.acquisition
     time = _first(item, ("datetime", "start_datetime"), parse_time)
-    orbit = _first(item, ("sat:relative_orbit",), int)
+    orbit = _first(item, ("sat:relative_orbit",), parse_orbit)
     if time is None or orbit is None:
         return item.id
     return f"{item.properties.get('platform') or _MISSION}_{time:%Y%m%d}_R{orbit:03}"
@@ -107,15 +111,15 @@ def _tile(properties: Mapping[str, Any]) -> str | None:
 
 
 def _sun_zenith(item: Item) -> float | None:
-    elevation = _first(item, ("view:sun_elevation",), float)
-    zenith = _first(item, ("s2:mean_solar_zenith",), float)
+    elevation = _first(item, ("view:sun_elevation",), parse_within(ELEVATIONS))
+    zenith = _first(item, ("s2:mean_solar_zenith",), parse_within(ZENITHS))
     return zenith if zenith is not None or elevation is None else 90 - elevation
 
 
 def _view_zenith(item: Item) -> float | None:
     """Return the angle seen from the ground; `view:off_nadir` is that seen from the satellite."""
-    zenith = _first(item, ("view:incidence_angle", "s2:mean_incidence_zenith"), parse_number)
-    off_nadir = _first(item, ("view:off_nadir",), parse_number)
+    zenith = _first(item, ("view:incidence_angle", "s2:mean_incidence_zenith"), parse_within(VIEW_ZENITHS))
+    off_nadir = _first(item, ("view:off_nadir",), parse_within(VIEW_ZENITHS))
     if zenith is not None or off_nadir is None:
         return zenith
     return degrees(asin(min(1.0, sin(radians(off_nadir)) * _ORBIT)))

@@ -151,7 +151,7 @@ def _ids(content: dict[str, Any], document: Document, location: str) -> list[str
     if document.remote and any(isinstance(link, dict) and link.get("rel") == "next" for link in links):
         raise SceneError(
             f"{shown(location)} is one page of a longer list. Ask for more items at once (limit=…), or save "
-            "all of them to a file, for example with `stac-client search … --save items.json`, and give that."
+            "the items of all pages to one file, a FeatureCollection, and give that."
         )
     ids = [str(feature.get("id")) for feature in _features(content, location)]
     twice = [name for name, count in Counter(ids).items() if count > 1]

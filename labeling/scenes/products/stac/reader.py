@@ -19,7 +19,7 @@ from labeling.bands import RED, Band
 from labeling.files.state import FileState
 from labeling.files.storage import AnyPath, is_s3
 from labeling.files.uri import LISTS, is_url, shown, suffix
-from labeling.scenes.products.stac.assets import explain_absence, find_bands, find_layers
+from labeling.scenes.products.stac.assets import explain_absence, find_bands, find_layers, xml_places
 from labeling.scenes.products.stac.facts import baseline_of, check_mission, read_facts
 from labeling.scenes.products.stac.item import LARGEST, Found, find_item
 from labeling.scenes.products.stacks.facts import grid_of
@@ -37,9 +37,14 @@ def is_stac(uri: str) -> bool:
 
 def has_items(path: AnyPath) -> bool:
     """Tell whether a file is a STAC item or list of items; it may be any other JSON in a folder."""
-    if path.suffix.lower() not in LISTS or not path.is_file() or path.stat().st_size > LARGEST:
+    if path.suffix.lower() not in LISTS:
         return False
-    content = path.read_bytes()
+    try:
+        if not path.is_file() or path.stat().st_size > LARGEST:
+            return False
+        content = path.read_bytes()
+    except OSError:
+        return True  # opening it says why it cannot be read
     return b'"stac_version"' in content and _FEATURE.search(content) is not None
 
 
@@ -52,21 +57,26 @@ def open_stac(uri: str) -> Iterator[tuple[BandRasters, FileState]]:
     found = find_item(uri)
     check_mission(found)
     with raster_files() as files:
-        yield _read_item(found, files), found.state
+        item, read = _read_item(found, files)
+        yield item, found.state if is_url(found.location) else found.state.joined(read)
 
 
-def _read_item(found: Found, files: RasterFiles) -> BandRasters:
-    bands = find_bands(found, baseline_of(found.item))
+def _read_item(found: Found, files: RasterFiles) -> tuple[BandRasters, list[str]]:
+    """Return the item as a product, and which files are read for it."""
+    bands, layers = find_bands(found, baseline_of(found.item)), find_layers(found)
     reference = bands[_finest(bands)].locations
     name = f"item {found.item.id} of {shown(found.location)}"
-    return BandRasters(
+    item = BandRasters(
         name,
         read_facts(found.item, grid_of(files.open(reference), shown(reference[0]))),
         files,
         bands,
-        find_layers(found),
+        layers,
         partial(explain_absence, found),
     )
+    read = [raster.locations[0] for raster in bands.values()]
+    read += [raster.locations[0] for raster in layers.values()]
+    return item, read + xml_places(found)
 
 
 def _finest(bands: Mapping[Band, object]) -> Band:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import isfinite
@@ -15,7 +15,7 @@ from rasterio.io import DatasetReader
 
 from labeling.bands import Band, ProductType
 from labeling.errors import SceneError
-from labeling.scenes.contract.product import GRID, View
+from labeling.scenes.contract.product import GRID, ORBITS, View
 
 RESOLUTIONS: Final = (10, 20, 60)
 """Sides in metres that a pixel may have."""
@@ -100,6 +100,23 @@ def parse_number(text: str) -> float | None:
     return number if isfinite(number) else None
 
 
+def parse_within(bounds: tuple[float, float]) -> Callable[[str], float | None]:
+    """Return a reader of numbers that lie between two others; anything else is as good as not said."""
+    low, high = bounds
+
+    def parse(text: str) -> float | None:
+        number = parse_number(text)
+        return number if number is not None and low <= number <= high else None
+
+    return parse
+
+
+def parse_orbit(text: str) -> int | None:
+    """Return a relative orbit, 1 to 143; None for anything else."""
+    number = parse_within((1, ORBITS))(text)
+    return None if number is None else int(number)
+
+
 def grid_of(image: DatasetReader, name: str) -> Grid:
     """Return the 10 m grid that a raster of 10, 20 or 60 m pixels lies on; SceneError when it has none.
 
@@ -115,15 +132,17 @@ def resolution_of(image: DatasetReader, name: str) -> int:
     """Return the side of a raster's pixels in metres; SceneError when that is not 10, 20 or 60."""
     if image.crs is None or not image.crs.is_projected or image.crs.linear_units_factor[1] != 1:
         raise SceneError(
-            f"{name} has no coordinate system in metres ({image.crs or 'none'}). Give it that of its tile, "
-            "for example with gdalwarp -t_srs EPSG:32758 -tr 10 10."
+            f"{name} has no coordinate system in metres ({image.crs or 'none'}). Bring it to that of its "
+            "tile, for example with `rio warp in.tif out.tif --dst-crs EPSG:32758 --res 10`; state names "
+            "and scale again."
         )
     a, b, _, d, e, _ = tuple(image.transform)[:6]
     metres: int = round(a)
     if b or d or metres not in RESOLUTIONS or max(abs(a - metres), abs(e + metres)) > 1e-6:
         raise SceneError(
             f"{name} has pixels of {a:g} x {-e:g} m; they must be squares of 10, 20 or 60 m with north up. "
-            "Bring it to such a grid, for example with gdalwarp -tr 10 10."
+            "Bring it to such a grid, for example with `rio warp in.tif out.tif --res 10`; state names and "
+            "scale again."
         )
     return metres
 
@@ -160,9 +179,9 @@ def parse_time(text: str) -> datetime | None:
     text = re.sub(r"(\.\d{6})\d+", r"\1", text)
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def parse_baseline(text: str) -> str | None:

@@ -27,7 +27,7 @@ GDAL_OPTIONS: Final[dict[str, Any]] = {
     # Bytes: windows that overlap, and coarse bands, come back to two rows of 1024-pixel tiles of some bands.
     # GDAL would keep 5 % of the machine's memory in every worker.
     "GDAL_CACHEMAX": 256 << 20,
-    # Nothing beside an image may change what it says; and on a server, no folder is listed.
+    # Nothing beside an image may change what it says, unless asked; and on a server, no folder is listed.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
 }
 
@@ -45,11 +45,16 @@ class RasterFiles:
             self._images[locations[0]] = self._stack.enter_context(_open_any(locations))
         return self._images[locations[0]]
 
-    def read(self, locations: Sequence[str], index: int | None, block: Block) -> NDArray[Any]:
-        """Read a block of native pixels of one band, or of all (None), as stored; SceneError when damaged."""
+    def read(
+        self, locations: Sequence[str], index: int | None, block: Block, *, masks: bool = False
+    ) -> NDArray[Any]:
+        """Read a block of native pixels of one band, or of all (None), as stored; SceneError when damaged.
+
+        With `masks` it is what the file's mask or alpha says of them: 0 is no-data.
+        """
         image = self.open(locations)
         try:
-            return np.asarray(image.read(index, window=block.window))
+            return np.asarray((image.read_masks if masks else image.read)(index, window=block.window))
         except RasterioError as error:
             problem = "has failed on its way, or is damaged" if is_url(locations[0]) else "is damaged"
             raise SceneError(
@@ -59,10 +64,14 @@ class RasterFiles:
 
 
 @contextmanager
-def raster_files() -> Iterator[RasterFiles]:
-    """Open rasters within the block, with settings that suit servers and damaged files alike."""
+def raster_files(*, beside: bool = False) -> Iterator[RasterFiles]:
+    """Open rasters within the block, with settings that suit servers and damaged files alike.
+
+    What lies beside a raster (names of bands in .aux.xml, a mask in .msk) counts with `beside` only.
+    """
+    options = GDAL_OPTIONS | ({"GDAL_DISABLE_READDIR_ON_OPEN": "FALSE"} if beside else {})
     with (
-        rasterio.Env(**(s3.gdal_options() | GDAL_OPTIONS)),
+        rasterio.Env(**(s3.gdal_options() | options)),
         quiet_georeference(),
         _masked_log(),
         ExitStack() as stack,

@@ -17,6 +17,10 @@ _FIRST_OFFSET: Final = "04.00"
 """Processing baseline that brought offsets; what came before it never carries one."""
 
 
+_FINEST: Final = 1e6
+"""Steps per unit of reflectance, at most; u16 over 0..1 has 65535."""
+
+
 class Calibration(NamedTuple):
     """reflectance = (stored + offset) / quantification."""
 
@@ -29,6 +33,10 @@ class Calibration(NamedTuple):
     def of_scale(cls, scale: float, offset: float) -> Calibration:
         """Return the same as reflectance = stored * scale + offset, the form of GDAL and STAC."""
         return cls(1 / scale, offset / scale)
+
+    def is_possible(self) -> bool:
+        """Tell whether any product is stored so: not with steps of 10, nor with an offset far from zero."""
+        return 1 <= self.quantification <= _FINEST and abs(self.offset) <= self.quantification
 
 
 def is_dn(dtype: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.io import DatasetReader
 
 from labeling.bands import Band
@@ -141,7 +141,13 @@ class BandRasters:
     def _measure(self, band: Band, block: Block) -> Measured:
         raster, image = self._bands[band], self._image(band)
         nodata = image.nodatavals[raster.number - 1] if raster.nodata is None else raster.nodata
-        return measure(self._files.read(raster.locations, raster.number, block), raster.calibration, nodata)
+        stored = self._files.read(raster.locations, raster.number, block)
+        found = measure(stored, raster.calibration, nodata)
+        if nodata is not None or MaskFlags.per_dataset not in image.mask_flag_enums[raster.number - 1]:
+            return found
+        seen = self._files.read(raster.locations, raster.number, block, masks=True) > 0
+        values = np.where(seen, found.values, np.float32(np.nan))
+        return Measured(values, found.valid & seen, found.saturated & seen)
 
     def _image(self, band: Band) -> DatasetReader:
         """Return the open raster of a band after checking that it fits the product."""

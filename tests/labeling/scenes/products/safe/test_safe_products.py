@@ -491,7 +491,7 @@ def test_missing_xml(tmp_path):
         (r'<RADIO_ADD_OFFSET band_id="8">-1000</RADIO_ADD_OFFSET>', "", "not for B8A"),
         (r'band_id="8"', 'band_id="B8A"', "band_id 'B8A', not one of 0..12"),
         (r"<QUANTIFICATION_VALUE .*/QUANTIFICATION_VALUE>", "", "QUANTIFICATION_VALUE is missing"),
-        (r"10000</QUANT", "0</QUANT", "must be above 0"),
+        (r"10000</QUANT", "0</QUANT", "QUANTIFICATION_VALUE is 0; it lies in 1000 to 100000"),
         (r"10000</QUANT", "nan</QUANT", "not a number"),
         (r"65535", "4095", "SATURATED is 4095"),
         (r"S2MSI1C</", "S2MSI1B</", "PRODUCT_TYPE is 'S2MSI1B'"),

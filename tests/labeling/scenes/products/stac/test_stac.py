@@ -1,6 +1,7 @@
 """STAC items: each catalogue's form reads as the SAFE product it describes, with the offset that is true."""
 
 import json
+import os
 import pickle
 import shutil
 from datetime import UTC, datetime
@@ -393,10 +394,18 @@ def test_a_copy_is_read_where_the_file_is_absent(tmp_path):
 # State
 
 
-def test_the_state_of_an_item_is_that_of_its_file(kept_item):
-    with open_stac(str(kept_item)) as (_, state):
-        status = kept_item.stat()
-        assert state == (status.st_size, status.st_mtime_ns, None)
+def test_the_state_of_an_item_covers_the_files_that_are_read_for_it(kept_item):
+    def state():
+        with open_stac(str(kept_item)) as (_, found):
+            return found
+
+    before, status = state(), kept_item.stat()
+    assert before == state()
+    assert before[:2] == (status.st_size, status.st_mtime_ns)
+    assets = json.loads(kept_item.read_text())["assets"]
+    red = next(each["href"] for key, each in assets.items() if key in ("red", "B04"))
+    os.utime(kept_item.parent / red, ns=(1, 1))
+    assert state() != before
 
 
 # Bad items

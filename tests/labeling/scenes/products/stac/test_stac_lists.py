@@ -77,7 +77,8 @@ def test_an_item_alone_stands_for_itself_under_its_id(items):
     assert list_scenes(str(named)) == [str(named)]
     path = named
     with open_stac(str(path)) as (_, state), open_stac(f"{path}#{IDS[0]}") as (_, other):
-        assert state == other == (path.stat().st_size, path.stat().st_mtime_ns, None)
+        assert state == other
+        assert state[:2] == (path.stat().st_size, path.stat().st_mtime_ns)
     refused(lambda: open_and_close(f"{path}#{IDS[1]}"), f"{path} lists {IDS[0]}, and {IDS[1]} was asked for")
 
 
@@ -141,7 +142,7 @@ def test_a_page_of_a_search_is_taken_from_a_file_but_not_from_its_server(items):
     assert len(list_scenes(str(items))) == 3
     with FileServer(items.parent) as server:
         address = server.url("items.json?limit=3")
-        refused(lambda: list_scenes(address), "is one page of a longer list", "stac-client search", "limit=")
+        refused(lambda: list_scenes(address), "is one page of a longer list", "FeatureCollection", "limit=")
         refused(lambda: open_and_close(f"{address}#{IDS[0]}"), "is one page of a longer list")
         edit(items, lambda content: content.update(links=[{"rel": "self", "href": address}]))
         uris = list_scenes(address)

@@ -1,13 +1,13 @@
 """Stacks: bands by their names, reflectance that the file states and nothing guesses, any of three grids."""
 
 import pickle
-import re
 import shlex
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 import rasterio
+from advice import commands, follow, rio_lines
 from conftest import DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -179,18 +179,10 @@ def test_dn_that_say_too_little_are_refused_with_both_ways_out(tmp_path, said):
     folder.mkdir()
     path = write_stack(folder / "a.tif", dn(), **said)
     message = refused(path, "QUANTIFICATION_VALUE and RADIO_ADD_OFFSET", "baseline 04.00")
-    for command, offset in zip(re.findall("`(gdal_edit.py .*?)`", message), (-1000, 0), strict=True):
-        program, *options, file = shlex.split(command)
-        assert (program, file) == ("gdal_edit.py", str(path))
-        follow(file, options)
+    for command, offset in zip(commands(message), (-1000, 0), strict=True):
+        assert shlex.split(rio_lines(command)[0])[-1] == str(path)
+        follow(command)
         np.testing.assert_array_equal(read(path).values, to_reflectance(dn(), offset, 10_000))
-
-
-def follow(file, options):
-    """Do what gdal_edit.py does: GDAL's Python tools are not installed with rasterio."""
-    with rasterio.open(file, "r+") as raster:
-        for name, value in zip(options[::2], options[1::2], strict=True):
-            setattr(raster, {"-scale": "scales", "-offset": "offsets"}[name], [float(value)] * raster.count)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +201,7 @@ def test_real_dn_with_and_without_offset(tmp_path, name, names, true, trap):
         stored, place = raster.read(), {"crs": raster.crs, "transform": raster.transform}
     assert not is_stack(source)
     described = write_stack(tmp_path / "described.tif", stored, names, **place)
-    refused(described, "-offset -0.1", "-offset 0")
+    refused(described, "REFLECTANCE_OFFSET=-0.1", "REFLECTANCE_OFFSET=0")
     right = write_stack(tmp_path / "right.tif", stored, names, scale=0.0001, offset=true, **place)
     wrong = write_stack(tmp_path / "wrong.tif", stored, names, scale=0.0001, offset=trap, **place)
     red, trapped = (read(path, [RED]).values for path in (right, wrong))
@@ -437,7 +429,7 @@ def test_no_name_at_all(tmp_path):
         ({"crs": None}, ["no coordinate system in metres (none)"]),
         ({"crs": "EPSG:4326"}, ["no coordinate system in metres (EPSG:4326)"]),
         ({"crs": "EPSG:2263"}, ["no coordinate system in metres"]),
-        ({"transform": from_origin(0, 0, 30, 30)}, ["30 x 30 m", "gdalwarp -tr 10 10"]),
+        ({"transform": from_origin(0, 0, 30, 30)}, ["30 x 30 m", "rio warp", "--res 10"]),
         ({"transform": from_origin(0, 0, 10, 20)}, ["10 x 20 m"]),
         ({"transform": Affine(10, 0, 0, 0, 10, 0)}, ["10 x -10 m", "north up"]),
         ({"transform": Affine(10, 1, 0, 1, -10, 0)}, ["squares"]),
@@ -448,7 +440,7 @@ def test_a_grid_that_cannot_be_used(tmp_path, options, words):
 
 
 def test_a_type_that_cannot_be_used(tmp_path):
-    refused(write_stack(tmp_path / "a.tif", dn(dtype=np.int32)), "band 1 is int32", "gdal_translate")
+    refused(write_stack(tmp_path / "a.tif", dn(dtype=np.int32)), "band 1 is int32", "rio convert")
 
 
 def test_a_scale_below_zero(tmp_path):

@@ -1,0 +1,86 @@
+"""Scenes in folders: what is one, two levels down, and what only belongs to another."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from labeling.errors import SceneError
+from labeling.files.layout import DONE
+from labeling.files.storage import AnyPath, at, is_s3
+from labeling.files.uri import LISTS, is_url, join, suffix
+from labeling.scenes.open import is_scene
+from labeling.scenes.products.stac.reader import has_items
+from labeling.scenes.sidecars import SIDECARS
+
+LEVELS: Final = 2
+"""Levels of folders below a given one that are searched."""
+
+_OF_RUNS: Final = ("catalog.parquet", "chips.json", DONE)
+"""Files that only folders of a run have: what lies there is no scene."""
+
+
+def scenes_below(folder: Path) -> list[str]:
+    """Return the scenes in a folder and in those below it, sorted; see `own_scenes`."""
+    return own_scenes(str(path) for path in _below(folder, LEVELS))
+
+
+def own_scenes(paths: Iterable[str]) -> list[str]:
+    """Return the scenes of a search, sorted: of a STAC item's files the item, which says what they mean."""
+    found = sorted(paths)
+    items = [path for path in found if suffix(path) in LISTS and has_items(at(path))]
+    belonging = {file for item in items for file in _files_of(item)}
+    return [path for path in found if _place(path) not in belonging]
+
+
+def is_hidden(path: AnyPath) -> bool:
+    """Tell whether a file belongs to a scene rather than being one: truth beside it, or half written."""
+    return path.stem.endswith(SIDECARS) or path.name.startswith(".")
+
+
+def _below(folder: Path, levels: int) -> Iterator[Path]:
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:
+        yield folder  # opening it says why
+        return
+    for path in paths:
+        if is_hidden(path):
+            continue
+        if is_scene(path):
+            yield path
+        elif levels and _is_searched(path):
+            yield from _below(path, levels - 1)
+
+
+def _is_searched(path: Path) -> bool:
+    # Unlike those of Path, these functions never raise, whatever is in the way.
+    return os.path.isdir(path) and not any(os.path.exists(path / name) for name in _OF_RUNS)  # noqa: PTH110, PTH112
+
+
+def _place(path: str) -> str:
+    return path if is_s3(path) else os.path.realpath(path)
+
+
+def _files_of(item: str) -> Iterator[str]:
+    """Yield the files, on this machine or in buckets, that the items in a document name."""
+    try:
+        content = json.loads(at(item).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return  # opening it says so
+    for href in _hrefs(content.get("features", [content]) if isinstance(content, dict) else []):
+        with suppress(SceneError, ValueError):
+            if not is_url(place := join(item, href)) or is_s3(place):
+                yield _place(place)
+
+
+def _hrefs(features: Any) -> Iterator[str]:
+    for feature in features if isinstance(features, list) else []:
+        assets = feature.get("assets") if isinstance(feature, dict) else None
+        for asset in assets.values() if isinstance(assets, dict) else []:
+            if isinstance(asset, dict) and isinstance(asset.get("href"), str):
+                yield asset["href"]
