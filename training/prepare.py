@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import keras
 
+from labeling.chips.check import check_chips
 from labeling.errors import ConfigError
 from training.data.store import ChipStore
 from training.folder import checkpoints
@@ -123,6 +124,7 @@ def meet(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) ->
     with collectives.agreeing("sizes"):
         for store in (train, val):
             store.check_sizes(rank=world.rank, size=world.size)
+        check_chips(config.chips, train.card, rank=world.rank, size=world.size)
 
 
 def build(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) -> Training:
