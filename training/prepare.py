@@ -18,7 +18,7 @@ from training.folder.opening import open_folder
 from training.folder.start import load_start, start_digest
 from training.network.inputs import CHANNEL_COUNT
 from training.network.losses import ClassWeights, Loss, balanced_weights, make_loss
-from training.network.precision import POLICIES
+from training.network.precision import POLICIES, settle_keras
 from training.network.squeezenet import build_squeezenet
 from training.network.unet import build_unet
 from training.ranks import collectives
@@ -151,6 +151,7 @@ def build(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) -
 
 def make_network(config: TrainConfig, policy: str) -> keras.Model:
     """Return the configured network with first weights, computing as a Keras dtype policy says."""
+    settle_keras()
     if config.task == "classify":
         return build_squeezenet(
             channels=CHANNEL_COUNT[config.channels],

@@ -11,7 +11,6 @@ model/
 
 from __future__ import annotations
 
-from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -22,8 +21,9 @@ from labeling.classes import IceClass
 from labeling.errors import ModelError
 from labeling.files.atomic import write_json
 from labeling.files.layout import versions
+from labeling.files.marks import digest_of
 from labeling.files.storage import AnyPath
-from labeling.settings import Settings
+from labeling.settings import Settings, describe_invalid
 from training.settings.config import Channels, Precision, Scaling
 from training.settings.task import Task
 
@@ -69,6 +69,8 @@ class ModelCard(Settings):
     epochs_run: int
     best_epoch: int
     """Epoch (from 1) whose weights `model.keras` holds."""
+    network: str | None = None
+    """sha256 of `model.keras`; None in older cards, which are taken at their word."""
     metrics: dict[str, Any] | None
     """Validation scores of that epoch as `Scores.as_dict` gives them; None without a validation split."""
     versions: dict[str, str] = Field(default_factory=lambda: library_versions())
@@ -100,7 +102,9 @@ def library_versions() -> dict[str, str]:
 
 
 def write_model_card(folder: Path, card: ModelCard) -> None:
-    """Write `model.json`, atomically."""
+    """Write `model.json`, atomically, tied to the network that lies beside it."""
+    if (folder / MODEL_FILE).is_file():
+        card = card.model_copy(update={"network": model_digest(folder)})
     write_json(folder / CARD_FILE, card.model_dump(mode="json"))
 
 
@@ -120,9 +124,15 @@ def read_model_card(folder: Path, task: Task | None = None) -> ModelCard:
     try:
         card = ModelCard.model_validate_json(file.read_text(encoding="utf-8"))
     except (ValidationError, OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{file} is not a model card this version can read: {error}. {way_out}") from None
+        reason = describe_invalid(error) if isinstance(error, ValidationError) else str(error)
+        raise ModelError(f"{file} is not a model card this version can read: {reason}. {way_out}") from None
     if not (folder / MODEL_FILE).is_file():
         raise ModelError(f"{folder} holds a card but no {MODEL_FILE}; copy the whole folder. {way_out}")
+    if card.network is not None and card.network != model_digest(folder):
+        raise ModelError(
+            f"cannot read {folder / MODEL_FILE}: it is not the network that {CARD_FILE} beside it describes, "
+            f"for its digest is another. Copy the whole model folder again. {way_out}"
+        )
     if task not in (None, card.task):
         raise ModelError(f"the model in {folder} {_MISUSED[card.task]}")
     return card
@@ -130,7 +140,7 @@ def read_model_card(folder: Path, task: Task | None = None) -> ModelCard:
 
 def model_digest(folder: AnyPath) -> str:
     """Return the sha256 of a model folder's network, which tells it from any other."""
-    return sha256((folder / MODEL_FILE).read_bytes()).hexdigest()
+    return digest_of(folder / MODEL_FILE)
 
 
 def _finish(folder: Path, way_out: str) -> str:
