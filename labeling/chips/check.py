@@ -6,7 +6,9 @@ thousand chips take less than a second. Where a card has no digests of files, ch
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import combinations
 from typing import Any, Final, NamedTuple
@@ -22,6 +24,7 @@ from labeling.chips.card import (
     ChipCard,
     ChipFile,
     ChipTally,
+    HeldFile,
     Split,
     card_contents,
     split_files,
@@ -75,14 +78,17 @@ def check_chips(chips: AnyPath, card: ChipCard, *, rank: int = 0, size: int = 1)
     if held.keys() != {(place.split, place.scene_id) for place in places}:
         raise ConfigError(f"{chips} does not hold the files that chips.json lists. {AGAIN}")
     _compare([file.counted for file in card.files], card, chips)
-    for place in places[rank::size]:
-        known = held[place.split, place.scene_id]
-        with reading(place.file):
-            intact = is_intact(place.file, {"bytes": known.bytes, "sha256": known.sha256})
-        if not intact or len(place.rows) != known.chips:
-            raise ConfigError(
-                f"{place.file} is not the file that chips.json lists: its digest differs. {AGAIN}"
-            )
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # digests are made outside of Python's lock
+        list(
+            pool.map(lambda place: _check_file(place, held[place.split, place.scene_id]), places[rank::size])
+        )
+
+
+def _check_file(place: Places, known: HeldFile) -> None:
+    with reading(place.file):
+        intact = is_intact(place.file, {"bytes": known.bytes, "sha256": known.sha256})
+    if not intact or len(place.rows) != known.chips:
+        raise ConfigError(f"{place.file} is not the file that chips.json lists: its digest differs. {AGAIN}")
 
 
 def check_ground(chips: AnyPath, card: ChipCard, shapes: Mapping[str, tuple[int, int]]) -> list[Places]:

@@ -136,7 +136,8 @@ def test_a_network_of_another_card_is_refused_by_its_digest(tmp_path):
     "asked", [{"KERAS_BACKEND": "torch"}, {"KERAS_BACKEND": "jax", "TF_USE_LEGACY_KERAS": "1"}]
 )
 def test_what_other_projects_ask_of_keras_is_overruled(asked):
-    code = "import training.prepare, keras, tensorflow as tf; print(keras.backend.backend(), tf.keras.__version__[0])"
+    told = "print(keras.backend.backend(), tf.keras.__version__[0])"
+    code = f"import training.prepare, keras, tensorflow as tf; {told}"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ | asked
     )
