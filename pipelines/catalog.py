@@ -138,7 +138,7 @@ def read_catalog(run: Run) -> list[CatalogRow]:
 
 def _is_id(name: str) -> bool:
     """Tell whether a text can be a scene's id, which names its folders."""
-    return re.fullmatch(r"[A-Za-z0-9._-]+", name) is not None and name not in (".", "..")
+    return name not in ("", ".", "..") and not any(sign in name for sign in ("/", "\\", "\0"))
 
 
 def _has_nulls(table: pa.Table) -> bool:

@@ -12,6 +12,9 @@ from pydantic import Field, model_validator
 from labeling.errors import ConfigError
 from labeling.settings import Settings, load_settings
 
+LARGEST: Final = 1023
+"""Side of a window around a pixel, pixels, at most; OpenCV's median ends at 1241."""
+
 Level = int
 """An 8-bit brightness, V = max(R, G, B)."""
 
@@ -36,7 +39,7 @@ class GuardSettings(Settings):
     """Grey level of the darkest background that can be snow in shadow."""
     background_bright: Level = Field(244, ge=0, le=255)
     """Grey level from which a background is snow, and nothing else need speak for shadow."""
-    near: int = Field(9, ge=3)
+    near: int = Field(9, ge=3, le=LARGEST)
     """Side, pixels (odd), of the surroundings in which a smooth slope or a soft edge changes little."""
     smooth_span: Level = Field(24, ge=1, le=255)
     """Grey levels from the darkest to the brightest pixel there, at most, for a pixel to be smooth."""
@@ -44,11 +47,11 @@ class GuardSettings(Settings):
     """Grey levels from here to the thick ice's are looked at for smoothness."""
     smooth_share: float = Field(0.15, ge=0, le=1)
     """Share of them that must be smooth, in a window around the pixel."""
-    window: int = Field(151, ge=3)
+    window: int = Field(151, ge=3, le=LARGEST)
     """Side of the window, pixels (odd)."""
     soft_span: Level = Field(16, ge=1, le=255)
     """Grey levels, as `smooth_span`, for an edge to be soft."""
-    cell: int = Field(512, ge=1)
+    cell: int = Field(512, ge=1, le=65536)
     """Side, pixels, of the cells in which edges are counted; a region is a cell with its eight neighbours."""
     soft_share: float = Field(0.002, ge=0, le=1)
     """Share of a region's edges that must be soft."""
@@ -68,8 +71,8 @@ class GuardSettings(Settings):
 class ThinCloudSettings(Settings):
     """Kernel sides (odd, pixels) and the truncation level of the thin-cloud and shadow filter."""
 
-    dilate: int = Field(7, ge=1)
-    median: int = Field(155, ge=3)
+    dilate: int = Field(7, ge=1, le=LARGEST)
+    median: int = Field(155, ge=3, le=LARGEST)
     truncate: Level = Field(235, ge=1, le=255)
     thin_max: Level | None = Field(None, ge=1, le=254)
     """Filtered brightness of thin ice, at most; None: that of the thresholds, as published."""
