@@ -187,7 +187,10 @@ def read_model(run: Run) -> dict[str, Any]:
         card = json.loads((model_folder(run) / CARD_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return card if isinstance(card, dict) else {}
+    if not isinstance(card, dict):
+        return {}
+    kinds = {"versions": dict, "best_epoch": int, "chips_digest": str}
+    return {key: value for key, value in card.items() if isinstance(value, kinds.get(key, object))}
 
 
 def map_notes(run: Run, scene_ids: list[str]) -> list[str]:

@@ -139,7 +139,7 @@ def is_done(folder: AnyPath, inputs: dict[str, Any], files: Iterable[str]) -> bo
     version, which says neither, is no mark of a finished folder.
     """
     done = read_done(folder)
-    if done is None or not has_inputs(folder, inputs):
+    if done is None or not _names(done, inputs):
         return False
     mark, outputs = folder / DONE, done.get("outputs", {})
     since = mark.stat().st_ctime_ns if isinstance(mark, Path) else None
@@ -149,7 +149,11 @@ def is_done(folder: AnyPath, inputs: dict[str, Any], files: Iterable[str]) -> bo
 def has_inputs(folder: AnyPath, inputs: dict[str, Any]) -> bool:
     """Tell whether a folder's completion mark names exactly these inputs."""
     done = read_done(folder)
-    return done is not None and done["inputs"] == json.loads(json.dumps(inputs))
+    return done is not None and _names(done, inputs)
+
+
+def _names(done: dict[str, Any], inputs: dict[str, Any]) -> bool:
+    return bool(done["inputs"] == json.loads(json.dumps(inputs)))
 
 
 def finished_file(folder: AnyPath, name: str) -> AnyPath:

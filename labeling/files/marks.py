@@ -44,15 +44,18 @@ def is_intact(path: AnyPath, mark: FileMark, *, since: int | None = None) -> boo
     only its size is compared. The time is that of the inode, which whoever replaces a file cannot set.
     An object copied out of a bucket, or into one, is known by its size alone.
     """
+    if not isinstance(path, Path):
+        try:
+            size, etag = path.state()
+        except FileNotFoundError:
+            return False
+        return size == mark.get("bytes") and etag == mark.get("etag", etag)
     if not path.is_file():
         return False
-    if not isinstance(path, Path):
-        size, etag = path.state()
-        return size == mark.get("bytes") and etag == mark.get("etag", etag)
     state = path.stat()
     if state.st_size != mark.get("bytes"):
         return False
-    if since is not None and state.st_ctime_ns <= since:
+    if since is not None and state.st_ctime_ns < since:
         return True
     return "sha256" not in mark or digest_of(path) == mark["sha256"]
 

@@ -144,6 +144,14 @@ def test_what_other_projects_ask_of_keras_is_overruled(asked):
     assert done.stdout.split() == ["tensorflow", "3"]
 
 
+def test_what_keras_json_says_is_overruled():
+    from training.network.precision import settle_keras
+
+    keras.config.set_floatx("float16")
+    settle_keras()
+    assert keras.config.floatx() == "float32"
+
+
 def test_keras_on_another_backend_is_told_in_a_sentence(monkeypatch):
     from training.network.precision import settle_keras
 

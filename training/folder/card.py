@@ -11,6 +11,7 @@ model/
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -29,6 +30,9 @@ from training.settings.task import Task
 
 MODEL_FILE: Final = "model.keras"
 CARD_FILE: Final = "model.json"
+
+NETWORK: Final = "network"
+"""Key of the sha256 of `model.keras` in `model.json`; older ones have none, and are taken at their word."""
 
 _LIBRARIES: Final = ("tensorflow", "tensorflow-cpu", "keras", "horovod")
 
@@ -69,8 +73,6 @@ class ModelCard(Settings):
     epochs_run: int
     best_epoch: int
     """Epoch (from 1) whose weights `model.keras` holds."""
-    network: str | None = None
-    """sha256 of `model.keras`; None in older cards, which are taken at their word."""
     metrics: dict[str, Any] | None
     """Validation scores of that epoch as `Scores.as_dict` gives them; None without a validation split."""
     versions: dict[str, str] = Field(default_factory=lambda: library_versions())
@@ -102,10 +104,11 @@ def library_versions() -> dict[str, str]:
 
 
 def write_model_card(folder: Path, card: ModelCard) -> None:
-    """Write `model.json`, atomically, tied to the network that lies beside it."""
+    """Write `model.json`, atomically, tied to the network that lies beside it by its digest."""
+    content = card.model_dump(mode="json")
     if (folder / MODEL_FILE).is_file():
-        card = card.model_copy(update={"network": model_digest(folder)})
-    write_json(folder / CARD_FILE, card.model_dump(mode="json"))
+        content[NETWORK] = model_digest(folder)
+    write_json(folder / CARD_FILE, content)
 
 
 def read_model_card(folder: Path, task: Task | None = None) -> ModelCard:
@@ -122,13 +125,15 @@ def read_model_card(folder: Path, task: Task | None = None) -> ModelCard:
             f"{folder} holds no {CARD_FILE}, no training was finished. {_finish(folder, way_out)}"
         )
     try:
-        card = ModelCard.model_validate_json(file.read_text(encoding="utf-8"))
-    except (ValidationError, OSError, UnicodeDecodeError) as error:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        network = content.pop(NETWORK, None) if isinstance(content, dict) else None
+        card = ModelCard.model_validate_json(json.dumps(content))
+    except (ValueError, OSError, RecursionError) as error:
         reason = describe_invalid(error) if isinstance(error, ValidationError) else str(error)
         raise ModelError(f"{file} is not a model card this version can read: {reason}. {way_out}") from None
     if not (folder / MODEL_FILE).is_file():
         raise ModelError(f"{folder} holds a card but no {MODEL_FILE}; copy the whole folder. {way_out}")
-    if card.network is not None and card.network != model_digest(folder):
+    if network is not None and network != model_digest(folder):
         raise ModelError(
             f"cannot read {folder / MODEL_FILE}: it is not the network that {CARD_FILE} beside it describes, "
             f"for its digest is another. Copy the whole model folder again. {way_out}"

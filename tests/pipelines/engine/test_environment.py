@@ -15,6 +15,8 @@ from pyspark.errors import PySparkException
 from labeling.errors import ConfigError
 from pipelines.engine.environment import check_java, settle_python, settle_spark, worker_fault
 from pipelines.engine.isolate import isolating
+from pipelines.engine.session import spark_session
+from pipelines.engine.settings import SparkSettings
 
 
 def java_home(folder, version):
@@ -99,6 +101,16 @@ def test_memory_is_not_blamed_when_a_worker_could_not_import(text):
     scenes = [SimpleNamespace(), SimpleNamespace()]
     with pytest.raises(PySparkException):  # and not halved, scene by scene; the session makes it the sentence
         isolating(label, SimpleNamespace(), scenes, None)
+
+
+@pytest.mark.slow
+def test_every_job_tells_what_workers_could_not_import():
+    missing = "ModuleNotFoundError: No module named 'labeling'"
+    with (
+        pytest.raises(ConfigError, match=f"{missing}.*docs/reliability.md"),
+        spark_session("test", SparkSettings(master="local[1]")),
+    ):
+        raise PySparkException(f"PythonException: Traceback …\n{missing}\n")
 
 
 def test_a_worker_that_died_is_no_such_fault():
