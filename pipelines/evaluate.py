@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from labeling.chips.card import ChipCard, read_card, split_files
-from labeling.chips.check import check_ground, reading
+from labeling.chips.check import check_ground
+from labeling.chips.places import reading
 from labeling.errors import ConfigError, describe
 from labeling.files.atomic import write_json
 from labeling.files.fields import AnyFolder

@@ -7,14 +7,12 @@ thousand chips take less than a second. Where a card has no digests of files, ch
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import combinations
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -25,43 +23,18 @@ from labeling.chips.card import (
     ChipFile,
     ChipTally,
     HeldFile,
-    Split,
     card_contents,
     split_files,
 )
-from labeling.chips.ground import Ground, covered, ground_of
+from labeling.chips.ground import Ground, covered
+from labeling.chips.places import AGAIN, Places, read_places, reading
 from labeling.classes import IGNORE, IceClass
 from labeling.errors import ConfigError
 from labeling.files.marks import is_intact
 from labeling.files.storage import AnyPath
 
-AGAIN: Final = "Make the chips again with python -m jobs.label."
-
 _CODES: Final = np.isin(np.arange(256), [*IceClass, IGNORE])
 _NEEDED: Final = tuple(name for name in CHIP_SCHEMA.names if not CHIP_SCHEMA.field(name).nullable)
-
-
-@contextmanager
-def reading(file: AnyPath) -> Iterator[None]:
-    """Turn whatever a damaged file makes the block raise into a ConfigError that names it."""
-    try:
-        yield
-    except (pa.ArrowException, OSError, KeyError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ConfigError(f"cannot read chips from {file}: {reason}. {AGAIN}") from None
-
-
-class Places(NamedTuple):
-    """Where the chips of one file lie in their scene."""
-
-    split: Split
-    scene_id: str
-    file: AnyPath
-    rows: NDArray[np.int64]
-    columns: NDArray[np.int64]
-    """Of the upper left pixels, (N,)."""
-    scene: Ground | None
-    """The scene's grid from its upper left pixel; None where it does not say where it lies."""
 
 
 def check_chips(chips: AnyPath, card: ChipCard, *, rank: int = 0, size: int = 1) -> None:
@@ -110,52 +83,11 @@ def check_ground(chips: AnyPath, card: ChipCard, shapes: Mapping[str, tuple[int,
     return places
 
 
-def read_places(file: AnyPath, split: Split, size: int) -> Places:
-    """Read where the chips of a file lie, from its footer; ConfigError where it is no file of chips."""
-    with reading(file), file.open("rb") as stream:
-        source = pq.ParquetFile(stream)
-        metadata = source.metadata
-        if not source.schema_arrow.equals(CHIP_SCHEMA):
-            raise ConfigError(f"{file} has other columns or types than chips have. {AGAIN}")
-        if not metadata.num_rows:
-            raise ConfigError(f"{file} holds no chips. {AGAIN}")
-        columns = {metadata.schema.column(i).name: i for i in range(metadata.num_columns)}
-        known = {
-            name: [_value(metadata, group, columns[name]) for group in range(metadata.num_row_groups)]
-            for name in ("scene_id", "row", "column")
-        }
-        first = source.read_row_group(0, columns=["crs", "transform"]).slice(0, 1).to_pylist()[0]
-    if metadata.num_row_groups != metadata.num_rows or any(None in values for values in known.values()):
-        table = _read(file, list(known))
-        known = {name: table.column(name).to_pylist() for name in known}
-    scene_id = file.stem
-    if set(known["scene_id"]) != {scene_id}:
-        raise ConfigError(f"{file} holds chips of other scenes than its name says. {AGAIN}")
-    rows, cols = (np.array(known[name], np.int64) for name in ("row", "column"))
-    ground = ground_of(first["crs"], first["transform"], height=size, width=size)
-    if ground is not None:
-        ground = ground.part(-int(rows[0]), -int(cols[0]), size)
-    return Places(split, scene_id, file, rows, cols, ground)
-
-
 def check_codes(label: NDArray[np.uint8], file: AnyPath) -> None:
     """Raise ConfigError when a label holds anything but class codes."""
     if not _CODES[label].all():
         other = int(label[~_CODES[label]][0])
         raise ConfigError(f"{file} holds the label code {other}, and labels are 0, 1, 2 or {IGNORE}. {AGAIN}")
-
-
-def _value(metadata: Any, group: int, column: int) -> Any:
-    """Return a column's only value in a row group of one row, as its statistics say; None without any."""
-    found = metadata.row_group(group).column(column).statistics
-    if found is None or not found.has_min_max or found.min != found.max:
-        return None
-    return found.min
-
-
-def _read(file: AnyPath, columns: Sequence[str]) -> pa.Table:
-    with reading(file), file.open("rb") as stream:
-        return pq.ParquetFile(stream).read(columns=list(columns))
 
 
 def _check_inside(place: Places, size: int, shape: tuple[int, int] | None) -> None:

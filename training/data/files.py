@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from labeling.chips.card import ChipTally
-from labeling.chips.check import reading
 from labeling.chips.kinds import chip_kinds
+from labeling.chips.places import reading
 
 _COLUMNS = ["class_fractions", "ignore_fraction", "cloud_fraction"]
 

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from labeling.chips.card import ChipCard, Split, read_card, split_files
-from labeling.chips.check import check_codes, reading
+from labeling.chips.check import check_codes
+from labeling.chips.places import reading
 from labeling.classes import IGNORE
 from labeling.errors import ConfigError
 from training.data.files import pixels, read_kinds

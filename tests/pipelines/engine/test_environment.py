@@ -104,7 +104,8 @@ def test_memory_is_not_blamed_when_a_worker_could_not_import(text):
 
 
 @pytest.mark.slow
-def test_every_job_tells_what_workers_could_not_import():
+def test_every_job_tells_what_workers_could_not_import(one_spark_session):
+    one_spark_session()  # this one ends its own
     missing = "ModuleNotFoundError: No module named 'labeling'"
     with (
         pytest.raises(ConfigError, match=f"{missing}.*docs/reliability.md"),
