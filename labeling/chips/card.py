@@ -33,7 +33,7 @@ LARGEST: Final = 16384
 CHIP_SCHEMA: Final = pa.schema(
     [
         pa.field("scene_id", pa.string(), nullable=False),
-        pa.field("group", pa.string(), nullable=False),  # acquisition; the scene itself for a plain file
+        pa.field("group", pa.string(), nullable=False),  # of scenes that share ground or a datatake
         pa.field("row", pa.int32(), nullable=False),  # of the upper left pixel, in the scene
         pa.field("column", pa.int32(), nullable=False),
         pa.field("crs", pa.string()),  # WKT, null without georeference

@@ -69,7 +69,11 @@ def check_ground(chips: AnyPath, card: ChipCard, shapes: Mapping[str, tuple[int,
 
     `shapes` are the rows and columns of scenes, as far as they are known.
     """
-    places = [read_places(file, split, card.size) for split in SPLITS for file in split_files(chips, split)]
+    places = [
+        read_places(file, split, card.size, whole=not card.files)
+        for split in SPLITS
+        for file in split_files(chips, split)
+    ]
     for split in SPLITS:
         found = sum(len(place.rows) for place in places if place.split == split)
         if found != card.counts.get(split, 0):
@@ -80,7 +84,20 @@ def check_ground(chips: AnyPath, card: ChipCard, shapes: Mapping[str, tuple[int,
     for place in places:
         _check_inside(place, card.size, shapes.get(place.scene_id))
     _check_apart(places, card.size, chips)
+    if card.split_by == "scene":
+        _check_groups(places, chips)
     return places
+
+
+def _check_groups(places: Sequence[Places], chips: AnyPath) -> None:
+    """Raise ConfigError when two splits share an acquisition, though chips.json says that none do."""
+    for one, other in combinations(SPLITS, 2):
+        first, second = (
+            {group for place in places if place.split == split for group in place.groups}
+            for split in (one, other)
+        )
+        if shared := sorted(first & second):
+            raise ConfigError(f"{chips} has chips of {shared[0]} in {one} and in {other}. {AGAIN}")
 
 
 def check_codes(label: NDArray[np.uint8], file: AnyPath) -> None:

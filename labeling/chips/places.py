@@ -40,10 +40,15 @@ class Places(NamedTuple):
     """Of the upper left pixels, (N,)."""
     scene: Ground | None
     """The scene's grid from its upper left pixel; None where it does not say where it lies."""
+    groups: frozenset[str]
+    """What the chips' scenes belong to."""
 
 
-def read_places(file: AnyPath, split: Split, size: int) -> Places:
-    """Read where the chips of a file lie, from its footer; ConfigError where it is no file of chips."""
+def read_places(file: AnyPath, split: Split, size: int, *, whole: bool) -> Places:
+    """Read where the chips of a file lie, from its footer; ConfigError where it is no file of chips.
+
+    With `whole` the place on the ground of each chip is held against its place in the scene, too.
+    """
     with reading(file), file.open("rb") as stream:
         source = pq.ParquetFile(stream)
         metadata = source.metadata
@@ -54,7 +59,7 @@ def read_places(file: AnyPath, split: Split, size: int) -> Places:
         columns = {metadata.schema.column(i).name: i for i in range(metadata.num_columns)}
         known = {
             name: [_value(metadata, group, columns[name]) for group in range(metadata.num_row_groups)]
-            for name in ("scene_id", "row", "column")
+            for name in ("scene_id", "row", "column", "group")
         }
         first = source.read_row_group(0, columns=["crs", "transform"]).slice(0, 1).to_pylist()[0]
     if metadata.num_row_groups != metadata.num_rows or any(None in values for values in known.values()):
@@ -67,7 +72,29 @@ def read_places(file: AnyPath, split: Split, size: int) -> Places:
     ground = ground_of(first["crs"], first["transform"], height=size, width=size)
     if ground is not None:
         ground = ground.part(-int(rows[0]), -int(cols[0]), size)
-    return Places(split, scene_id, file, rows, cols, ground)
+    places = Places(split, scene_id, file, rows, cols, ground, frozenset(known["group"]))
+    if whole:
+        _check_grid(places, size)
+    return places
+
+
+def _check_grid(places: Places, size: int) -> None:
+    """Raise ConfigError unless all chips of a file lie on one grid, as their rows and columns say."""
+    chips = _read(places.file, ["crs", "transform"]).to_pylist()
+    for chip, row, column in zip(chips, places.rows.tolist(), places.columns.tolist(), strict=True):
+        found = ground_of(chip["crs"], chip["transform"], height=size, width=size)
+        wanted = None if places.scene is None else places.scene.part(row, column, size)
+        if found is wanted is None:
+            continue
+        if found is None or wanted is None or found.crs != wanted.crs or not _near(found, wanted):
+            raise ConfigError(
+                f"{places.file} holds a chip at row {row}, column {column} that lies elsewhere on the "
+                f"ground. {AGAIN}"
+            )
+
+
+def _near(one: Ground, other: Ground) -> bool:
+    return bool(np.allclose(one.transform, other.transform, rtol=1e-9, atol=0.01 * abs(one.transform[0])))
 
 
 def _value(metadata: Any, group: int, column: int) -> Any:

@@ -186,3 +186,14 @@ def test_ten_thousand_chips_take_less_than_a_second(tmp_path):
     started = time.perf_counter()
     check_chips(tmp_path / "chips", card.model_copy(update=contents))
     assert time.perf_counter() - started < 5  # 0.3 s on a quiet machine
+
+
+def test_chips_that_lie_elsewhere_than_their_rows_say_are_refused(chips):
+    rewrite(first(chips), lambda rows: [placed(rows, 0)[0], *placed(rows[1:], 5000)])
+    refused(chips, "lies elsewhere on the ground")
+
+
+def test_scenes_of_one_datatake_in_two_splits_are_refused(chips):
+    for split in ("train", "test"):
+        rewrite(first(chips, split), lambda rows: [row | {"group": "GS2A_20191103"} for row in rows])
+    refused(chips, "has chips of GS2A_20191103 in train and in test")
