@@ -23,7 +23,7 @@ import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from labeling.errors import ConfigError, PolynyaError
+from labeling.errors import ConfigError, ModelError, PolynyaError
 from labeling.settings import load_settings
 from training.errors import StoppedError
 from training.ranks.stop import REQUEUE, Stop
@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
             time.sleep(2)  # horovodrun ends all ranks when the first one has gone: let rank 0 speak first
         if isinstance(error, StoppedError):
             return REQUEUE
-        return 2 if isinstance(error, ConfigError) else 1
+        return 2 if isinstance(error, ConfigError | ModelError) else 1
     return 0
 
 

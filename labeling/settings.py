@@ -38,16 +38,28 @@ def load_settings(model: type[S], file: Path | None, overrides: Mapping[str, Any
 def read_yaml(file: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file; an empty file is an empty mapping."""
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = yaml.load(file.read_text(encoding="utf-8"), _PlainLoader)
     except OSError as error:
         raise ConfigError(f"cannot read the configuration file {file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{file} is not valid YAML: {error}") from None
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise ConfigError(f"{file} must hold `key: value` lines, not a {type(values).__name__}")
     return values
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Reads YAML without aliases: one inside its own anchor has no end, and ten in a row fill the memory."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.get_event()  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(
+                None, None, f"*{event.anchor} repeats another value; write the value out", event.start_mark
+            )
+        return super().compose_node(parent, index)
 
 
 def _merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,3 +81,12 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
         else:
             problems.append(f"'{key}': {item['msg']}")
     return "; ".join(problems)
+
+
+def describe_invalid(error: ValidationError) -> str:
+    """Return in one line what is wrong with a file that a model was read from; the first few problems."""
+    problems = [
+        f"{'.'.join(map(str, each['loc'])) or 'it'}: {each['msg']}"
+        for each in error.errors(include_url=False)
+    ]
+    return "; ".join(problems[:3]) + ("; …" if len(problems) > 3 else "")

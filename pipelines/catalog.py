@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import glob
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from labeling.errors import ConfigError, SceneError, describe
+from labeling.errors import ConfigError, SceneError, StorageError, describe
 from labeling.files.atomic import replacing
 from labeling.files.layout import Run
 from labeling.files.storage import at, is_s3
@@ -27,14 +29,19 @@ from labeling.text import encodable
 from pipelines.engine.scenes import CatalogRow, Failure
 from pipelines.schemas import CATALOG
 
+_ANEW: Final = "Delete it, and run jobs.label again: it is made anew, and what is labelled stays."
+
+_LOG = logging.getLogger("polynya.catalog")
+
 
 def build_catalog(scenes: list[str], run: Run) -> tuple[list[CatalogRow], list[Failure]]:
     """Return the scenes that can be opened, and why the others cannot.
 
-    Raises ConfigError when there is not a single file to try. A scene that the run's catalogue knows keeps
-    its id, so that labels and maps of one scene meet.
+    An argument that names no scene is one that cannot. Raises ConfigError when there is not a single file to
+    try. A scene that the run's catalogue knows keeps its id, so that labels and maps of one scene meet.
     """
-    described = [_describe(uri) for uri in expand(scenes)]
+    named, nothing = look_up(scenes)
+    described = [*nothing, *(_describe(uri) for uri in named)]
     infos = [item for item in described if isinstance(item, SceneInfo)]
     failures = [item for item in described if isinstance(item, Failure)]
     ids = assign_ids([info.uri for info in infos], _known_ids(run))
@@ -99,29 +106,63 @@ def read_catalog(run: Run) -> list[CatalogRow]:
             f"{run.root} is not a run folder: {run.catalog.name} is missing. Label scenes into it first: "
             f"python -m jobs.label --scenes … --out {run.root}"
         )
-    with run.catalog.open("rb") as file:
-        table = pq.read_table(file)
+    try:
+        with run.catalog.open("rb") as file:
+            table = pq.read_table(file)
+    except StorageError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"{run.catalog} cannot be read: {reason}. {_ANEW}") from None
     if not table.schema.equals(CATALOG):
-        raise ConfigError(
-            f"{run.catalog} was written by another version. Delete it, or choose another folder."
-        )
+        raise ConfigError(f"{run.catalog} was written by another version, or is none. {_ANEW}")
+    ids = [str(name) for name in table.column("scene_id").to_pylist()]
+    if len(set(ids)) < len(ids) or not all(map(_is_id, ids)) or _has_nulls(table):
+        raise ConfigError(f"{run.catalog} was changed: its scenes' ids or facts are none. {_ANEW}")
     records = table.to_pylist()
     return [CatalogRow(record.pop("scene_id"), SceneInfo(**record)) for record in records]
 
 
+def _is_id(name: str) -> bool:
+    """Tell whether a text can be a scene's id, which names its folders."""
+    return name not in ("", ".", "..") and not any(sign in name for sign in ("/", "\\", "\0"))
+
+
+def _has_nulls(table: pa.Table) -> bool:
+    return any(table.column(field.name).null_count for field in CATALOG if not field.nullable)
+
+
 def expand(scenes: Iterable[str]) -> list[str]:
+    """Return the URIs of all scenes as `look_up` finds them."""
+    return look_up(scenes)[0]
+
+
+def look_up(scenes: Iterable[str]) -> tuple[list[str], list[Failure]]:
     """Return the URIs of all scenes named by files, folders, globs and URLs, without doubles, in order.
 
     Paths become absolute, and a list of STAC items becomes its items. A path that names no existing file is
-    kept when others do: it fails alone. ConfigError when none exists.
+    kept when others do: it fails alone. What names no scene at all, a folder or list without any, or a glob
+    that nothing fits, is returned as a failure. ConfigError when nothing exists.
     """
-    named = dict.fromkeys(absolute(uri) for given in scenes for uri in _expand_one(given))
+    scenes = list(scenes)
+    found = {given: [absolute(uri) for uri in _expand_one(given)] for given in scenes}
+    named = dict.fromkeys(uri for uris in found.values() for uri in uris)
     if not any(is_url(uri) or Path(parse(uri).location).exists() for uri in named):
         raise ConfigError(
             f"no scenes in {', '.join(map(shown, scenes))}: looked for existing files, and in folders for "
             f"{searched_for()}. `python -m jobs.demo --out DIR` works on scenes it makes itself."
         )
-    return list(dict.fromkeys(scene for uri in named for scene in _list(uri)))
+    listed = {uri: _list(uri) for uri in named}
+    empty = [given for given, uris in found.items() if not any(listed[uri] for uri in uris)]
+    failures = [Failure(shown(given), "open", _why_nothing(given)) for given in empty]
+    return list(dict.fromkeys(scene for uri in named for scene in listed[uri])), failures
+
+
+def _why_nothing(given: str) -> str:
+    """Return why an argument names no scene."""
+    if is_url(given) or not glob.has_magic(given) or Path(given).exists():
+        return f"{shown(given)} holds no scene: looked for {searched_for()}. Leave it out, or give another."
+    return f"no file fits {given}. Check its spelling, or leave it out."
 
 
 def assign_ids(uris: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
@@ -194,4 +235,8 @@ def _stem(uri: str) -> str:
 def _known_ids(run: Run) -> dict[str, str]:
     if not run.catalog.is_file():
         return {}
-    return {row.info.uri: row.scene_id for row in read_catalog(run)}
+    try:
+        return {row.info.uri: row.scene_id for row in read_catalog(run)}
+    except ConfigError as error:  # it is written anew, and names of scenes follow from their files again
+        _LOG.warning("taking the catalogue for absent: %s", error)
+        return {}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -12,14 +15,15 @@ import pyarrow.parquet as pq
 from affine import Affine
 from numpy.typing import NDArray
 from pyspark.sql import types as T
+from rasterio.io import DatasetReader
 
 from labeling.chips.card import CHIP_SCHEMA, SPLITS, ChipTally
-from labeling.chips.splits import split_cells
 from labeling.classes import CLASS_COUNT, IGNORE
 from labeling.errors import describe
 from labeling.files.atomic import remove, replacing
-from labeling.files.layout import LABELS
-from labeling.files.raster import open_raster
+from labeling.files.layout import LABELS, finished_file
+from labeling.files.marks import FileMark, mark_of
+from labeling.files.raster import check_shape, open_raster, read_codes
 from labeling.files.storage import AnyPath
 from labeling.grid import Block, blocks
 from labeling.ice.label import class_fractions
@@ -29,7 +33,27 @@ from labeling.masks.clouds.raster import read_cloud_mask
 from labeling.scenes.contract.scene import Scene, SceneInfo
 from labeling.scenes.open import open_scene
 from pipelines.config import ChipSettings
-from pipelines.engine.rows import records
+from pipelines.engine.rows import Row, each_row, records
+
+WORK: Final = T.StructType(
+    [
+        T.StructField("scene_id", T.StringType(), nullable=False),
+        T.StructField("info", T.StringType(), nullable=False),
+        T.StructField("group", T.StringType(), nullable=False),
+        T.StructField("split", T.StringType()),
+        T.StructField("cells", T.ArrayType(T.StringType())),
+    ]
+)
+"""One row a scene: the split of all its chips, or where that is null of each of them, row by row."""
+
+SURVEYED: Final = T.StructType(
+    [
+        T.StructField("scene_id", T.StringType(), nullable=False),
+        T.StructField("chips", T.StringType()),
+        T.StructField("error", T.StringType()),
+    ]
+)
+"""The class fractions of each chip of a scene, row by row, as JSON: null for one that is mostly ignored."""
 
 CUT: Final = T.StructType(
     [
@@ -38,10 +62,13 @@ CUT: Final = T.StructType(
         T.StructField("chips", T.IntegerType(), nullable=False),
         T.StructField("pixels", T.ArrayType(T.LongType(), containsNull=False), nullable=False),
         T.StructField("digest", T.StringType(), nullable=False),
+        T.StructField("bytes", T.LongType(), nullable=False),
+        T.StructField("sha256", T.StringType(), nullable=False),
+        T.StructField("empty", T.StringType()),
         T.StructField("error", T.StringType()),
     ]
 )
-"""One row a scene and split: how many chips, pixels of each class, and a digest; or the error."""
+"""One row a scene and split: how many chips, pixels of each class, digests; or why none, or the error."""
 
 
 class ChipJob(NamedTuple):
@@ -65,6 +92,17 @@ class _Chip(NamedTuple):
     """Share of the chip under cloud or its shadow; None where nobody looked for cloud."""
 
 
+def survey_scenes(frames: Iterator[pd.DataFrame], job: ChipJob) -> Iterator[pd.DataFrame]:
+    """Spark's step before blocks are chosen: WORK rows in, SURVEYED rows out."""
+    yield from each_row(frames, partial(_survey_scene, job=job), SURVEYED)
+
+
+def _survey_scene(task: Row, job: ChipJob) -> Row:
+    fractions, usable = _survey(task["scene_id"], SceneInfo.loads(task["info"]), job)
+    cells = zip(fractions.reshape(-1, CLASS_COUNT).tolist(), usable.ravel().tolist(), strict=True)
+    return {"chips": json.dumps([of_chip if good else None for of_chip, good in cells])}
+
+
 def cut_scenes(frames: Iterator[pd.DataFrame], job: ChipJob) -> Iterator[pd.DataFrame]:
     """Spark's map step: a row a scene in, a row of CUT for each of its splits out."""
     for frame in frames:
@@ -72,61 +110,96 @@ def cut_scenes(frames: Iterator[pd.DataFrame], job: ChipJob) -> Iterator[pd.Data
             yield pd.DataFrame(list(_cut_scene(task, job)), columns=CUT.names)
 
 
-def _cut_scene(task: dict[str, Any], job: ChipJob) -> Iterator[dict[str, Any]]:
+def _cut_scene(task: Row, job: ChipJob) -> Iterator[Row]:
     """Write a scene's chips, one file a split, and yield a row a split; an error becomes a row."""
     scene_id, info = task["scene_id"], SceneInfo.loads(task["info"])
-    none = {"scene_id": scene_id, "chips": 0, "pixels": [0] * CLASS_COUNT, "digest": "", "error": None}
+    none = {"scene_id": scene_id, "split": None, "chips": 0, "pixels": [0] * CLASS_COUNT, "digest": ""}
+    none |= {"bytes": 0, "sha256": "", "empty": None, "error": None}
     files = {split: job.target / f"split={split}" / f"{scene_id}.parquet" for split in SPLITS}
     try:
-        splits = _choose_splits(scene_id, info, task["split"], job)
+        splits = _choose_splits(task, info, job)
         for split in SPLITS:
             chosen = [block for block, choice in splits.items() if choice == split]
             if chosen:
-                tally = _write_split(files[split], scene_id, info, chosen, job)
-                yield none | tally.of(split, scene_id)._asdict()
+                tally, mark = _write_split(files[split], task, info, chosen, job)
+                yield none | tally.of(split, scene_id)._asdict() | mark
+        if not any(splits.values()):
+            yield none | {"empty": _why_empty(info, job.settings)}
     except Exception as problem:  # whatever is wrong with one scene must not stop the others
         for file in files.values():
             remove(file)
-        yield none | {"split": None, "error": describe(problem)}
+        yield none | {"error": describe(problem)}
 
 
-def _choose_splits(scene_id: str, info: SceneInfo, split: str | None, job: ChipJob) -> dict[Block, str]:
+def _why_empty(info: SceneInfo, settings: ChipSettings) -> str:
+    """Return why a scene gives no chip, and which setting helps."""
+    shortest = min(info.height, info.width)
+    if shortest < settings.size:
+        way = f"cut smaller ones (--chip-size {2 ** (shortest.bit_length() - 1)})" if shortest >= 16 else ""
+        return (
+            f"no chips: {info.height} rows x {info.width} columns hold no chip of {settings.size} x "
+            f"{settings.size} pixels; {way or 'the scene is too small for any'}, or leave chips out "
+            "(--outputs labels,quicklook)"
+        )
+    return (
+        f"no chips: each is without a class over more than {settings.max_ignore:.0%} of its pixels, or too "
+        "near to those of another split; raise chips.max_ignore in the configuration file, cut smaller chips "
+        "(--chip-size), or leave chips out (--outputs labels,quicklook)"
+    )
+
+
+def _choose_splits(task: Row, info: SceneInfo, job: ChipJob) -> dict[Block, str]:
     """Return the split of each chip of a scene; chips that are mostly ignored are left out."""
-    size, settings = job.settings.size, job.settings
+    size = job.settings.size
     rows, columns = info.height // size, info.width // size
-    whole = blocks(height=rows * size, width=columns * size, size=size) if rows and columns else ()
-    places = list(whole)
-    fractions, usable = np.zeros((rows, columns, CLASS_COUNT)), np.zeros((rows, columns), np.bool_)
-    with open_raster(job.labels / scene_id / LABELS) as labels:
-        for place in places:
-            label = labels.read(1, window=place.window)
-            cell = place.row // size, place.column // size
-            fractions[cell] = class_fractions(label)
-            usable[cell] = np.mean(label == IGNORE) <= settings.max_ignore
-    if split is not None:
-        chosen = np.where(usable, split, "")
+    if not rows or not columns:
+        return {}
+    if task["split"] is None:
+        chosen = list(task["cells"])
     else:
-        chosen = split_cells(fractions, usable, val_share=settings.val_share, test_share=settings.test_share)
-    return {place: str(chosen[place.row // size, place.column // size]) for place in places}
+        chosen = np.where(_survey(task["scene_id"], info, job)[1], task["split"], "").ravel().tolist()
+    return dict(zip(blocks(height=rows * size, width=columns * size, size=size), chosen, strict=True))
+
+
+def _survey(scene_id: str, info: SceneInfo, job: ChipJob) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the class fractions of a scene's chips, (rows, columns, 3), and which may be used."""
+    size = job.settings.size
+    rows, columns = info.height // size, info.width // size
+    fractions, usable = np.zeros((rows, columns, CLASS_COUNT)), np.zeros((rows, columns), np.bool_)
+    with _open_labels(scene_id, info, job) as labels:
+        for cell in np.ndindex(rows, columns):
+            label = read_codes(labels, Block(cell[0] * size, cell[1] * size, size, size).window)
+            fractions[cell] = class_fractions(label)
+            usable[cell] = np.mean(label == IGNORE) <= job.settings.max_ignore
+    return fractions, usable
+
+
+@contextmanager
+def _open_labels(scene_id: str, info: SceneInfo, job: ChipJob) -> Iterator[DatasetReader]:
+    """Open a scene's labels; SceneError unless they are the file that was finished, and of the scene."""
+    file = finished_file(job.labels / scene_id, LABELS)
+    with open_raster(file) as labels:
+        check_shape(labels, height=info.height, width=info.width)
+        yield labels
 
 
 def _write_split(
-    file: AnyPath, scene_id: str, info: SceneInfo, places: list[Block], job: ChipJob
-) -> ChipTally:
-    """Write chips of one scene and split, one row group each; return what they are."""
-    tally = ChipTally()
-    with (
-        replacing(file) as temporary,
-        pq.ParquetWriter(temporary, CHIP_SCHEMA, compression="zstd") as writer,
-        open_scene(info.uri, job.rendering) as scene,
-        open_raster(job.labels / scene_id / LABELS) as labels,
-    ):
-        clouds = read_cloud_mask(job.labels / scene_id, info)
-        for place in places:
-            chip = _read_chip(scene, labels.read(1, window=place.window), place, clouds)
-            writer.write_table(pa.Table.from_pylist([_record(scene_id, info, chip)], schema=CHIP_SCHEMA))
-            tally.add(chip.image.tobytes(), chip.label.tobytes())
-    return tally
+    file: AnyPath, task: Row, info: SceneInfo, places: list[Block], job: ChipJob
+) -> tuple[ChipTally, FileMark]:
+    """Write chips of one scene and split, one row group each; return what they are, and the file's mark."""
+    scene_id, tally = task["scene_id"], ChipTally()
+    with replacing(file) as temporary:
+        with (
+            pq.ParquetWriter(temporary, CHIP_SCHEMA, compression="zstd") as writer,
+            open_scene(info.uri, job.rendering) as scene,
+            _open_labels(scene_id, info, job) as labels,
+        ):
+            clouds = read_cloud_mask(job.labels / scene_id, info)
+            for place in places:
+                chip = _read_chip(scene, read_codes(labels, place.window), place, clouds)
+                writer.write_table(pa.Table.from_pylist([_record(task, info, chip)], schema=CHIP_SCHEMA))
+                tally.add(chip.image.tobytes(), chip.label.tobytes())
+        return tally, mark_of(temporary)
 
 
 def _read_chip(
@@ -140,14 +213,14 @@ def _read_chip(
     return _Chip(place, np.ascontiguousarray(rgb.transpose(1, 2, 0)), label, fraction)
 
 
-def _record(scene_id: str, info: SceneInfo, chip: _Chip) -> dict[str, Any]:
+def _record(task: Row, info: SceneInfo, chip: _Chip) -> dict[str, Any]:
     place = chip.block
     transform = None
     if info.affine is not None:
         transform = list(info.affine @ Affine.translation(place.column, place.row))[:6]
     return {
-        "scene_id": scene_id,
-        "group": info.group,
+        "scene_id": task["scene_id"],
+        "group": task["group"],
         "row": place.row,
         "column": place.column,
         "crs": info.crs,

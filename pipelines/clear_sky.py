@@ -72,7 +72,10 @@ def _is_clear(done: dict[str, Any]) -> bool:
 
 
 def _state(done: dict[str, Any]) -> str:
-    """Return what tells these labels from others of the scene: the sha256 of their completion mark."""
+    """Return what tells these labels from others of the scene: the sha256 of their completion mark.
+
+    The mark names their digest.
+    """
     return sha256(json.dumps(done, sort_keys=True).encode()).hexdigest()
 
 
@@ -85,8 +88,10 @@ def _finished_labels(row: CatalogRow, run: Run, rendering: str) -> dict[str, Any
     inputs = done["inputs"]
     if any(inputs.get(name) != value for name, value in info.identity().items()):
         raise _refusal(f"{folder} is of another file than {info.where}, or of another state of it", run)
-    profile = inputs["profile"]
-    if "filter_shadow" not in done:
+    profile = inputs.get("profile")
+    if not isinstance(profile, dict) or not {"name", "rendering", "thresholds"} <= profile.keys():
+        raise _refusal(f"the completion mark in {folder} does not say what labelled it", run)
+    if "filter_shadow" not in done or "cloud" not in done.get("excluded", {}):
         raise _refusal(f"profile {profile['name']}, which made {folder}, does not look for cloud", run)
     if profile["rendering"] != rendering:
         raise _refusal(

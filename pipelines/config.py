@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from labeling.chips.card import LARGEST
 from labeling.files.fields import AnyFolder, LocalPath
 from labeling.masks.clouds.find import CloudSettings
 from labeling.masks.land import LandSettings
@@ -19,7 +20,7 @@ Output = Literal["labels", "quicklook", "chips"]
 class ChipSettings(Settings):
     """How labelled scenes are cut into training chips."""
 
-    size: int = Field(256, ge=16, description="side of a chip, pixels")
+    size: int = Field(256, ge=16, le=LARGEST, description="side of a chip, pixels")
     max_ignore: float = Field(0.5, ge=0, le=1, description="largest share of ignored pixels in a chip")
     val_share: float = Field(0.15, gt=0, lt=0.5, description="share of scenes (or of a scene) for validation")
     test_share: float = Field(0.2, gt=0, lt=0.5, description="share of scenes (or of a scene) for the test")
@@ -53,7 +54,7 @@ class InferConfig(Settings):
     model: LocalPath = Field(description="model folder, as jobs.train writes it")
     scenes: list[str] = Field(min_length=1, description="files, folders, globs and addresses")
     out: AnyFolder = Field(description="run folder, here or s3://bucket/folder")
-    window: int = Field(512, ge=32, description="side of the window given to the network, pixels")
+    window: int = Field(512, ge=32, le=LARGEST, description="side of the window given to the network, pixels")
     limits: LimitSettings = LimitSettings()
     land: LandSettings = LandSettings()
     margin: int = Field(96, ge=0, description="pixels at a window's edge that are predicted but not used")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -17,6 +18,8 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from labeling.chips.card import ChipCard, read_card, split_files
+from labeling.chips.check import check_ground
+from labeling.chips.places import reading
 from labeling.errors import ConfigError, describe
 from labeling.files.atomic import write_json
 from labeling.files.fields import AnyFolder
@@ -73,15 +76,21 @@ def run(config: EvaluateConfig) -> Outcome:
 def _evaluate(config: EvaluateConfig, run: Run, rows: list[CatalogRow], started: float) -> Outcome:
     # Figures of an earlier state must not stand beside new maps if this fails half way.
     run.evaluation.unlink(missing_ok=True)
-    evaluation, failures = evaluate(run)
+    evaluation, failures = evaluate(run, rows)
     write_json(run.evaluation, evaluation.model_dump(mode="json"))
     tested = _tested(rows, evaluation)
     return close_job(run, "evaluate", started, config, tested, failures)
 
 
-def evaluate(run: Run) -> tuple[Evaluation, list[Failure]]:
-    """Compare what can be compared on the test split; raises ConfigError without chips or any map."""
+def evaluate(run: Run, rows: Sequence[CatalogRow]) -> tuple[Evaluation, list[Failure]]:
+    """Compare what can be compared on the test split; `rows` are the run's scenes.
+
+    Raises ConfigError without chips or any map, and for chips that lie outside their scenes or whose ground
+    several splits share.
+    """
     card = read_card(run.chips)
+    shapes = {row.scene_id: (row.info.height, row.info.width) for row in rows}
+    check_ground(run.chips, card, card.shapes | shapes)
     footprints = read_footprints(run.chips, card.size)
     if footprints and not any((run.root / "maps").glob("*/done.json")):
         raise ConfigError(
@@ -108,7 +117,7 @@ def read_footprints(chips: AnyPath, size: int) -> dict[str, list[Block]]:
     """Return the ground of the test chips by scene; empty when the test split is."""
     found: dict[str, list[Block]] = {}
     for file in split_files(chips, "test"):
-        with file.open("rb") as stream:
+        with reading(file), file.open("rb") as stream:
             table = pq.read_table(stream, columns=["scene_id", "row", "column"])
         for chip in table.to_pylist():
             found.setdefault(chip["scene_id"], []).append(Block(chip["row"], chip["column"], size, size))
@@ -179,7 +188,10 @@ def read_model(run: Run) -> dict[str, Any]:
         card = json.loads((model_folder(run) / CARD_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return card if isinstance(card, dict) else {}
+    if not isinstance(card, dict):
+        return {}
+    kinds = {"versions": dict, "best_epoch": int, "chips_digest": str}
+    return {key: value for key, value in card.items() if isinstance(value, kinds.get(key, object))}
 
 
 def map_notes(run: Run, scene_ids: list[str]) -> list[str]:

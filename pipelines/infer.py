@@ -28,6 +28,7 @@ from pipelines.engine.session import lazy_session, one_task_each
 from pipelines.infer_worker import InferJob, predict_tasks, write_scene
 from pipelines.schemas import OUTCOME, PREDICTED, WINDOWS
 from training.folder.card import ModelCard, model_digest, read_model_card
+from training.folder.network import blame
 
 
 def run(config: InferConfig) -> Outcome:
@@ -66,6 +67,9 @@ def _infer(config: InferConfig, card: ModelCard, run: Run, started: float) -> Ou
     todo = [scene for scene in scenes if not job.is_done(scene)]
     with lazy_session("polynya infer", config.spark) as spark:
         failures += refused + (map_scenes(spark(), todo, job) if todo else [])
+    broken = [failure.reason for failure in failures if failure.reason.startswith(blame(job.model))]
+    if broken:  # then it is the model, not the scenes
+        raise ModelError(broken[0])
     failed = {failure.scene for failure in failures}
     tell_doubts(job.folder, [scene.scene_id for scene in scenes if scene.scene_id not in failed], "mapped")
     return close_job(run, "infer", started, config, rows, failures)

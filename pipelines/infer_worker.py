@@ -16,8 +16,8 @@ from rasterio.io import DatasetReader
 
 from labeling.classes import IGNORE
 from labeling.errors import SceneError
-from labeling.files.layout import CLASSES, LABELS, is_done
-from labeling.files.raster import open_raster
+from labeling.files.layout import CLASSES, LABELS, finished_file, is_done
+from labeling.files.raster import check_shape, open_raster, read_codes
 from labeling.files.storage import AnyPath
 from labeling.grid import Block, blocks
 from labeling.ice import moved_cuts
@@ -121,7 +121,8 @@ def _predict(row: Row, job: InferJob) -> Row:
         if source == NETWORK:
             window = partial(_predict_window, job=job)
         else:
-            labels = stack.enter_context(open_raster(folder / LABELS))
+            labels = stack.enter_context(open_raster(finished_file(folder, LABELS)))
+            check_shape(labels, height=info.height, width=info.width)
             window = partial(_copy_window, labels=labels)
             if source == MOVED_CUTS:
                 window = partial(_weigh_window, job=job, labels=labels, thresholds=thresholds_of(folder))
@@ -173,7 +174,7 @@ def _count(beyond: NDArray[np.bool_] | None) -> int:
 
 
 def _read_labels(labels: DatasetReader, core: Block) -> NDArray[np.uint8]:
-    return np.asarray(labels.read(1, window=core.window), np.uint8)
+    return read_codes(labels, core.window)
 
 
 def write_scene(predicted: pd.DataFrame, job: InferJob) -> pd.DataFrame:

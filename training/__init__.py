@@ -3,6 +3,8 @@
 import os
 
 # Read when TensorFlow and Keras are first imported, so they must stand before any of our modules. Without the
-# first every start prints a page of notices; the second keeps a user's ~/.keras/keras.json out of it.
+# first every start prints a page of notices. The others keep out what a user's ~/.keras/keras.json or other
+# projects have asked for: our networks, their files and Horovod's hooks are those of Keras 3 on TensorFlow.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ["TF_USE_LEGACY_KERAS"] = "0"

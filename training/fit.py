@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from functools import partial
 
 from training import elastic
@@ -76,8 +77,9 @@ def loop(training: Training, state: State, stop: Stop, started: float, commit: C
     train_step = make_train_step(training.model, training.optimizer, training.loss, at_once=config.batch_size)
     look_step = make_look_step(training.model, training.loss)
     curves = TensorBoard(config.out) if leads else None
-    if leads and (absent := absent_classes(training.train)):
-        print(f"train: no training chip shows {' or '.join(absent)}", file=sys.stderr, flush=True)
+    if leads:
+        for doubt in _doubts(training):
+            print(f"train: {doubt}", file=sys.stderr, flush=True)
     while not is_over(state, config):
         commit(training, state)
         try:
@@ -109,6 +111,17 @@ def loop(training: Training, state: State, stop: Stop, started: float, commit: C
             curves.add(row)
             print(line(row, config.epochs), flush=True)
     return state
+
+
+def _doubts(training: Training) -> Iterator[str]:
+    """Yield what the chips leave out, a line each."""
+    if absent := absent_classes(training.train):
+        yield f"no training chip shows {' or '.join(absent)}"
+    if not len(training.val):
+        yield (
+            f"no validation chips in {training.config.chips}: nothing tells whether the network gets better, "
+            "so the last epoch is kept. For some, make chips from more scenes or smaller ones (--chip-size)."
+        )
 
 
 def is_over(state: State, config: TrainConfig) -> bool:

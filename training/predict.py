@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.errors import ModelError
-from training.folder.card import MODEL_FILE, ModelCard, read_model_card
+from training.folder.card import ModelCard, read_model_card
+from training.folder.network import faulty, open_network
 from training.network.inputs import network_input
-from training.settings.task import Task
+from training.network.sound import output_fault
+from training.settings.task import CLASSES, Task
 
 if TYPE_CHECKING:
     import keras
@@ -69,24 +71,24 @@ class Predictor:
 
     def _run(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         if self._network is None:
-            self._network = _open_network(self.folder / MODEL_FILE, self.threads)
-        return np.asarray(self._network.predict_on_batch(values), np.float32)
+            self._network = _open_network(self.folder, self.card, self.threads)
+        found = np.asarray(self._network.predict_on_batch(values), np.float32)
+        sides = values.shape[1:3] if self.card.task == "segment" else (1, 1)
+        fault = output_fault(found, (len(values), *sides, len(CLASSES[self.card.task])))
+        if fault is not None:
+            raise faulty(self.folder, fault)
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_network": None}
 
 
-def _open_network(file: Path, threads: int | None) -> keras.Model:
-    # Imported here: the driver that plans the work needs the card only, and TensorFlow takes seconds to load.
-    import keras
-
+def _open_network(folder: Path, card: ModelCard, threads: int | None) -> keras.Model:
+    # Imported here, as it loads TensorFlow.
     from training.ranks.device import limit_threads
 
     limit_threads(threads)
-    try:
-        network = keras.saving.load_model(file, compile=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"cannot read {file}: {error}. Copy the model folder again or train anew.") from None
+    network = open_network(folder, card)
     # Compiling with XLA costs more than it gains over one pass of a map.
     network.jit_compile = False
     return network

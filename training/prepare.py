@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import keras
 
+from labeling.chips.check import check_chips
 from labeling.errors import ConfigError
 from training.data.store import ChipStore
 from training.folder import checkpoints
@@ -17,7 +18,7 @@ from training.folder.opening import open_folder
 from training.folder.start import load_start, start_digest
 from training.network.inputs import CHANNEL_COUNT
 from training.network.losses import ClassWeights, Loss, balanced_weights, make_loss
-from training.network.precision import POLICIES
+from training.network.precision import POLICIES, settle_keras
 from training.network.squeezenet import build_squeezenet
 from training.network.unet import build_unet
 from training.ranks import collectives
@@ -123,6 +124,7 @@ def meet(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) ->
     with collectives.agreeing("sizes"):
         for store in (train, val):
             store.check_sizes(rank=world.rank, size=world.size)
+        check_chips(config.chips, train.card, rank=world.rank, size=world.size)
 
 
 def build(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) -> Training:
@@ -149,6 +151,7 @@ def build(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) -
 
 def make_network(config: TrainConfig, policy: str) -> keras.Model:
     """Return the configured network with first weights, computing as a Keras dtype policy says."""
+    settle_keras()
     if config.task == "classify":
         return build_squeezenet(
             channels=CHANNEL_COUNT[config.channels],

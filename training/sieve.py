@@ -24,7 +24,16 @@ from pydantic import Field
 from rich.console import Console
 from rich.progress import track
 
-from labeling.chips.card import CARD_FILE, SPLITS, ChipCard, ChipFile, card_contents, split_files
+from labeling.chips.card import (
+    CARD_FILE,
+    SPLITS,
+    ChipCard,
+    HeldFile,
+    card_contents,
+    held_file,
+    split_files,
+)
+from labeling.chips.check import check_chips
 from labeling.chips.kinds import ChipKind
 from labeling.errors import ConfigError, ModelError
 from labeling.files.atomic import replacing, write_json
@@ -93,8 +102,10 @@ def run(config: SieveConfig) -> Sieved:
                     f"nothing would be left to train on: {counts.line()}. Drop fewer kinds, or raise "
                     "keep_share."
                 )
-            contents = card_contents(files)
-            sieved = card.model_copy(update=contents | {"note": _note(card, config, counts)})
+            contents = card_contents(file.counted for file in files)
+            sieved = card.model_copy(
+                update=contents | {"files": tuple(files), "note": _note(card, config, counts)}
+            )
             write_json(folder / CARD_FILE, sieved.model_dump(mode="json"))
     except OSError as error:
         raise ConfigError(
@@ -113,6 +124,7 @@ def _checked(config: SieveConfig, predictor: Predictor) -> ChipCard:
         )
     for split in SPLITS:
         card = ChipStore(config.chips, split).card
+    check_chips(config.chips, card)
     if card.rendering != predictor.card.rendering:
         raise ModelError(
             f"the model in {config.model} was trained on rendering {predictor.card.rendering}, and the chips "
@@ -123,13 +135,15 @@ def _checked(config: SieveConfig, predictor: Predictor) -> ChipCard:
 
 def _write_splits(
     config: SieveConfig, card: ChipCard, predictor: Predictor, folder: Path, counts: Sieved
-) -> Iterator[ChipFile]:
+) -> Iterator[HeldFile]:
     for split in SPLITS:
         chips = records(split_files(config.chips, split))
         if split == "train":
             chips = _sieved(_shown(chips, card.counts[split]), card.size, config, predictor, counts)
         for file, held in groupby(chips, attrgetter("file")):
-            yield write_records(held, folder / f"split={split}" / file.name).of(split, file.stem)
+            target = folder / f"split={split}" / file.name
+            counted = write_records(held, target).of(split, file.stem)
+            yield held_file(target, counted, card.shapes.get(file.stem))
 
 
 def _sieved(

@@ -12,24 +12,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, overload
+from typing import Any, Final, Literal, NamedTuple, Self, overload
 
 import numpy as np
 import pyarrow as pa
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from labeling.classes import CLASS_COUNT
 from labeling.errors import ConfigError
+from labeling.files.marks import digest_of
 from labeling.files.storage import AnyPath
-from labeling.settings import Settings
+from labeling.settings import Settings, describe_invalid
 
 Split = Literal["train", "val", "test"]
 SPLITS: Final[tuple[Split, ...]] = ("train", "val", "test")
 
+LARGEST: Final = 16384
+"""Side of a chip, pixels, at most: a picture of 16384 x 16384 takes 768 MiB."""
+
 CHIP_SCHEMA: Final = pa.schema(
     [
         pa.field("scene_id", pa.string(), nullable=False),
-        pa.field("group", pa.string(), nullable=False),  # acquisition; the scene itself for a plain file
+        pa.field("group", pa.string(), nullable=False),  # of scenes that share ground or a datatake
         pa.field("row", pa.int32(), nullable=False),  # of the upper left pixel, in the scene
         pa.field("column", pa.int32(), nullable=False),
         pa.field("crs", pa.string()),  # WKT, null without georeference
@@ -41,31 +45,6 @@ CHIP_SCHEMA: Final = pa.schema(
         pa.field("cloud_fraction", pa.float32()),  # null where no cloud mask was made
     ]
 )
-
-
-class ChipCard(Settings):
-    """What a folder of chips holds; written beside them as `chips.json`."""
-
-    format: Literal["polynya-chips-1"] = "polynya-chips-1"
-    profile: str
-    profile_version: int
-    rendering: str
-    size: int
-    channels: int
-    split_by: Literal["scene", "block"]
-    gap: int
-    """Pixels kept free between splits inside one scene; 0 when split by scene."""
-    counts: dict[Split, int]
-    class_pixels: dict[Split, tuple[int, int, int]]
-    scenes: dict[Split, list[str]]
-    cut_points: tuple[int, int] | None = None
-    """Highest V of open water and of thin ice in the labelling profile; None in older folders."""
-    note: str = ""
-    digest: str
-    """sha256 over images, labels and splits: two folders with one digest train the same model."""
-
-
-CARD_FILE: Final = "chips.json"
 
 
 class ChipFile(NamedTuple):
@@ -80,17 +59,91 @@ class ChipFile(NamedTuple):
     """sha256 over images and labels."""
 
 
+class HeldFile(Settings):
+    """One Parquet file of a folder of chips, as it was written."""
+
+    split: Split
+    scene_id: str
+    chips: int = Field(ge=1)
+    pixels: tuple[int, int, int]
+    digest: str
+    """sha256 over images and labels."""
+    bytes: int
+    sha256: str
+    """Of the file, which is quicker to see to than what is in it."""
+    height: int | None = None
+    width: int | None = None
+    """Of the scene, pixels; None where that is not known any more."""
+
+    @property
+    def counted(self) -> ChipFile:
+        """What its chips add up to."""
+        return ChipFile(self.split, self.scene_id, self.chips, self.pixels, self.digest)
+
+
+def held_file(file: Path, counted: ChipFile, shape: tuple[int, int] | None) -> HeldFile:
+    """Return a written file for the card; `shape` are the rows and columns of its scene."""
+    height, width = shape or (None, None)
+    own = {"bytes": file.stat().st_size, "sha256": digest_of(file), "height": height, "width": width}
+    return HeldFile.model_validate(counted._asdict() | own)
+
+
+class ChipCard(Settings):
+    """What a folder of chips holds; written beside them as `chips.json`."""
+
+    format: Literal["polynya-chips-1"] = "polynya-chips-1"
+    profile: str
+    profile_version: int
+    rendering: str
+    size: int = Field(ge=1, le=LARGEST)
+    channels: int
+    split_by: Literal["scene", "block"]
+    gap: int
+    """Pixels kept free between splits inside one scene; 0 when split by scene."""
+    counts: dict[Split, int]
+    class_pixels: dict[Split, tuple[int, int, int]]
+    scenes: dict[Split, list[str]]
+    cut_points: tuple[int, int] | None = None
+    """Highest V of open water and of thin ice in the labelling profile; None in older folders."""
+    note: str = ""
+    digest: str
+    """sha256 over images, labels and splits: two folders with one digest train the same model."""
+    files: tuple[HeldFile, ...] = ()
+    """The folder's files; empty in older cards, where chips are read whole to see whether they are right."""
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """Rows and columns of the scenes, as far as the card says."""
+        return {
+            file.scene_id: (file.height, file.width)
+            for file in self.files
+            if file.height is not None and file.width is not None
+        }
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        for split in SPLITS:
+            pixels = self.class_pixels.get(split, (0, 0, 0))
+            if min(self.counts.get(split, 0), *pixels) < 0:
+                raise ValueError(f"no split can hold {self.counts.get(split)} chips or {pixels} pixels")
+        return self
+
+
+CARD_FILE: Final = "chips.json"
+
+
 class ChipTally:
     """Counts chips as they are written to a file, or read from it, in its order."""
 
     def __init__(self) -> None:
         self.chips, self._pixels, self._digest = 0, np.zeros(CLASS_COUNT, np.int64), sha256()
 
-    def add(self, image: bytes, label: bytes) -> None:
+    def add(self, image: bytes | pa.Buffer, label: bytes | pa.Buffer) -> None:
         """Count one chip: u8, size x size x channels and size x size, C order."""
         self.chips += 1
         self._pixels += np.bincount(np.frombuffer(label, np.uint8), minlength=256)[:CLASS_COUNT]
-        self._digest.update(image + label)
+        self._digest.update(image)
+        self._digest.update(label)
 
     def of(self, split: Split, scene_id: str) -> ChipFile:
         """Return what was counted, as the file of a split and scene."""
@@ -98,8 +151,8 @@ class ChipTally:
 
 
 def card_contents(files: Iterable[ChipFile]) -> dict[str, Any]:
-    """Return what a card says of its folder's files: counts, class_pixels, scenes and digest."""
-    held = sorted(file for file in files if file.chips)
+    """Return what a card says of all its folder's files: counts, class_pixels, scenes and digest."""
+    held = sorted((file for file in files if file.chips), key=lambda file: file[:2])
     of = {split: [file for file in held if file.split == split] for split in SPLITS}
     lines = sorted(f"{file.split} {file.scene_id} {file.digest}" for file in held)
     return {
@@ -132,5 +185,9 @@ def read_card(chips: AnyPath) -> ChipCard:
         )
     try:
         return ChipCard.model_validate_json(card.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        raise ConfigError(f"{card} is not a chip card this version can read: {error}") from None
+    except (ValidationError, UnicodeDecodeError) as error:
+        problem = describe_invalid(error) if isinstance(error, ValidationError) else str(error)
+        raise ConfigError(
+            f"{card} is not a chip card this version can read: {problem}. Make the chips again with "
+            "python -m jobs.label."
+        ) from None

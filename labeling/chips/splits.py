@@ -55,26 +55,38 @@ class _Rectangle(NamedTuple):
 def split_cells(
     fractions: NDArray[np.float64], usable: NDArray[np.bool_], *, val_share: float, test_share: float
 ) -> NDArray[np.str_]:
-    """Assign the chips of one scene to splits that keep at least one chip apart.
+    """Assign the chips of one scene to splits that keep at least one chip apart; see `choose_regions`.
+
+    Returns (rows, columns) of "train", "val", "test" or "" (left free, or not usable).
+    """
+    regions = choose_regions(fractions, usable, val_share=val_share, test_share=test_share)
+    return np.where(usable, regions, "")
+
+
+def choose_regions(
+    fractions: NDArray[np.float64], usable: NDArray[np.bool_], *, val_share: float, test_share: float
+) -> NDArray[np.str_]:
+    """Part the chip grid of one scene into regions for the splits that keep at least one chip apart.
 
     `fractions` (rows, columns, 3) are the class fractions of each chip of the scene's chip grid and `usable`
     (rows, columns) says which chips may be used. Test and validation take a rectangle each at two corners;
     all that does not touch them trains. The corners are chosen so that the split with the least even mix of
     classes has as even a one as possible: a model can neither learn nor be judged on a class it never meets.
-    Returns (rows, columns) of "train", "val", "test" or "" (left free). All usable chips train when the scene
-    is too small to keep splits apart.
+    Returns (rows, columns) of "train", "val", "test" or "" (left free), whether usable or not. Everything
+    trains when the scene is too small to keep splits apart.
     """
     for scale in _SCALES:
         best, best_score = None, 0.0
         for test, val in _corner_pairs(usable.shape, val_share * scale, test_share * scale):
-            splits = _assign(usable, test, val)
+            regions = _assign(usable.shape, test, val)
+            splits = np.where(usable, regions, "")
             score = min(_evenness(fractions, splits == part) for part in SPLITS)
             score *= usable[test.slices].mean() * usable[val.slices].mean()
             if (splits == "train").sum() >= _LEAST_TRAIN * usable.sum() and score > best_score:
-                best, best_score = splits, score
+                best, best_score = regions, score
         if best is not None:
             return best
-    return np.where(usable, "train", "")
+    return np.full(usable.shape, "train", dtype="U5")
 
 
 def _corner_pairs(
@@ -97,13 +109,12 @@ def _corners(rows: int, columns: int, share: float) -> Iterator[_Rectangle]:
             yield _Rectangle(top, top + height, left, left + width)
 
 
-def _assign(usable: NDArray[np.bool_], test: _Rectangle, val: _Rectangle) -> NDArray[np.str_]:
-    splits = np.full(usable.shape, "train", dtype="U5")
+def _assign(shape: tuple[int, ...], test: _Rectangle, val: _Rectangle) -> NDArray[np.str_]:
+    splits = np.full(shape, "train", dtype="U5")
     for part in (test, val):
         splits[part.grown().slices] = ""
     splits[test.slices] = "test"
     splits[val.slices] = "val"
-    splits[~usable] = ""
     return splits
 
 

@@ -26,8 +26,9 @@ from tempfile import TemporaryFile
 from typing import Any, Final, NamedTuple
 
 import labeling
-from labeling.errors import ConfigError, StorageError
+from labeling.errors import ConfigError, SceneError, StorageError
 from labeling.files.atomic import PARTS, remove, replacing, write_json
+from labeling.files.marks import is_done_mark, is_intact, mark_of
 from labeling.files.redact import without_secrets
 from labeling.files.storage import AnyPath
 from labeling.text import encodable
@@ -37,6 +38,9 @@ LABELS: Final = "labels.tif"
 
 CLASSES: Final = "classes.tif"
 """Name of the class raster in the folder of a scene's map."""
+
+FAILURE_KEYS: Final = ("job", "scene", "step", "reason")
+"""What a line of failures.jsonl says."""
 
 DONE: Final = "done.json"
 """Name of the mark in a finished folder."""
@@ -130,35 +134,55 @@ def remove_leftovers(run: Run, folder: AnyPath, scratch: AnyPath) -> None:
 
 
 def is_done(folder: AnyPath, inputs: dict[str, Any], files: Iterable[str]) -> bool:
-    """Tell whether `files` in a folder were finished from exactly these inputs, and are still there."""
+    """Tell whether `files` in a folder were finished from exactly these inputs, and are still what they were.
+
+    Sizes are always compared; content where a file was touched after the mark was written. A mark of an older
+    version, which says neither, is no mark of a finished folder.
+    """
     done = read_done(folder)
-    return (
-        done is not None
-        and has_inputs(folder, inputs)
-        and all(name in done["files"] and (folder / name).is_file() for name in files)
-    )
+    if done is None or not _names(done, inputs):
+        return False
+    mark, outputs = folder / DONE, done.get("outputs", {})
+    since = mark.stat().st_ctime_ns if isinstance(mark, Path) else None
+    return all(name in outputs and is_intact(folder / name, outputs[name], since=since) for name in files)
 
 
 def has_inputs(folder: AnyPath, inputs: dict[str, Any]) -> bool:
     """Tell whether a folder's completion mark names exactly these inputs."""
     done = read_done(folder)
-    return done is not None and done["inputs"] == json.loads(json.dumps(inputs))
+    return done is not None and _names(done, inputs)
+
+
+def _names(done: dict[str, Any], inputs: dict[str, Any]) -> bool:
+    return bool(done["inputs"] == json.loads(json.dumps(inputs)))
+
+
+def finished_file(folder: AnyPath, name: str) -> AnyPath:
+    """Return a finished file that is about to be read; SceneError unless its content is what was written."""
+    mark = ((read_done(folder) or {}).get("outputs") or {}).get(name)
+    if mark is None or is_intact(folder / name, mark):
+        return folder / name
+    raise SceneError(
+        f"{folder / name} is not the file that was finished there: its size or content differs from what "
+        f"{DONE} beside it says. Run the job that made it again; it makes the file anew."
+    )
 
 
 def read_done(folder: AnyPath) -> dict[str, Any] | None:
-    """Return the completion mark of a scene's folder, None when it is not finished."""
+    """Return the completion mark of a scene's folder, None when it is not finished, or the mark is none."""
     try:
         done = json.loads((folder / DONE).read_text(encoding="utf-8"))
     except StorageError:  # a server that is down is no reason to do all of it again
         raise
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return done if isinstance(done, dict) and {"inputs", "files"} <= done.keys() else None
+    return done if is_done_mark(done) else None
 
 
 def write_done(folder: AnyPath, inputs: dict[str, Any], files: list[str], **facts: Any) -> None:
-    """Mark a scene's folder as finished; write this last."""
-    content = {"inputs": inputs, "files": files, "versions": versions(), **facts}
+    """Mark a scene's folder as finished, its `files` with size and digest; write this last."""
+    outputs = {name: mark_of(folder / name) for name in files if (folder / name).is_file()}
+    content = {"inputs": inputs, "files": files, "outputs": outputs, "versions": versions(), **facts}
     write_json(folder / DONE, content)
 
 
@@ -177,10 +201,20 @@ def record_failures(run: Run, job: str, failures: list[dict[str, str]]) -> None:
 
 
 def read_failures(run: Run) -> list[dict[str, str]]:
-    """Return the recorded failures of all jobs."""
+    """Return the recorded failures of all jobs; lines that are no such record are left out."""
     if not run.failures.is_file():
         return []
-    return [json.loads(line) for line in run.failures.read_text(encoding="utf-8").splitlines()]
+    found = []
+    for line in run.failures.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            failure = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(failure, dict):
+            told = {key: failure.get(key, "") for key in FAILURE_KEYS}
+            if told["job"] and all(isinstance(value, str) for value in told.values()):
+                found.append(told)
+    return found
 
 
 def record_job(run: Run, job: str, started: float, config: dict[str, Any], summary: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from rasterio.io import DatasetReader, DatasetWriter, MemoryFile
 from rasterio.windows import Window
 
 from labeling.classes import IGNORE, PALETTES, IceClass
+from labeling.errors import SceneError
 from labeling.files import s3
 from labeling.files.atomic import write_bytes
 from labeling.files.storage import AnyPath
@@ -25,6 +26,9 @@ from labeling.files.uri import gdal_path
 
 TILE = 256
 """Side in pixels of a tile in every GeoTIFF we write."""
+
+_CODES: Final = np.isin(np.arange(256), [*IceClass, IGNORE])
+"""Which of the values of a byte are codes of classes."""
 
 _WRITE_CACHE: Final = 32 << 20
 """Bytes that GDAL keeps of a raster while it is made: a row of tiles and more."""
@@ -40,6 +44,31 @@ def open_raster(path: AnyPath, driver: str | None = None) -> Iterator[DatasetRea
         rasterio.open(gdal_path(str(path)), driver=driver) as raster,
     ):
         yield raster
+
+
+def check_shape(raster: DatasetReader, *, height: int, width: int) -> None:
+    """Raise SceneError unless an open raster has the size of its scene."""
+    if raster.shape != (height, width):
+        raise SceneError(
+            f"{raster.name} has {raster.height} rows x {raster.width} columns, and its scene has {height} x "
+            f"{width}: it is of another scene, or was changed. Remove it, and run the job that made it again."
+        )
+
+
+def read_codes(raster: DatasetReader, window: Window | None = None) -> NDArray[np.uint8]:
+    """Return class codes of an open raster, u8 (height, width): IceClass or IGNORE.
+
+    SceneError where its first band holds anything else: then it is no raster of classes.
+    """
+    codes = np.asarray(raster.read(1, window=window))
+    if codes.dtype != np.uint8 or not _CODES[codes].all():
+        held = np.unique(codes)
+        others = ", ".join(str(code) for code in held[~np.isin(held, np.flatnonzero(_CODES))][:4])
+        raise SceneError(
+            f"{raster.name} holds {codes.dtype} values such as {others or held[0]}, and classes are the "
+            f"codes 0, 1, 2 and {IGNORE} in 8 bits: it is no raster of classes. Make it again."
+        )
+    return codes
 
 
 def write_class_raster(

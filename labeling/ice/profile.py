@@ -12,6 +12,9 @@ from pydantic import Field, model_validator
 from labeling.errors import ConfigError
 from labeling.settings import Settings, load_settings
 
+LARGEST: Final = 1023
+"""Side of a window around a pixel, pixels, at most; OpenCV's median ends at 1241."""
+
 Level = int
 """An 8-bit brightness, V = max(R, G, B)."""
 
@@ -34,7 +37,7 @@ class GuardSettings(Settings):
 
     evidence: str = "regions-v1"
     """Name of the table of weights, one of guards/*.yaml."""
-    near: int = Field(9, ge=3)
+    near: int = Field(9, ge=3, le=LARGEST)
     """Side, pixels (odd), of the surroundings whose span of grey levels says how soft an edge is."""
     spans: tuple[Level, Level, Level, Level] = (64, 32, 16, 8)
     """Grey levels from the darkest to the brightest pixel there: an edge is as soft as many it keeps to."""
@@ -44,7 +47,7 @@ class GuardSettings(Settings):
     """Grey levels that part backgrounds."""
     snow_levels: tuple[Level, Level, Level] = (220, 232, 244)
     """Grey levels that part thick ice."""
-    cell: int = Field(64, ge=1)
+    cell: int = Field(64, ge=1, le=65536)
     """Side, pixels, of the cells of the grid."""
     soft_share: float = Field(0.005, ge=0, le=1)
     """Share of a region's edges that must be soft (the third of `spans`) for the filter to lift there."""
@@ -69,8 +72,8 @@ class GuardSettings(Settings):
 class ThinCloudSettings(Settings):
     """Kernel sides (odd, pixels) and the truncation level of the thin-cloud and shadow filter."""
 
-    dilate: int = Field(7, ge=1)
-    median: int = Field(155, ge=3)
+    dilate: int = Field(7, ge=1, le=LARGEST)
+    median: int = Field(155, ge=3, le=LARGEST)
     truncate: Level = Field(235, ge=1, le=255)
     thin_max: Level | None = Field(None, ge=1, le=254)
     """Filtered brightness of thin ice, at most; None: that of the thresholds, as published."""

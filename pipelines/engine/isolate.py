@@ -12,6 +12,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from labeling.scenes.contract.scene import SceneInfo
+from pipelines.engine.environment import worker_fault
 from pipelines.engine.plan import PlannedScene
 from pipelines.engine.scenes import Failure
 
@@ -32,7 +33,7 @@ def isolating(label: Label[J], spark: SparkSession, scenes: list[PlannedScene], 
     try:
         return label(spark, scenes, job)
     except (PySparkException, Py4JError) as error:
-        if spark.sparkContext._jsc.sc().isStopped():  # then it is not the scenes
+        if worker_fault(error) or spark.sparkContext._jsc.sc().isStopped():  # then it is not the scenes
             raise
         if len(scenes) == 1:
             return [Failure(scenes[0].row.scene_id, "label", _reason(scenes[0].row.info, error))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache
@@ -11,13 +10,17 @@ from threading import Thread
 from typing import Any
 
 import pyarrow as pa
+from py4j.protocol import Py4JError  # type: ignore[import-untyped] # no type information is published
 from pyspark import SparkContext
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
+from labeling.errors import ConfigError
 from pipelines.engine import java
 from pipelines.engine.daemon import started_ahead
+from pipelines.engine.environment import check_java, settle_python, settle_spark, worker_fault
 from pipelines.engine.settings import SparkSettings
 
 
@@ -26,10 +29,13 @@ def spark_session(app: str, settings: SparkSettings) -> Iterator[SparkSession]:
     """Yield a session and stop it afterwards.
 
     Under spark-submit its master and options are used; otherwise one is made on `settings.master` or on all
-    local cores.
+    local cores. ConfigError where Java or Python is not what Spark needs, or workers cannot import the code.
     """
-    # Workers otherwise take the first python3 on the path, which lacks our packages.
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    mine = not _under_spark_submit()
+    settle_python(ours=mine and _local(settings.master or "local"))
+    if mine and SparkContext._gateway is None:
+        settle_spark()
+        check_java()
     builder = SparkSession.builder.appName(app)
     options = {
         "spark.sql.session.timeZone": "UTC",
@@ -71,6 +77,10 @@ def spark_session(app: str, settings: SparkSettings) -> Iterator[SparkSession]:
         session.sparkContext.setLogLevel("ERROR")
         try:
             yield session
+        except (PySparkException, Py4JError) as error:
+            if (fault := worker_fault(error)) is not None:
+                raise ConfigError(fault) from error
+            raise
         finally:
             _stop(session)
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from labeling.errors import ConfigError
 from labeling.files.storage import AnyPath
-from labeling.settings import Settings
+from labeling.settings import Settings, describe_invalid
 
 Method = Literal["model", "labels", "thresholds"]
 """Whose classes are held against the truth: the model's map, the labels it was trained on, the colour
@@ -125,8 +125,9 @@ def read_evaluation(file: AnyPath) -> Evaluation | None:
         return None
     try:
         return Evaluation.model_validate_json(file.read_text(encoding="utf-8"))
-    except ValidationError as error:
+    except (ValidationError, UnicodeDecodeError) as error:
+        reason = describe_invalid(error) if isinstance(error, ValidationError) else str(error)
         raise ConfigError(
-            f"{file} is not an evaluation this version can read: {error}. Delete it and run "
+            f"{file} is not an evaluation this version can read: {reason}. Delete it and run "
             "jobs.evaluate again."
         ) from None

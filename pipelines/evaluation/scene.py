@@ -13,8 +13,8 @@ from rasterio.io import DatasetReader
 
 from labeling.classes import IGNORE
 from labeling.errors import SceneError
-from labeling.files.layout import CLASSES, LABELS, Run, read_done
-from labeling.files.raster import open_raster, quiet_georeference
+from labeling.files.layout import CLASSES, LABELS, Run, finished_file, read_done
+from labeling.files.raster import open_raster, quiet_georeference, read_codes
 from labeling.files.storage import AnyPath
 from labeling.files.uri import is_url, shown
 from labeling.grid import Block
@@ -43,8 +43,8 @@ def count_scene(run: Run, scene_id: str, footprints: list[Block]) -> Iterator[Ta
     """Yield the counts of each footprint; SceneError where labels, map or truth cannot be compared."""
     inputs = _finished_inputs(run, scene_id)
     with ExitStack() as stack, quiet_georeference():
-        labels = stack.enter_context(open_raster(run.labels(scene_id) / LABELS))
-        model = stack.enter_context(_like(labels, run.maps(scene_id) / CLASSES))
+        labels = stack.enter_context(open_raster(finished_file(run.labels(scene_id), LABELS)))
+        model = stack.enter_context(_like(labels, finished_file(run.maps(scene_id), CLASSES)))
         truth = _open_truth(stack, labels, inputs)
         for block in footprints:
             yield _count(labels, model, truth, block)
@@ -59,6 +59,11 @@ def _finished_inputs(run: Run, scene_id: str) -> dict[str, Any]:
             f"python -m jobs.label --scenes … --out {run.root}"
         )
     inputs: dict[str, Any] = labels["inputs"]
+    if not {"uri", "profile"} <= inputs.keys():
+        raise SceneError(
+            f"the completion mark in {run.labels(scene_id)} does not say what was labelled. Label again: "
+            f"python -m jobs.label --scenes … --out {run.root}"
+        )
     way_out = f"python -m jobs.infer --model … --scenes {shown(inputs['uri'])} --out {run.root}"
     if maps is None:
         raise SceneError(f"no finished map in {run.maps(scene_id)}. Map the scene: {way_out}")
@@ -98,8 +103,8 @@ def _like(labels: DatasetReader, file: AnyPath) -> Iterator[DatasetReader]:
 
 
 def _count(labels: DatasetReader, model: DatasetReader, truth: _Truth | None, block: Block) -> Tally:
-    def read(raster: DatasetReader) -> NDArray[Any]:
-        return np.asarray(raster.read(1, window=block.window))
+    def read(raster: DatasetReader) -> NDArray[np.uint8]:
+        return read_codes(raster, block.window)
 
     if truth is None:
         return count_footprint(read(labels), read(model))
@@ -109,5 +114,6 @@ def _count(labels: DatasetReader, model: DatasetReader, truth: _Truth | None, bl
         ruled[~valid] = IGNORE
     covered = None
     if truth.skies:
-        covered = np.any([read(sky) >= COVERED_FROM for sky in truth.skies], axis=0)
+        skies = [np.asarray(sky.read(1, window=block.window)) for sky in truth.skies]
+        covered = np.any([sky >= COVERED_FROM for sky in skies], axis=0)
     return count_footprint(read(labels), read(model), read(truth.classes), ruled, covered)

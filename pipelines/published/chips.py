@@ -8,7 +8,6 @@ chip by chip, the filtered pictures.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -19,7 +18,16 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from labeling.chips.card import CHIP_SCHEMA, SPLITS, ChipCard, read_card, split_files
+from labeling.chips.card import (
+    CHIP_SCHEMA,
+    SPLITS,
+    ChipCard,
+    ChipTally,
+    card_contents,
+    held_file,
+    read_card,
+    split_files,
+)
 from labeling.errors import ConfigError
 from labeling.files.atomic import replacing, write_json
 from labeling.files.bucket_path import BucketPath
@@ -74,13 +82,18 @@ def write_filtered_chips(raw: Run, filtered: Run, labels: Labels, target: Path) 
     cards = {"raw": read_card(raw.chips), "filtered": read_card(filtered.chips)}
     _check_pair(cards["raw"], cards["filtered"])
     card = cards[labels]
-    digest = sha256(f"filtered {cards['filtered'].digest} {card.digest}".encode()).hexdigest()
-    card = card.model_copy(update={"rendering": f"{card.rendering}-filtered", "digest": digest})
+    held = []
     with replacing(target) as folder:
         for split in SPLITS:
             for file in map(local, split_files(filtered.chips, split)):
                 twin = local(raw.chips / f"split={split}" / file.name)
-                _write_file(folder / f"split={split}" / file.name, file, twin if labels == "raw" else file)
+                written = folder / f"split={split}" / file.name
+                tally = _write_file(written, file, twin if labels == "raw" else file)
+                held.append(held_file(written, tally.of(split, file.stem), card.shapes.get(file.stem)))
+        contents = card_contents(file.counted for file in held)
+        card = card.model_copy(
+            update=contents | {"files": tuple(held), "rendering": f"{card.rendering}-filtered"}
+        )
         write_json(folder / "chips.json", card.model_dump(mode="json"))
     return target
 
@@ -123,14 +136,17 @@ def _check_pair(raw: ChipCard, filtered: ChipCard) -> None:
         raise ConfigError("the runs with and without the filter do not hold the same chips; delete both")
 
 
-def _write_file(target: Path, picture: Path, label: Path) -> None:
+def _write_file(target: Path, picture: Path, label: Path) -> ChipTally:
     """Write the chips of one scene: filtered pictures from the labels in `picture`, labels from `label`."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    tally = ChipTally()
     with pq.ParquetWriter(target, CHIP_SCHEMA, compression="zstd") as writer:
         for row, twin in zip(_rows(picture), _rows(label), strict=True):
             image = filtered_picture(np.frombuffer(row["label"], np.uint8)).tobytes()
             record = twin | {"image": image}
             writer.write_table(pa.Table.from_pylist([record], schema=CHIP_SCHEMA))
+            tally.add(record["image"], record["label"])
+    return tally
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
@@ -45,6 +45,9 @@ from pipelines.report.tables import (
     total_areas,
     training_facts,
 )
+
+LINES: Final = 500
+"""Lines of a table at most: a page is to be read, and the files hold the rest."""
 
 
 def write_report(run: Run, palette: str = "polynya", pictures: int = 24) -> None:
@@ -103,6 +106,7 @@ def gather(run: Run, palette: str, pictures: int) -> dict[str, Any]:
             for scene in scenes[:pictures]
         },
         "failures": read_failures(run),
+        "lines": LINES,
         "doubts": {
             scene.scene_id: found
             for scene in scenes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from io import StringIO
 from statistics import median
 from typing import Any, Final, NamedTuple
 
@@ -210,8 +211,11 @@ def read_history(file: AnyPath) -> list[HistoryRow]:
     """Return the epochs of history.csv; lines without an epoch are left out, missing values are None."""
     if not file.is_file():
         return []
-    with file.open(newline="", encoding="utf-8") as stream:
-        rows = [{key: _number(value) for key, value in row.items() if key} for row in csv.DictReader(stream)]
+    text = file.read_text(encoding="utf-8", errors="replace").replace("\0", "")
+    rows = [
+        {key: _number(value) for key, value in row.items() if key}
+        for row in csv.DictReader(StringIO(text, newline=""), restkey="")
+    ]
     return [row for row in rows if row.get("epoch") is not None]
 
 

@@ -13,9 +13,12 @@ LEVELS = np.array([15, 110, 235])
 """Brightness of the classes, in the order of their codes."""
 
 
-def make_chip(size, rng, ignore=0.0):
-    """Return (image, label): 8 px patches, noisy, with a share `ignore` of the rows cut off from the top."""
-    coarse = rng.integers(0, 3, (size // 8, size // 8))
+def make_chip(size, rng, ignore=0.0, least=0):
+    """Return (image, label): 8 px patches, noisy, with a share `ignore` of the rows cut off from the top.
+
+    `least` is the first class that is shown.
+    """
+    coarse = rng.integers(least, 3, (size // 8, size // 8))
     label = np.kron(coarse, np.ones((8, 8), np.int64)).astype(np.uint8)
     noisy = LEVELS[label][..., None] * [1.0, 0.98, 0.95] + rng.normal(0, 6, (size, size, 3))
     image = np.clip(noisy, 1, 255).astype(np.uint8)
@@ -42,15 +45,15 @@ def make_kind_chip(kind, size, rng):
     return image, label, cloud
 
 
-def write_chips(folder, *, train=8, val=4, test=0, size=32, seed=0, uneven=False, per_file=3):
+def write_chips(folder, *, train=8, val=4, test=0, size=32, seed=0, uneven=False, per_file=3, least=0):
     """Write a chips folder as jobs.label does and return it.
 
-    `uneven` gives the chips shares of ignored pixels between none and all.
+    `uneven` gives the chips shares of ignored pixels between none and all; `least` is the first class shown.
     """
     rng = np.random.default_rng(seed)
     ignores = [0.0, 0.9, 0.3, 1.0] if uneven else [0.0, 0.25]
     chips = {
-        split: [(*make_chip(size, rng, ignores[i % len(ignores)]), None) for i in range(count)]
+        split: [(*make_chip(size, rng, ignores[i % len(ignores)], least), None) for i in range(count)]
         for split, count in (("train", train), ("val", val), ("test", test))
     }
     return _write_folder(folder, chips, size, per_file)

@@ -99,16 +99,21 @@ def test_each_bad_scene_says_what_is_wrong_and_what_to_do(labelled, scene, step,
 @pytest.mark.slow
 def test_nothing_half_written_stays_behind(labelled):
     _, run, failures = labelled
-    assert len(failures) == 11
+    assert len(failures) == 13
     assert not list(run.rglob("*.part*"))
     assert not list(run.glob(".scratch/*"))
 
 
 @pytest.mark.slow
 def test_a_scene_smaller_than_a_chip_is_labelled_and_gives_no_chips(labelled):
-    _, run, _ = labelled
+    _, run, failures = labelled
     card = json.loads((run / "chips/chips.json").read_text())
     assert sum(card["counts"].values()) == 0
+    told = [line["reason"] for line in failures if line["step"] == "chips"]
+    assert len(told) == 2
+    assert all("hold no chip" in reason for reason in told)
+    assert any("--chip-size 128" in reason for reason in told)
+    assert any("too small for any" in reason for reason in told)
 
 
 @pytest.mark.slow

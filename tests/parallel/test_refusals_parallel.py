@@ -32,7 +32,7 @@ def chips_of_two_sizes(folder):
 
 
 def chips_of_two_sizes_in_a_file(folder):
-    """Write chips of which the first file begins well: this chip is looked at before the training begins."""
+    """Write chips of which the first file begins well."""
     for name, size in (("broken", 16), ("large", 32)):
         write_chips(folder / name, train=7, val=3, size=size)
     name = "split=train/train-scene-000.parquet"
@@ -103,9 +103,9 @@ def test_the_rank_and_its_chips_are_named(refused, folder):
     assert "(rank 1)" in refused["missing"].said[0]
 
 
-def test_a_chip_that_cannot_be_read_ends_all_ranks_in_the_middle(refused, folder):
+def test_a_chip_in_the_middle_of_a_file_is_found_before_the_training(refused, folder):
     assert_told_once(refused["broken"], "is not 16 x 16 pixels")
-    assert (folder / "model-broken" / "tensorboard").exists()
+    assert not (folder / "model-broken").exists()
 
 
 def test_a_folder_in_use_is_refused_by_all_ranks_with_one_message(refused, folder):

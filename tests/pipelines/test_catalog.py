@@ -84,3 +84,38 @@ def test_a_catalogue_of_another_version_says_so(tmp_path):
 def test_a_folder_that_is_no_run_says_so(tmp_path):
     with pytest.raises(ConfigError, match="not a run folder"):
         read_catalog(make_run(tmp_path))
+
+
+def test_what_names_no_scene_is_a_failure_beside_what_does(tmp_path):
+    write_png(tmp_path / "a.png", patchwork(20, 30))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "none.json").write_text('{"type": "FeatureCollection", "features": []}')
+    named = [str(tmp_path / name) for name in ("a.png", "empty", "*.tiff", "none.json")]
+    rows, failures = build_catalog(named, make_run(tmp_path / "run"))
+    assert [row.scene_id for row in rows] == ["a"]
+    assert [failure.scene for failure in failures] == named[1:]
+    assert "no file fits" in failures[1].reason
+    assert "holds no scene" in failures[0].reason
+    assert "lists no items" in failures[2].reason
+
+
+@pytest.mark.parametrize("damage", ["cut off", "another file", "an id that leads elsewhere", "two of one id"])
+def test_a_damaged_catalogue_is_taken_for_absent_and_told(tmp_path, damage, caplog):
+    for name in "ab":
+        write_png(tmp_path / f"{name}.png", patchwork(20, 30))
+    run = make_run(tmp_path / "run")
+    scenes = [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    rows, _ = build_catalog(scenes, run)
+    if damage == "an id that leads elsewhere":
+        rows = [row._replace(scene_id=f"../{row.scene_id}") for row in rows]
+    if damage == "two of one id":
+        rows = [row._replace(scene_id="a") for row in rows]
+    write_catalog(rows, run)
+    if damage == "cut off":
+        run.catalog.write_bytes(run.catalog.read_bytes()[:-20])
+    if damage == "another file":
+        run.catalog.write_bytes(b"scene_id,uri\n")
+    with pytest.raises(ConfigError, match=r"Delete it, and run jobs\.label again"):
+        read_catalog(run)
+    assert [row.scene_id for row in build_catalog(scenes, run)[0]] == ["a", "b"]
+    assert "taking the catalogue for absent" in caplog.text

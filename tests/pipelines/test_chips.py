@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 import rasterio
 from conftest import patchwork, planar
-from pictures import ROSS_SEA, read_labels, write_tif
+from pictures import ROSS_SEA, read_labels, write_png, write_tif
+from rasterio.transform import from_origin
 
 import pipelines.label as label_job
 from labeling.chips.card import SPLITS, ChipTally, card_contents, read_card, split_files
@@ -19,8 +20,11 @@ pytestmark = pytest.mark.slow
 
 
 def make_run(folder: Path, shapes, *, size=64, **options):
-    for name, (height, width) in shapes.items():
-        write_tif(folder / f"scenes/{name}.tif", planar(patchwork(height, width, seed=ord(name[0]))))
+    for place, (name, (height, width)) in enumerate(shapes.items()):
+        rgb = planar(patchwork(height, width, seed=ord(name[0])))
+        write_tif(
+            folder / f"scenes/{name}.tif", rgb, transform=from_origin(200_000 + 10_000 * place, 0, 10, 10)
+        )
     config = LabelConfig(
         scenes=[str(folder / "scenes")], out=folder / "run", outputs=["labels", "chips"],
         chips={"size": size, **options}, spark={"master": "local[2]"},
@@ -148,3 +152,92 @@ def test_mostly_ignored_chips_are_left_out(tmp_path):
 def test_folder_without_chips_says_how_to_make_some(tmp_path):
     with pytest.raises(ConfigError, match=r"jobs\.label"):
         read_card(tmp_path)
+
+
+def tiles(folder: Path, count, *, side=256, step=64):
+    """Write pictures of one piece of ground that overlap, under the names of tiles."""
+    whole = planar(patchwork(side + step * count, side + step * count, seed=3))
+    for index in range(count):
+        down, right = step // 2 * (index // 2), step * (index % 2)
+        place = from_origin(200_000 + 10 * right, -1_500_000 - 10 * down, 10, 10)
+        cut = np.ascontiguousarray(whole[:, down : down + side, right : right + side])
+        write_tif(folder / f"T5{index}CDU.tif", cut, transform=place)
+    return folder
+
+
+def label_chips(scenes, out, *, size=32, **options):
+    config = LabelConfig(
+        scenes=[str(scene) for scene in scenes], out=out, outputs=["labels", "chips"],
+        chips={"size": size, **options}, spark={"master": "local[2]"},
+    )  # fmt: skip
+    return label_job.run(config)
+
+
+def ground_cells(run: Path, split):
+    """Return the ground of a split's chips, in squares of one pixel's side times 32, whatever their scene."""
+    return [(chip["transform"][2] / 10, chip["transform"][5] / 10) for chip in read_chips(run, split)]
+
+
+def test_overlapping_scenes_are_one_group_and_their_blocks_keep_apart(tmp_path):
+    assert label_chips([tiles(tmp_path / "scenes", 6)], tmp_path / "run").failures == ()
+    card = read_card(tmp_path / "run/chips")
+    assert card.split_by == "block"
+    assert "6 scene(s) in 1 group(s)" in card.note
+    places = {split: np.array(ground_cells(tmp_path / "run", split)) for split in SPLITS}
+    assert all(len(found) for found in places.values())
+    for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
+        apart = np.abs(places[one][:, None] - places[other][None]).max(axis=2)
+        assert apart.min() >= 64  # a chip of 32 pixels between
+
+
+def test_scenes_of_one_name_are_not_one_scene(tmp_path):
+    for index in range(4):
+        own = from_origin(200_000 + 10_000 * index, 0, 10, 10)
+        rgb = planar(patchwork(64, 64, seed=index))
+        write_tif(tmp_path / f"scenes/{index}/visual.tif", rgb, transform=own)
+    assert label_chips(sorted((tmp_path / "scenes").glob("*/visual.tif")), tmp_path / "run").failures == ()
+    card = read_card(tmp_path / "run/chips")
+    assert card.split_by == "scene"
+    assert len({name for names in card.scenes.values() for name in names}) == 4
+
+
+def test_a_copy_without_a_place_is_no_other_scene(tmp_path):
+    for name, seed in (("a", 1), ("b", 2), ("copy", 1)):
+        write_png(tmp_path / f"scenes/{name}.png", patchwork(64, 64, seed=seed))
+    assert label_chips([tmp_path / "scenes"], tmp_path / "run", size=16).failures == ()
+    note = read_card(tmp_path / "run/chips").note
+    assert "3 scene(s) in 2 group(s)" in note
+    assert "do not say where they lie" in note
+
+
+def test_a_run_without_a_chip_says_why_and_what_helps(tmp_path):
+    write_tif(tmp_path / "a.tif", planar(patchwork(100, 120)))
+    outcome = label_chips([tmp_path / "a.tif"], tmp_path / "run", size=256)
+    assert outcome.exit_code == 3
+    assert "100 rows x 120 columns hold no chip of 256" in outcome.failures[0].reason
+    assert "--chip-size 64" in outcome.failures[0].reason
+    assert label_chips([tmp_path / "a.tif"], tmp_path / "run", size=64).failures == ()
+
+
+def test_chips_of_a_file_that_was_deleted_are_made_again(tmp_path):
+    run = make_run(tmp_path, {"a": (256, 256)}, size=32)
+    [file] = split_files(run / "chips", "train")
+    before = file.read_bytes()
+    file.unlink()
+    label_chips([tmp_path / "scenes"], run)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("change", ["zeroed", "another size", "another code"])
+def test_labels_that_were_changed_are_made_again(tmp_path, change):
+    run = make_run(tmp_path, {"a": (128, 128)}, size=32)
+    file = run / "labels/a/labels.tif"
+    before = file.read_bytes()
+    with rasterio.open(file) as raster:
+        profile, codes = raster.profile, raster.read()
+    if change == "another size":
+        profile |= {"height": 64}
+    with rasterio.open(file, "w", **profile) as raster:
+        raster.write({"zeroed": 0 * codes, "another code": 0 * codes + 7}.get(change, codes[:, :64]))
+    label_chips([tmp_path / "scenes"], run)
+    assert file.read_bytes() == before

@@ -1,6 +1,7 @@
 """Maps by Spark: the same pixels for any sharing out of the work, and no seam between windows."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -129,3 +130,42 @@ def test_cores_cover_every_pixel_once(size, margin):
     for core in cores(height=137, width=211, size=size, margin=margin):
         seen[core.slices] += 1
     assert (seen == 1).all()
+
+
+def test_a_broken_model_ends_the_job_and_not_the_scenes(tmp_path, model):
+    import keras
+
+    from training.folder.card import read_model_card, write_model_card
+
+    scene = write_tif(tmp_path / "scene.tif", planar(SCENE[:64, :64]))
+    broken = tmp_path / "broken"
+    shutil.copytree(model, broken)
+    network = keras.saving.load_model(broken / "model.keras", compile=False)
+    network.set_weights([np.full_like(weights, np.nan) for weights in network.get_weights()])
+    network.save(broken / "model.keras")
+    with pytest.raises(ModelError, match="its digest is another"):
+        run_infer(broken, [scene], tmp_path / "run")
+    write_model_card(broken, read_model_card(model))
+    with pytest.raises(ModelError, match="is broken: it has weights that are no numbers"):
+        run_infer(broken, [scene], tmp_path / "run")
+    assert not (tmp_path / "run/maps/scene").exists()
+
+
+@pytest.mark.parametrize("damage", ["zeroed", "mark cut off", "mark of an older version"])
+def test_a_map_that_was_changed_is_made_again(tmp_path, model, damage):
+    scene = write_tif(tmp_path / "scene.tif", planar(SCENE[:128, :128]))
+    run_infer(model, [scene], tmp_path / "run")
+    expected, folder = read_map(tmp_path / "run", "scene"), tmp_path / "run/maps/scene"
+    mark = folder / "done.json"
+    if damage == "zeroed":
+        with rasterio.open(folder / "classes.tif", "r+") as raster:
+            raster.write(np.zeros((1, 128, 128), np.uint8))
+    elif damage == "mark cut off":
+        mark.write_text(mark.read_text()[:100])
+    else:
+        content = json.loads(mark.read_text())
+        del content["outputs"]
+        mark.write_text(json.dumps(content))
+    assert run_infer(model, [scene], tmp_path / "run") == (1, ())
+    np.testing.assert_array_equal(read_map(tmp_path / "run", "scene"), expected)
+    assert json.loads(mark.read_text())["outputs"]["classes.tif"].keys() == {"bytes", "sha256"}

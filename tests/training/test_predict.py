@@ -1,3 +1,4 @@
+import os
 import pickle
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from model_factory import KINDS, write_model
 
-from labeling.errors import ModelError
+from labeling.errors import ConfigError, ModelError
 from training.network.inputs import network_input
 from training.predict import Predictor
 
@@ -86,3 +87,74 @@ def test_a_damaged_network_is_named(tmp_path):
     (folder / "model.keras").write_bytes(content[:1000])
     with pytest.raises(ModelError, match=r"cannot read .*model\.keras"):
         Predictor.load(folder).predict(RGB)
+
+
+def spoiled(folder, spoil):
+    """Return the folder of a model whose network was replaced by what `spoil` makes of it, card and all."""
+    from training.folder.card import MODEL_FILE, read_model_card, write_model_card
+
+    card = read_model_card(folder)
+    spoil(keras.saving.load_model(folder / MODEL_FILE, compile=False)).save(folder / MODEL_FILE)
+    write_model_card(folder, card)
+    return folder
+
+
+def without_numbers(network):
+    network.set_weights([np.full_like(weights, np.nan) for weights in network.get_weights()])
+    return network
+
+
+def of_classes(count, activation="softmax", size=None):
+    picture = keras.Input((size, size, 3))
+    return keras.Model(picture, keras.layers.Conv2D(count, 1, activation=activation)(picture))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (without_numbers, "has weights that are no numbers"),
+        (lambda _: of_classes(5), "not one probability for each of 3 classes"),
+        (lambda _: of_classes(3, size=32), r"not pictures of 3 channel\(s\) of any size"),
+        (lambda _: of_classes(3, activation=None), "do not add up to 1"),
+    ],
+)
+def test_a_network_that_is_none_for_its_card_is_refused(tmp_path, spoil, words):
+    folder = spoiled(write_model(tmp_path / "model"), spoil)
+    with pytest.raises(ModelError, match=rf"the model in .* is broken: it .*{words}"):
+        Predictor.load(folder).predict(RGB)
+
+
+def test_a_network_of_another_card_is_refused_by_its_digest(tmp_path):
+    folder = write_model(tmp_path / "model")
+    write_model(tmp_path / "other", seed=1)
+    (folder / "model.keras").write_bytes((tmp_path / "other/model.keras").read_bytes() + b" ")
+    with pytest.raises(ModelError, match="its digest is another"):
+        Predictor.load(folder)
+
+
+@pytest.mark.parametrize(
+    "asked", [{"KERAS_BACKEND": "torch"}, {"KERAS_BACKEND": "jax", "TF_USE_LEGACY_KERAS": "1"}]
+)
+def test_what_other_projects_ask_of_keras_is_overruled(asked):
+    told = "print(keras.backend.backend(), tf.keras.__version__[0])"
+    code = f"import training.prepare, keras, tensorflow as tf; {told}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ | asked
+    )
+    assert done.stdout.split() == ["tensorflow", "3"]
+
+
+def test_what_keras_json_says_is_overruled():
+    from training.network.precision import settle_keras
+
+    keras.config.set_floatx("float16")
+    settle_keras()
+    assert keras.config.floatx() == "float32"
+
+
+def test_keras_on_another_backend_is_told_in_a_sentence(monkeypatch):
+    from training.network.precision import settle_keras
+
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ConfigError, match="KERAS_BACKEND=tensorflow"):
+        settle_keras()

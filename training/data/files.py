@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -15,18 +14,9 @@ from numpy.typing import NDArray
 
 from labeling.chips.card import ChipTally
 from labeling.chips.kinds import chip_kinds
-from labeling.errors import ConfigError
+from labeling.chips.places import reading
 
 _COLUMNS = ["class_fractions", "ignore_fraction", "cloud_fraction"]
-
-
-@contextmanager
-def reading(file: Path) -> Iterator[None]:
-    """Turn whatever a damaged file makes the block raise into a ConfigError that names it."""
-    try:
-        yield
-    except (pa.ArrowException, OSError, KeyError) as error:
-        raise ConfigError(f"cannot read chips from {file}: {error}. Make the chips again.") from None
 
 
 class Record(NamedTuple):

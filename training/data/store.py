@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from labeling.chips.card import ChipCard, Split, read_card, split_files
+from labeling.chips.check import check_codes
+from labeling.chips.places import reading
 from labeling.classes import IGNORE
 from labeling.errors import ConfigError
-from training.data.files import pixels, read_kinds, reading
+from training.data.files import pixels, read_kinds
 from training.settings.task import CLASSES, Task
 
 OPEN_FILES = 64
@@ -98,15 +100,18 @@ class ChipStore:
             table = self._open(place.file).read_row_group(place.row_group, columns=columns)
         size = self.card.size
         try:
-            return Chip(
-                image=pixels(table, "image").reshape(size, size, 3),
-                label=(pixels(table, "label") if kind is None else kind).reshape(self.label_shape),
+            label = pixels(table, "label") if kind is None else kind
+            chip = Chip(
+                image=pixels(table, "image").reshape(size, size, 3), label=label.reshape(self.label_shape)
             )
-        except ValueError:
+        except (ValueError, AttributeError, TypeError):  # of another size, null, or no bytes at all
             raise ConfigError(
                 f"chip {place.row_group} of {place.file} is not {size} x {size} pixels as chips.json says. "
                 "Make the chips again with python -m jobs.label."
             ) from None
+        if kind is None:
+            check_codes(chip.label, place.file)
+        return chip
 
     def empty(self) -> Chip:
         """Return a black chip without a labelled pixel; it adds nothing to a loss or a metric."""

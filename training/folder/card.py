@@ -11,7 +11,7 @@ model/
 
 from __future__ import annotations
 
-from hashlib import sha256
+import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -22,13 +22,17 @@ from labeling.classes import IceClass
 from labeling.errors import ModelError
 from labeling.files.atomic import write_json
 from labeling.files.layout import versions
+from labeling.files.marks import digest_of
 from labeling.files.storage import AnyPath
-from labeling.settings import Settings
+from labeling.settings import Settings, describe_invalid
 from training.settings.config import Channels, Precision, Scaling
 from training.settings.task import Task
 
 MODEL_FILE: Final = "model.keras"
 CARD_FILE: Final = "model.json"
+
+NETWORK: Final = "network"
+"""Key of the sha256 of `model.keras` in `model.json`; older ones have none, and are taken at their word."""
 
 _LIBRARIES: Final = ("tensorflow", "tensorflow-cpu", "keras", "horovod")
 
@@ -100,8 +104,11 @@ def library_versions() -> dict[str, str]:
 
 
 def write_model_card(folder: Path, card: ModelCard) -> None:
-    """Write `model.json`, atomically."""
-    write_json(folder / CARD_FILE, card.model_dump(mode="json"))
+    """Write `model.json`, atomically, tied to the network that lies beside it by its digest."""
+    content = card.model_dump(mode="json")
+    if (folder / MODEL_FILE).is_file():
+        content[NETWORK] = model_digest(folder)
+    write_json(folder / CARD_FILE, content)
 
 
 def read_model_card(folder: Path, task: Task | None = None) -> ModelCard:
@@ -118,11 +125,19 @@ def read_model_card(folder: Path, task: Task | None = None) -> ModelCard:
             f"{folder} holds no {CARD_FILE}, no training was finished. {_finish(folder, way_out)}"
         )
     try:
-        card = ModelCard.model_validate_json(file.read_text(encoding="utf-8"))
-    except (ValidationError, OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{file} is not a model card this version can read: {error}. {way_out}") from None
+        content = json.loads(file.read_text(encoding="utf-8"))
+        network = content.pop(NETWORK, None) if isinstance(content, dict) else None
+        card = ModelCard.model_validate_json(json.dumps(content))
+    except (ValueError, OSError, RecursionError) as error:
+        reason = describe_invalid(error) if isinstance(error, ValidationError) else str(error)
+        raise ModelError(f"{file} is not a model card this version can read: {reason}. {way_out}") from None
     if not (folder / MODEL_FILE).is_file():
         raise ModelError(f"{folder} holds a card but no {MODEL_FILE}; copy the whole folder. {way_out}")
+    if network is not None and network != model_digest(folder):
+        raise ModelError(
+            f"cannot read {folder / MODEL_FILE}: it is not the network that {CARD_FILE} beside it describes, "
+            f"for its digest is another. Copy the whole model folder again. {way_out}"
+        )
     if task not in (None, card.task):
         raise ModelError(f"the model in {folder} {_MISUSED[card.task]}")
     return card
@@ -130,7 +145,7 @@ def read_model_card(folder: Path, task: Task | None = None) -> ModelCard:
 
 def model_digest(folder: AnyPath) -> str:
     """Return the sha256 of a model folder's network, which tells it from any other."""
-    return sha256((folder / MODEL_FILE).read_bytes()).hexdigest()
+    return digest_of(folder / MODEL_FILE)
 
 
 def _finish(folder: Path, way_out: str) -> str:

@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from labeling.errors import ConfigError
 from labeling.files.atomic import replacing
@@ -129,14 +130,23 @@ def read(file: Path) -> Checkpoint:
     # Opened here, because NumPy leaves a damaged file open.
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         values = json.loads(str(arrays["state"]))
-        state = State(**values | {"part": Part(**values["part"])})
-        return Checkpoint(file, state, _in_order(arrays, "weights"), _in_order(arrays, "optimizer"))
+        state = TypeAdapter(State).validate_python(values)
+        weights = _in_order(arrays, "weights")
+        if not all(np.isfinite(each).all() for each in weights):
+            raise ValueError("it holds weights that are no numbers")
+        return Checkpoint(file, state, weights, _in_order(arrays, "optimizer"))
 
 
 def restore(checkpoint: Checkpoint, model: keras.Model, optimizer: keras.Optimizer) -> None:
-    """Put a checkpoint's values into a model and a built optimiser of the same kind."""
-    _assign(model.weights, checkpoint.weights)
-    _assign(optimizer.variables, checkpoint.optimizer)
+    """Put a checkpoint's values into a model and a built optimiser; ConfigError where they do not fit."""
+    try:
+        _assign(model.weights, checkpoint.weights)
+        _assign(optimizer.variables, checkpoint.optimizer)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(
+            f"{checkpoint.file} holds other weights than the network has ({str(error).partition('. ')[0]}): "
+            "it was changed, or is of another training. Remove it, or start again with --overwrite."
+        ) from None
 
 
 def _named(kind: str, variables: Sequence[keras.Variable]) -> dict[str, NDArray[Any]]:

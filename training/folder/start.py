@@ -7,7 +7,8 @@ from pathlib import Path
 import keras
 
 from labeling.errors import ConfigError, ModelError
-from training.folder.card import MODEL_FILE, model_digest, read_model_card
+from training.folder.card import model_digest, read_model_card
+from training.folder.network import open_network
 from training.settings.config import TrainConfig
 
 
@@ -41,5 +42,13 @@ def start_digest(config: TrainConfig) -> str | None:
 
 
 def load_start(folder: Path, model: keras.Model) -> None:
-    """Put the weights of a model folder into a network of the same shape."""
-    model.set_weights(keras.saving.load_model(folder / MODEL_FILE, compile=False).get_weights())
+    """Put the weights of a model folder into a network of the same shape; ConfigError if they do not fit."""
+    try:
+        model.set_weights(open_network(folder, read_model_card(folder)).get_weights())
+    except ModelError as error:
+        raise ConfigError(f"cannot start from {folder}: {error}") from None
+    except ValueError as error:
+        raise ConfigError(
+            f"cannot start from {folder}: its network has other weights than its card says "
+            f"({str(error).partition('.')[0]}). Give another model, or leave `start` out."
+        ) from None

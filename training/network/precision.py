@@ -11,6 +11,7 @@ from typing import Final
 
 import keras
 
+from labeling.errors import ConfigError
 from training.settings.config import Precision
 
 POLICIES: Final[dict[Precision, str]] = {
@@ -22,6 +23,20 @@ POLICIES: Final[dict[Precision, str]] = {
 
 MOST_SKIPPED: Final = 40
 """Updates in a row that may be skipped: 2**40 is further than any scale has to fall."""
+
+
+def settle_keras() -> None:
+    """Set Keras to what our networks are built on, whatever a file in the user's home says.
+
+    ConfigError when it was loaded on another backend before we could choose (training/__init__.py).
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise ConfigError(
+            f"Keras runs on {keras.backend.backend()} here, and training needs TensorFlow: something has "
+            "loaded Keras first. Start with KERAS_BACKEND=tensorflow."
+        )
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
 
 
 def scaling_loss(optimizer: keras.Optimizer, pixels: int) -> keras.Optimizer:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from labeling.classes import IGNORE, Rgb
-from labeling.files.layout import read_done
-from labeling.files.raster import TILE, new_raster, open_raster
+from labeling.files.layout import finished_file, read_done
+from labeling.files.raster import TILE, check_shape, new_raster, open_raster
 from labeling.files.storage import AnyPath
 from labeling.masks.clouds.cells import CellGrid
 from labeling.masks.clouds.find import CloudSettings
@@ -81,5 +81,6 @@ def read_cloud_mask(folder: AnyPath, info: SceneInfo) -> tuple[NDArray[np.uint8]
     if done is None or CLOUDS not in done["files"]:
         return None
     grid = CloudSettings(**done["inputs"]["clouds"]).grid(height=info.height, width=info.width)
-    with open_raster(folder / CLOUDS) as raster:
+    with open_raster(finished_file(folder, CLOUDS)) as raster:
+        check_shape(raster, height=grid.rows, width=grid.columns)
         return np.asarray(raster.read(2), np.uint8), grid

@@ -58,3 +58,21 @@ def test_unknown_profile_names_the_known_ones():
 def test_profiles_never_change():
     with pytest.raises(ValueError, match="frozen"):
         LabelingProfile(name="a", version=1).version = 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: own\nversion: 1\nthin_clouds: {median: 1000001}\n",
+        "name: own\nversion: 1\nthin_clouds: {dilate: 1000001}\n",
+        "name: own\nversion: 1\nthin_clouds: {guard: {window: 1000001}}\n",
+        "name: own\nversion: 1\nthin_clouds: {guard: {near: 1000001}}\n",
+        "name: own\nversion: 1\nthin_clouds: &own {guard: *own}\n",
+        "a: &a [x, x]\nb: &b [*a, *a]\nname: *b\n",
+    ],
+)
+def test_profiles_that_would_never_end_are_refused(tmp_path, text):
+    file = tmp_path / "own.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=r"less than or equal to 1023|repeats another value; write"):
+        load_profile(str(file))

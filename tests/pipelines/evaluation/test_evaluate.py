@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from run_factory import CHIP, RunFactory
+from run_factory import CHIP, RunFactory, write_classes
 
 import jobs.evaluate
 from labeling.classes import IGNORE
@@ -293,3 +293,34 @@ def test_the_job_reports_even_when_there_is_nothing_to_evaluate(factory):
     with pytest.raises(ConfigError):
         jobs.evaluate.main(["--run", str(folder.root)])
     assert folder.report.is_file()
+
+
+def test_test_ground_that_lies_outside_its_scene_is_refused(factory):
+    factory.add("a", full(2), full(2), test=[(CHIP, CHIP), (CHIP + 1, 0)])
+    with pytest.raises(ConfigError, match="lies outside the scene"):
+        evaluated(factory.write())
+
+
+def test_test_ground_that_trains_too_is_refused(factory):
+    factory.add("a", full(2), full(2), test=[(0, 0)])
+    folder = factory.write(counts={"train": 1, "val": 0, "test": 1})
+    twin = folder.chips / "split=train/a.parquet"
+    twin.parent.mkdir()
+    twin.write_bytes((folder.chips / "split=test/a.parquet").read_bytes())
+    with pytest.raises(ConfigError, match="show ground that"):
+        evaluated(folder)
+
+
+@pytest.mark.parametrize(("place", "name"), [("labels", "labels.tif"), ("maps", "classes.tif")])
+def test_a_raster_that_was_replaced_is_a_failure(factory, place, name):
+    factory.add("a", full(2), full(1), test=[(0, 0)])
+    folder = factory.write()
+    write_classes(folder.root / place / "a" / name, full(0))
+    _, outcome = evaluated(folder)
+    assert "is not the file that was finished there" in outcome.failures[0].reason
+
+
+def test_codes_that_are_no_classes_are_a_failure(factory):
+    factory.add("a", full(2), full(7), test=[(0, 0)])
+    _, outcome = evaluated(factory.write())
+    assert "holds uint8 values such as 7" in outcome.failures[0].reason

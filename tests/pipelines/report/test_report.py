@@ -285,3 +285,34 @@ def test_differences_are_drawn_where_both_have_a_class():
     same, different, ignored = (tuple(pixel) for pixel in drawn[0])
     assert len({same, different, ignored}) == 3
     assert ignored == (110, 110, 110)
+
+
+def test_the_page_may_load_and_run_nothing(factory):
+    factory.add("a", np.zeros((SIDE, SIDE), np.uint8))
+    page = page_of(factory.write())
+    assert "Content-Security-Policy" in page.source
+    assert "default-src 'none'; img-src data:" in page.source
+    assert "script" not in page.tags
+
+
+def test_very_many_failures_make_no_very_large_page(factory):
+    factory.add("a", np.zeros((SIDE, SIDE), np.uint8))
+    folder = factory.write()
+    failures = [{"scene": f"s{n}", "step": "open", "reason": "is empty " * 40} for n in range(20_000)]
+    record_failures(folder, "label", failures)
+    page = page_of(folder)
+    assert len(page.source) < 1_000_000
+    assert f"the first 500 of {count(20_000)} failures; all are in failures.jsonl" in page.text
+
+
+def test_damaged_records_are_left_out(factory):
+    factory.add("a", np.zeros((SIDE, SIDE), np.uint8))
+    folder = factory.write()
+    record_failures(folder, "label", [{"scene": "b", "step": "open", "reason": "is empty"}])
+    folder.failures.write_bytes(
+        folder.failures.read_bytes() + b'\xff{"job": 1}\n[1]\nnull\n{"job": "label"\n'
+    )
+    (folder.labels("a") / "done.json").write_text('{"inputs": {}, "files": [], "pixels": {"water": "many"}}')
+    page = page_of(folder)
+    assert "is empty" in page.text
+    assert "0 labelled" in page.text

@@ -110,3 +110,29 @@ def test_the_newest_has_made_more_updates_or_finished_its_epoch(made):
     assert newest(validated, late) is newest(late, validated) is validated
     assert newest(None, early) is early
     assert newest(None, None) is None
+
+
+def test_a_checkpoint_without_numbers_is_passed_over(tmp_path, made, capsys):
+    model, optimizer = made
+    save(tmp_path, state(1), model, optimizer)
+    model.set_weights([np.full_like(weights, np.nan) for weights in model.get_weights()])
+    save(tmp_path, state(2), model, optimizer)
+    assert latest(tmp_path).state.epoch == 1
+    assert "no numbers" in capsys.readouterr().err
+
+
+def test_an_edited_state_is_passed_over(tmp_path, made):
+    file = save(tmp_path, state(1), *made)
+    with np.load(file) as arrays:
+        held = dict(arrays)
+    held["state"] = np.array(str(held["state"]).replace('"epoch": 1', '"epoch": "one"', 1))
+    np.savez(file, **held)
+    with pytest.raises(ConfigError, match="start again with --overwrite"):
+        latest(tmp_path)
+
+
+def test_a_checkpoint_of_another_network_is_told_in_a_sentence(tmp_path, made):
+    save(tmp_path, state(1), *made)
+    other = build_unet(channels=1, depth=2, width=2, dropout=(0.0, 0.0))
+    with pytest.raises(ConfigError, match=r"holds other weights .*--overwrite"):
+        restore(latest(tmp_path), other, make_optimizer("adam", 0.01, other))

@@ -1,12 +1,14 @@
 """A training that begins with the weights of a finished model."""
 
+import shutil
+
 import numpy as np
 import pytest
 from chip_factory import write_chips
 
 from labeling.errors import ConfigError
 from training.fit import run
-from training.folder.card import read_model_card
+from training.folder.card import read_model_card, write_model_card
 from training.folder.checkpoints import latest
 from training.folder.start import start_digest
 from training.settings.config import TrainConfig
@@ -79,3 +81,23 @@ def test_a_model_does_not_start_from_itself(chips, model):
     with pytest.raises(ConfigError, match="start and out are both"):
         run(config(chips, model, start=model), overwrite=True)
     assert read_model_card(model).epochs_run == 8
+
+
+def test_a_broken_model_is_told_in_a_sentence(chips, model, tmp_path):
+    import keras
+
+    broken = tmp_path / "broken"
+    shutil.copytree(model, broken)
+    card = read_model_card(broken)
+    network = keras.saving.load_model(broken / "model.keras", compile=False)
+    network.set_weights([np.full_like(weights, np.nan) for weights in network.get_weights()])
+    network.save(broken / "model.keras")
+    with pytest.raises(ConfigError, match=r"cannot start from .*its digest is another"):
+        run(config(chips, tmp_path / "out", start=broken))
+    write_model_card(broken, card)
+    with pytest.raises(ConfigError, match=r"cannot start from .*weights that are no numbers"):
+        run(config(chips, tmp_path / "out", start=broken))
+    (broken / "model.keras").write_bytes(b"no network")
+    write_model_card(broken, card)
+    with pytest.raises(ConfigError, match=r"cannot start from .*cannot read .*model\.keras"):
+        run(config(chips, tmp_path / "out", start=broken))
