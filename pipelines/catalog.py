@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,9 +19,7 @@ from labeling.files.atomic import replacing
 from labeling.files.layout import Run
 from labeling.files.storage import AnyPath, at, is_s3
 from labeling.files.uri import absolute, foreign, is_url, parse, shown, stem
-from labeling.ice.profile import LabelingProfile, fitting, load_profile
 from labeling.masks.limits import LimitSettings, check_sun
-from labeling.scenes.contract.rendering import base_of
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.scenes.open import is_scene, list_scenes, open_scene, refusal, searched_for
 from labeling.scenes.products.safe.files import is_safe
@@ -60,35 +58,6 @@ def part_by_rendering(
         if not row.info.can_be(rendering)
     ]
     return good, bad
-
-
-class Kind(NamedTuple):
-    """Scenes that one profile labels."""
-
-    profile: LabelingProfile
-    rows: list[CatalogRow]
-
-
-def part_by_profile(
-    rows: list[CatalogRow], profiles: list[LabelingProfile]
-) -> tuple[list[Kind], list[Failure]]:
-    """Part the scenes by the first of a profile's variants that fits each, and refusals; no kind is empty."""
-    kinds, refused = [Kind(profile, []) for profile in profiles], []
-    for row in rows:
-        fitting_kind = next((kind for kind in kinds if row.info.can_be(kind.profile.rendering)), None)
-        if fitting_kind is not None:
-            fitting_kind.rows.append(row)
-        else:
-            refused.append(Failure(row.scene_id, "label", _unfit(row.info, profiles)))
-    return [kind for kind in kinds if kind.rows], refused
-
-
-def _unfit(info: SceneInfo, profiles: list[LabelingProfile]) -> str:
-    """Return why none of a profile's variants fits a scene, and which profiles do."""
-    nearest = next((p for p in profiles if base_of(p.rendering) in info.renderings), profiles[0])
-    why = refusal(info, nearest.rendering, f"profile {nearest.name}")
-    names = [name for name in fitting(info.renderings) if info.can_be(load_profile(name).rendering)]
-    return f"{why} Made for such scenes: {', '.join(names)}." if names else why
 
 
 def part_by_sun(

@@ -26,8 +26,7 @@ from labeling.ice.profile import LabelingProfile, load_variants
 from labeling.masks.land import checked
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.stages.steps import Recipe
-from pipelines.catalog import Kind, build_catalog, part_by_profile, part_by_sun, write_catalog
-from pipelines.chips import make_chips
+from pipelines.catalog import build_catalog, part_by_sun, write_catalog
 from pipelines.config import LabelConfig
 from pipelines.doubts import tell_doubts
 from pipelines.engine.isolate import Label, isolating
@@ -37,6 +36,7 @@ from pipelines.engine.progress import progress
 from pipelines.engine.scenes import CatalogRow, Failure
 from pipelines.engine.session import lazy_session, one_task_each
 from pipelines.engine.size import part_by_size
+from pipelines.kinds import cut_chips, part_by_profile
 from pipelines.label_worker import (
     LabelJob,
     compare_tasks,
@@ -73,7 +73,8 @@ def _label(config: LabelConfig, profiles: list[LabelingProfile], run: Run, start
         for kind, job in zip(kinds, jobs, strict=True):
             failures += label_scenes(spark, kind.rows, job, config)
         if "chips" in config.outputs:
-            failures += _cut_chips(spark, kinds, failures, run, config)
+            failed = {failure.scene for failure in failures}
+            failures += cut_chips(spark, kinds, failed, run, config.chips)
     # Of tasks that were killed, or had lost to another attempt and were late.
     _clean(run)
     failed = {failure.scene for failure in failures if failure.step == "label"}
@@ -93,47 +94,6 @@ def _job(config: LabelConfig, profile: LabelingProfile, run: Run) -> LabelJob:
 
 def _clean(run: Run) -> None:
     remove_leftovers(run, run.root / "labels", run.scratch / "label")
-
-
-def _cut_chips(
-    spark: Callable[[], SparkSession],
-    kinds: list[Kind],
-    failures: list[Failure],
-    run: Run,
-    config: LabelConfig,
-) -> list[Failure]:
-    """Cut chips from the labelled scenes of one kind, that of most; the others' are listed as not made.
-
-    Brightness means another reflectance in each rendering, so no folder of chips mixes them.
-    """
-    failed = {failure.scene for failure in failures}
-    labelled = [
-        kind._replace(rows=[row for row in kind.rows if row.scene_id not in failed]) for kind in kinds
-    ]
-    labelled = [kind for kind in labelled if kind.rows]
-    if not labelled:
-        return []
-    most = max(labelled, key=lambda kind: len(kind.rows))
-    for kind in labelled if len(labelled) > 1 else ():
-        _LOG.warning(
-            "%d scene(s) labelled with profile %s (rendering %s)%s", len(kind.rows), kind.profile.name,
-            kind.profile.rendering, ", and cut into chips" if kind is most else "; no chips of them",
-        )  # fmt: skip
-    without = [
-        Failure(row.scene_id, "chips", _other_kind(kind.profile, most.profile))
-        for kind in labelled
-        if kind is not most
-        for row in kind.rows
-    ]
-    return without + make_chips(spark, most.rows, run, most.profile, config.chips)
-
-
-def _other_kind(profile: LabelingProfile, chosen: LabelingProfile) -> str:
-    return (
-        f"labelled with profile {profile.name} in rendering {profile.rendering}, but the chips of one folder "
-        f"have one rendering, here {chosen.rendering}, that of most scenes. Label its kind into a folder of "
-        "its own to get chips of it, or leave chips out: --outputs labels,quicklook."
-    )
 
 
 def label_scenes(

@@ -47,6 +47,7 @@ ROOMS = {
     "pipelines.engine": {"labeling"},
     "pipelines.evaluation": {"labeling", "training"},
     "pipelines": {"labeling", "training"} | EVALUATION,
+    "pipelines.calibration": {"labeling", "pipelines", "pipelines.engine", "pipelines.report"},
     "pipelines.report": {"labeling", "training", "pipelines"} | EVALUATION,
     "pipelines.published": {"labeling", "training", "pipelines"} | EVALUATION,
     "jobs": {"labeling", "training", "pipelines"},

@@ -104,7 +104,7 @@ def is_cloudy(scene: TruthScene) -> bool:
     value, state = prepare(scene.rgb, None, profile)
     settle_black(state)
     sums = scene_sums(compare(value, profile), state, profile)
-    return bool(filter_facts(sums, class_table(sums, profile))["filter_shadow"])
+    return bool(filter_facts(class_table(sums, profile))["filter_shadow"])
 
 
 def _kept(look: Callable[[TruthScene], Found]) -> Callable[[TruthScene], Found]:

@@ -28,7 +28,7 @@ SKIES: Final = {"clear": 0.0, "thin": 0.3, "heavier": 0.7}
 """Amount of cloud of each sky, as the simulator takes it."""
 
 _AMOUNTS: Final = (Amounts(0.84, 0.09), Amounts(0.40, 0.40), Amounts(0.68, 0.22), Amounts(0.30, 0.35))
-_MAP_FILES: Final = ("autolabel_filtered_s2_vis_00.png", "autolabel_filtered_s2_vis_01.png", "s2_seg_02.png")
+MAP_FILES: Final = ("autolabel_filtered_s2_vis_00.png", "autolabel_filtered_s2_vis_01.png", "s2_seg_02.png")
 
 Field = NDArray[np.float32]
 
@@ -85,12 +85,12 @@ def _simulated(seed: int, number: int, side: int) -> Surface:
 
 
 def _mapped(folder: Path, seed: int, side: int) -> Iterator[Surface]:
-    for number, name in enumerate(_MAP_FILES):
+    for number, name in enumerate(MAP_FILES):
         picture = cv2.imread(str(folder / name), cv2.IMREAD_COLOR)
         if picture is None:
             raise SystemExit(f"no label map {folder / name}; leave --maps out")
         rng = np.random.default_rng([seed, number, 4])
-        yield _rendered(rng, _richest(_map_classes(picture), side))
+        yield rendered(rng, _richest(map_classes(picture), side))
 
 
 def _richest(classes: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -103,7 +103,7 @@ def _ends(side: int) -> tuple[slice, slice]:
     return slice(None, side), slice(-side, None)
 
 
-def _map_classes(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def map_classes(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the class codes of a published map, grey levels or red, blue and green."""
     blue, green, red = (picture[..., band].astype(np.int16) for band in range(3))
     if (blue == red).mean() > 0.99:
@@ -115,10 +115,10 @@ def _map_classes(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _pancake_surface(seed: int, number: int, side: int) -> Surface:
     rng = np.random.default_rng([seed, number, 5])
-    return _rendered(rng, _pancakes(rng, side, _AMOUNTS[number % len(_AMOUNTS)]))
+    return rendered(rng, pancakes(rng, side, _AMOUNTS[number % len(_AMOUNTS)]))
 
 
-def _pancakes(rng: np.random.Generator, side: int, amounts: Amounts) -> NDArray[np.uint8]:
+def pancakes(rng: np.random.Generator, side: int, amounts: Amounts) -> NDArray[np.uint8]:
     """Return class codes (side, side): round floes over a ground of water, thin ice in its calmer parts."""
     calm = _smooth(rng, side, 60) + 0.3 * _smooth(rng, side, 12)
     open_share = 1.0 - amounts.thick - amounts.thin
@@ -156,7 +156,7 @@ def _lead(rng: np.random.Generator, classes: NDArray[np.uint8]) -> None:
     cv2.polylines(classes, [points.round().astype(np.int32)], False, int(kind), int(rng.integers(2, 14)))
 
 
-def _rendered(rng: np.random.Generator, classes: NDArray[np.uint8]) -> Surface:
+def rendered(rng: np.random.Generator, classes: NDArray[np.uint8]) -> Surface:
     """Return a surface with these classes: every connected piece has its own brightness and texture."""
     side = len(classes)
     value = np.zeros(classes.shape, np.float32)

@@ -1,20 +1,16 @@
-"""The guard of the thin-cloud filter: where the filter may call ice thick that the thresholds call thin.
+"""The guard of the thin-cloud filter: what it sees of every pixel, and how that is counted.
 
 The filter takes what is darker than its surroundings' background for shadow, and broad thin ice is that too.
-The guard lets it lift ice from thin to thick, never the other way, and asks for signs of shadow first:
+The guard lets it lift ice from thin to thick, never the other way, and only where the region speaks for
+shadow (shadow_cells.py). What a region is judged by is seen here, pixel by pixel:
 
-background   Where it is bright, it is snow, and the filter may work. No thin cloud takes so much light that
-             snow looks as dark as young ice: where it is dark, the filter may not. In between:
-smooth       Light falls off slowly across a shadow, and thin ice is cut by cracks and floes. Of the greyish
-             pixels around, a share must be smooth.
-soft edges   Floes end sharply, shadows softly. Of the region's border between bright and less bright, a share
-             must be soft, which it is not under a clear sky (shadow_cells.py).
+sort    water, thick ice by how bright it is, thin ice, and thin ice that the filter may lift (a *candidate*:
+        little darker than its background) by how bright that background is
+edge    where bright ice ends, and how steep that is: floes end sharply, shadows softly
 
-Background and smoothness look at a bounded surrounding, soft edges are sums of whole numbers: the same bits
-for any cut. The last is known when all blocks are compared, so until then a pixel's key carries in its two
-lowest bits what is to become of it; differences are told apart in steps of four instead.
-
-docs/science.md says how the limits were chosen.
+Both look at a bounded surrounding, and counts in cells of a grid are whole numbers: the same for any cut. The
+judgement is known when all blocks are compared, so until then a pixel's key carries in its two lowest bits
+what is to become of it; differences are told apart in steps of four instead.
 """
 
 from __future__ import annotations
@@ -29,7 +25,7 @@ from labeling.ice.kernels import compiled
 from labeling.ice.profile import GuardSettings
 
 WAITS: Final = 1
-"""Added to the key of a pixel that the filter may lift if the edges of its region are soft."""
+"""Added to the key of a pixel that the filter may lift if its region speaks for shadow."""
 
 HELD: Final = 2
 """Added to the key of a pixel that the filter must leave thin."""
@@ -37,15 +33,12 @@ HELD: Final = 2
 _STEP: Final = 4
 """Levels of difference that share a key without what is added."""
 
-LEVELS: Final = 256 // _STEP
-"""Levels of difference that keys tell apart."""
+THIN: Final = 1
+CANDIDATE: Final = 2
+"""The sort of thin ice, and the first of candidates: one for each range of backgrounds."""
 
-SHARP: Final = 1
-SOFT: Final = 2
-"""What `hold` says of an edge."""
-
-_PARTS: Final = 1000
-"""Shares are compared in thousandths."""
+EDGE: Final = 16
+"""What a sort is divided by; the rest says how steep an edge is: 0 for none, 1 steep to 5 softest."""
 
 _EDGE = np.ones((3, 3), np.uint8)
 
@@ -58,74 +51,66 @@ def hold(
     settings: GuardSettings,
     inside: tuple[slice, slice] | None = None,
 ) -> NDArray[np.uint8]:
-    """Turn differences into keys in place: a pixel up to `thin_max` is held, waits, or is free.
+    """Turn differences into keys in place, and return what each pixel is judged by.
 
     `grey` is u8 (height, width) with white water; `background` and `key` are u8 of its part `inside` (rows,
-    columns), `settings.halo` from edges that are not the scene's own, or of all of it. Returns where the
-    part's edges are, u8 like `key`: SHARP, SOFT, or 0.
+    columns), `settings.halo` from edges that are not the scene's own, or of all of it. A pixel up to
+    `thin_max` waits. The result is u8 like `key`: the pixel's sort plus EDGE times the edge's softness.
     """
     part = inside or (slice(None), slice(None))
     near = np.ones((settings.near, settings.near), np.uint8)
     span = np.asarray(cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, near), np.uint8)
-    border = cv2.morphologyEx((grey > thin_max).view(np.uint8), cv2.MORPH_GRADIENT, _EDGE)
-    smooth = _smoothness(grey, span, thin_max, settings)
-    limits = thin_max, settings.background_min, settings.background_bright, settings.soft_span
-    edges = np.ascontiguousarray(np.asarray(border, np.uint8)[part])
-    layers = (np.ascontiguousarray(layer[part]).reshape(-1) for layer in (grey, smooth, span))
-    _settle(*layers, np.ascontiguousarray(background).reshape(-1), limits, key.reshape(-1), edges.reshape(-1))
-    return edges
+    border = np.asarray(
+        cv2.morphologyEx((grey > thin_max).view(np.uint8), cv2.MORPH_GRADIENT, _EDGE), np.uint8
+    )
+    seen = np.ascontiguousarray(border[part])
+    layers = (np.ascontiguousarray(layer[part]).reshape(-1) for layer in (grey, span))
+    levels = (thin_max, 255 - settings.reach)
+    tables = (_steps(settings.background_levels), _steps(settings.snow_levels), _softness(settings.spans))
+    _settle(
+        *layers,
+        np.ascontiguousarray(background).reshape(-1),
+        levels,
+        tables,
+        key.reshape(-1),
+        seen.reshape(-1),
+    )
+    return seen
 
 
-def _smoothness(
-    grey: NDArray[np.uint8], span: NDArray[np.uint8], thin_max: int, settings: GuardSettings
-) -> NDArray[np.int32]:
-    """Return a number, int32, that is 0 or more where enough of the greyish pixels around are smooth.
-
-    `span` is the span of grey levels near each pixel. What lies outside the picture counts for nothing.
-    """
-    balance = np.empty(grey.shape, np.int16)
-    least = round(_PARTS * settings.smooth_share)
-    limits = settings.smooth_from, thin_max, settings.smooth_span
-    _weigh(grey.reshape(-1), span.reshape(-1), limits, least, balance.reshape(-1))
-    side = (settings.window, settings.window)
-    sums = cv2.boxFilter(balance, cv2.CV_32S, side, normalize=False, borderType=cv2.BORDER_CONSTANT)
-    return np.asarray(sums, np.int32)
+def _steps(levels: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return, for each grey level, how many of some levels it reaches, u8 (256,)."""
+    return np.searchsorted(np.asarray(levels), np.arange(256), side="right").astype(np.uint8)
 
 
-@compiled
-def _weigh(
-    grey: NDArray[np.uint8],
-    span: NDArray[np.uint8],
-    limits: tuple[int, int, int],
-    least: int,
-    balance: NDArray[np.int16],
-) -> None:
-    """Let each greyish pixel pay the share asked for, and a smooth one bring a whole; all (n,)."""
-    low, high, smooth = np.uint8(limits[0]), np.uint8(limits[1]), np.uint8(limits[2])
-    for i in range(grey.size):
-        greyish = np.int16((grey[i] >= low) & (grey[i] <= high))
-        balance[i] = greyish * (np.int16(_PARTS) * np.int16(span[i] <= smooth) - np.int16(least))
+def _softness(spans: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return, for each span of levels at an edge, 1 for steep and one more for each bound it keeps to."""
+    kept = np.sum([np.arange(256) <= span for span in spans], axis=0)
+    return np.asarray(kept + 1, np.uint8)
 
 
 @compiled
 def _settle(
     grey: NDArray[np.uint8],
-    smooth: NDArray[np.int32],
     span: NDArray[np.uint8],
     background: NDArray[np.uint8],
-    limits: tuple[int, int, int, int],
+    levels: tuple[int, int],
+    tables: tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]],
     key: NDArray[np.uint8],
-    edges: NDArray[np.uint8],
+    seen: NDArray[np.uint8],
 ) -> None:
-    """Finish `key`, and `edges`, which come as 0 and 1; all (n,)."""
-    thin_max, dark = np.uint8(limits[0]), np.uint8(limits[1])
-    bright, soft = np.uint8(limits[2]), np.uint8(limits[3])
+    """Finish `key`, and `seen`, which comes as 1 at edges and 0 elsewhere; all (n,)."""
+    thin_max, least = np.uint8(levels[0]), np.uint8(levels[1])
+    backgrounds, snows, softness = tables
     for i in range(key.size):
-        free = (grey[i] > thin_max) | (background[i] >= bright)
-        waits = (background[i] >= dark) & (smooth[i] >= 0)
-        why = np.uint8(WAITS) if waits else np.uint8(HELD)
-        key[i] = (key[i] & np.uint8(256 - _STEP)) + (np.uint8(0) if free else why)
-        edges[i] = edges[i] * (np.uint8(SHARP) + np.uint8(span[i] <= soft))
+        if grey[i] > thin_max:
+            sort = np.uint8(CANDIDATE + 5) + snows[grey[i]]
+            waits = np.uint8(0)
+        else:
+            sort = np.uint8(CANDIDATE) + backgrounds[background[i]] if key[i] >= least else np.uint8(THIN)
+            waits = np.uint8(WAITS)
+        key[i] = (key[i] & np.uint8(256 - _STEP)) + waits
+        seen[i] = sort + np.uint8(EDGE) * seen[i] * softness[span[i]]
 
 
 def differences(counts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -135,30 +120,9 @@ def differences(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return found
 
 
-def waiting(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return those that wait, by difference, int64 (64,), of a histogram of keys."""
-    return counts[WAITS::_STEP]
-
-
-def settled(counts: NDArray[np.int64], opened: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return a histogram of keys, int64 (256,), in which those that wait and are not `opened` are held.
-
-    `opened` is int64 (64,) like `waiting`.
-    """
-    found = counts.copy()
-    found[WAITS::_STEP] = opened
-    found[HELD::_STEP] += waiting(counts) - opened
-    return found
-
-
-def held(counts: NDArray[np.int64]) -> int:
-    """Return how many pixels of a settled histogram of keys the filter was kept from."""
-    return int(counts[HELD::_STEP].sum())
-
-
-def hold_waiting(key: NDArray[np.uint8]) -> None:
-    """Hold in place the pixels that wait; `key` is u8 of any shape."""
-    key += key & np.uint8(WAITS)
+def hold_where(key: NDArray[np.uint8], closed: NDArray[np.bool_] | np.bool_) -> None:
+    """Hold in place the pixels that wait where `closed`, bool like `key` or one for all."""
+    key += (key & np.uint8(WAITS)) * closed
 
 
 def guard_table(table: NDArray[np.uint8], thin: int) -> NDArray[np.uint8]:
@@ -169,12 +133,3 @@ def guard_table(table: NDArray[np.uint8], thin: int) -> NDArray[np.uint8]:
     found = np.full_like(table, thin)
     found[::_STEP] = found[WAITS::_STEP] = table[::_STEP]
     return found
-
-
-def edge_sums(edges: NDArray[np.uint8], ice: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return how many of the edges that `hold` tells are on ice, and how many of these are soft, int64 (2,).
-
-    `ice` is bool like `edges` and says which pixels count.
-    """
-    soft = np.count_nonzero((edges == SOFT) & ice)
-    return np.array([np.count_nonzero((edges == SHARP) & ice) + soft, soft], np.int64)

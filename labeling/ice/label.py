@@ -100,8 +100,8 @@ class Compared(NamedTuple):
 
     key: NDArray[np.uint8]
     """Index into the scene's table."""
-    edges: NDArray[np.uint8] | None = None
-    """Where bright ice ends, as filter_guard.hold tells it; None without a guard."""
+    seen: NDArray[np.uint8] | None = None
+    """What each pixel is judged by, as filter_guard.hold tells it; None without a guard."""
 
 
 def compare(
@@ -130,19 +130,11 @@ def scene_sums(
 ) -> SceneSums:
     """Return what a window, `block` or the whole scene, adds to the sums; black is settled in `state`."""
     guard = _guard(profile)
-    if guard is None or compared.edges is None:
-        keys = _count(compared.key, state)[~ignored(_STATES, profile)].sum(axis=0)
+    keys = _count(compared.key, state)[~ignored(_STATES, profile)].sum(axis=0)
+    if guard is None or compared.seen is None:
         return SceneSums.none()._replace(keys=keys)
-    total, cells = np.zeros((len(PixelState), KEYS), np.int64), []
-    for cell, part in shadow_cells.cells_of(block or Block(0, 0, *state.shape), guard.cell):
-        kinds = np.ascontiguousarray(state[part])
-        counts = _count(compared.key[part], kinds)
-        ice = (kinds == PixelState.SEEN) | (kinds == PixelState.BRIGHT)
-        edges = filter_guard.edge_sums(compared.edges[part], ice)
-        cells.append([*cell, *edges, *filter_guard.waiting(counts[PixelState.SEEN])])
-        total += counts
-    keys = total[~ignored(_STATES, profile)].sum(axis=0)
-    return SceneSums(keys, total[PixelState.SEEN], np.array(cells, np.int64))
+    whole = block or Block(0, 0, *state.shape)
+    return SceneSums(keys, shadow_cells.count_cells(compared.seen, state, whole, guard))
 
 
 def _count(key: NDArray[np.uint8], state: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -174,28 +166,53 @@ def class_table(sums: SceneSums, profile: LabelingProfile) -> SceneTable:
     return SceneTable(codes, shadow_cells.shadow_cells(sums.cells, guard))
 
 
-def filter_facts(sums: SceneSums, table: SceneTable) -> dict[str, bool | float]:
+def filter_facts(table: SceneTable) -> dict[str, bool | float]:
     """Return what the guard decided in a scene, for its metadata; empty without a guard.
 
-    filter_shadow       whether there is a region whose edges are soft enough for shadow
+    filter_shadow       whether there is a region in which the filter may lift ice
     filter_shadow_area  the share of the scene's cells that lie in one
     filter_soft_edges   the share of the scene's edges that are soft
-    filter_lifted       the share of the classed pixels that the filter turned from thin to thick ice
-    filter_held         the share that look thin, and that the guard kept from the filter
     """
-    shadow = table.shadow
-    if shadow is None:
+    if table.shadow is None:
         return {}
-    pixels = max(1, int(sums.keys.sum()))
-    doubtful = filter_guard.settled(sums.doubtful, shadow.opened)
-    lifted = int(doubtful[table.codes == IceClass.THICK_ICE].sum())
+    opened = table.shadow.evidence > 0
     return {
-        "filter_shadow": bool(shadow.shadowed.any()),
-        "filter_shadow_area": round(float(shadow.shadowed.mean()), 6),
-        "filter_soft_edges": round(shadow.soft_edges, 6),
-        "filter_lifted": round(lifted / pixels, 6),
-        "filter_held": round(filter_guard.held(doubtful) / pixels, 6),
+        "filter_shadow": bool(opened.any()),
+        "filter_shadow_area": round(float(opened.mean()), 6),
+        "filter_soft_edges": round(table.shadow.soft_edges, 6),
     }
+
+
+class LiftCount:
+    """How many pixels the filter turned to thick ice, and how many the guard kept from it, block by block."""
+
+    def __init__(self, table: SceneTable) -> None:
+        self._codes = table.codes if table.shadow else None
+        self._classed = self._lifted = self._wanted = 0
+
+    def add(self, key: NDArray[np.uint8], state: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
+        """Count a block, once: its keys and states, and the labels they became; u8 (height, width) each."""
+        if self._codes is None:
+            return
+        thin = state == PixelState.SEEN
+        self._classed += int(np.count_nonzero(labels != IGNORE))
+        self._lifted += int(np.count_nonzero(thin & (labels == IceClass.THICK_ICE)))
+        self._wanted += int(np.count_nonzero(thin & (self._codes[key] == IceClass.THICK_ICE)))
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """Shares of the classed pixels, for the scene's metadata: empty without a guard.
+
+        filter_lifted  those that the filter turned from thin to thick ice
+        filter_held    those that it would have turned, had the guard let it
+        """
+        if self._codes is None:
+            return {}
+        pixels = max(1, self._classed)
+        return {
+            "filter_lifted": round(self._lifted / pixels, 6),
+            "filter_held": round((self._wanted - self._lifted) / pixels, 6),
+        }
 
 
 def _guard(profile: LabelingProfile) -> GuardSettings | None:
@@ -219,7 +236,7 @@ def finish(
     tables[ignored(_STATES, profile)] = IGNORE
     guard = _guard(profile)
     if guard and table.shadow:
-        key = shadow_cells.decide(key, block or Block(0, 0, *key.shape), table.shadow.shadowed, guard)
+        key = shadow_cells.hold_closed(key, block or Block(0, 0, *key.shape), table.shadow, guard)
     labels = np.empty(key.shape, np.uint8)
     look_up(*(np.ascontiguousarray(layer).reshape(-1) for layer in (key, state)), tables, labels.reshape(-1))
     return labels

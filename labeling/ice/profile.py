@@ -35,37 +35,38 @@ class ThresholdSettings(Settings):
 class GuardSettings(Settings):
     """What must speak for shadow before the filter may lift ice from thin to thick (filter_guard.py)."""
 
-    background_min: Level = Field(136, ge=0, le=255)
-    """Grey level of the darkest background that can be snow in shadow."""
-    background_bright: Level = Field(244, ge=0, le=255)
-    """Grey level from which a background is snow, and nothing else need speak for shadow."""
+    evidence: str = "regions-v1"
+    """Name of the table of weights, one of guards/*.yaml."""
     near: int = Field(9, ge=3, le=LARGEST)
-    """Side, pixels (odd), of the surroundings in which a smooth slope or a soft edge changes little."""
-    smooth_span: Level = Field(24, ge=1, le=255)
-    """Grey levels from the darkest to the brightest pixel there, at most, for a pixel to be smooth."""
-    smooth_from: Level = Field(130, ge=0, le=254)
-    """Grey levels from here to the thick ice's are looked at for smoothness."""
-    smooth_share: float = Field(0.15, ge=0, le=1)
-    """Share of them that must be smooth, in a window around the pixel."""
-    window: int = Field(151, ge=3, le=LARGEST)
-    """Side of the window, pixels (odd)."""
-    soft_span: Level = Field(16, ge=1, le=255)
-    """Grey levels, as `smooth_span`, for an edge to be soft."""
-    cell: int = Field(512, ge=1, le=65536)
-    """Side, pixels, of the cells in which edges are counted; a region is a cell with its eight neighbours."""
-    soft_share: float = Field(0.002, ge=0, le=1)
-    """Share of a region's edges that must be soft."""
+    """Side, pixels (odd), of the surroundings whose span of grey levels says how soft an edge is."""
+    spans: tuple[Level, Level, Level, Level] = (64, 32, 16, 8)
+    """Grey levels from the darkest to the brightest pixel there: an edge is as soft as many it keeps to."""
+    reach: Level = Field(66, ge=1, le=254)
+    """Grey levels that a candidate is darker than its background, at most: the filter lifts no darker one."""
+    background_levels: tuple[Level, Level, Level, Level] = (150, 200, 225, 240)
+    """Grey levels that part backgrounds."""
+    snow_levels: tuple[Level, Level, Level] = (220, 232, 244)
+    """Grey levels that part thick ice."""
+    cell: int = Field(64, ge=1, le=65536)
+    """Side, pixels, of the cells of the grid."""
+    soft_share: float = Field(0.005, ge=0, le=1)
+    """Share of a region's edges that must be soft (the third of `spans`) for the filter to lift there."""
 
     @model_validator(mode="after")
-    def _odd_windows(self) -> Self:
-        if self.near % 2 == 0 or self.window % 2 == 0:
-            raise ValueError("near and window must be odd")
+    def _in_order(self) -> Self:
+        if self.near % 2 == 0:
+            raise ValueError("near must be odd")
+        for name in ("background_levels", "snow_levels"):
+            if list(getattr(self, name)) != sorted(set(getattr(self, name))):
+                raise ValueError(f"{name} must rise")
+        if list(self.spans) != sorted(set(self.spans), reverse=True):
+            raise ValueError("spans must fall")
         return self
 
     @property
     def halo(self) -> int:
         """Pixels of surroundings that decide about one pixel."""
-        return self.near // 2 + self.window // 2
+        return self.near // 2
 
 
 class ThinCloudSettings(Settings):

@@ -18,19 +18,17 @@ class SceneSums(NamedTuple):
 
     keys: NDArray[np.int64]
     """(256,): pixels that get a class, by key."""
-    doubtful: NDArray[np.int64]
-    """(256,): those of them that are thin ice by their brightness; zeros without a guard."""
     cells: NDArray[np.int64]
     """(n, NUMBERS): a row for each window and cell of the grid that it touches; none without a guard."""
 
     @classmethod
     def none(cls) -> SceneSums:
         """Return the sums of no window."""
-        return cls(np.zeros(KEYS, np.int64), np.zeros(KEYS, np.int64), np.zeros((0, NUMBERS), np.int64))
+        return cls(np.zeros(KEYS, np.int64), np.zeros((0, NUMBERS), np.int64))
 
     def __add__(self, other: SceneSums) -> SceneSums:  # type: ignore[override] # of the windows, not a longer tuple
         cells = np.concatenate([self.cells, other.cells])
-        return SceneSums(self.keys + other.keys, self.doubtful + other.doubtful, cells)
+        return SceneSums(self.keys + other.keys, cells)
 
     def dumps(self) -> list[int]:
         """Return all numbers in one list."""
@@ -39,5 +37,5 @@ class SceneSums(NamedTuple):
     @classmethod
     def loads(cls, numbers: list[int]) -> SceneSums:
         """Return what `dumps` listed."""
-        keys, doubtful, cells = np.split(np.asarray(numbers, np.int64), [KEYS, 2 * KEYS])
-        return cls(keys, doubtful, cells.reshape(-1, NUMBERS))
+        keys, cells = np.split(np.asarray(numbers, np.int64), [KEYS])
+        return cls(keys, cells.reshape(-1, NUMBERS))

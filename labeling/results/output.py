@@ -53,6 +53,7 @@ def write_scene(
     extras: Callable[[], list[ItemAsset]] = list,
     about: Mapping[str, Fact] | None = None,
     doubts: Callable[[], list[Doubt]] | None = None,
+    counted: Callable[[], Mapping[str, Fact]] = dict,
     threads: int = 1,
     **facts: Any,
 ) -> None:
@@ -61,7 +62,8 @@ def write_scene(
     `cut` covers the scene once; `classes_of` returns a block's class codes, `preview_of` its `sample` of
     the picture, (3, rows, columns), which only a quicklook asks for. `extras` writes more files and returns
     them; `about`, such as the profile's name, goes into the STAC Item, and `facts` go into the mark. `doubts`
-    is asked once all classes were, and goes into both; None where nobody looked for any.
+    is asked once all classes were, and goes into both; None where nobody looked for any. So is `counted`,
+    for more facts.
     `threads` compress the raster.
     """
     if not has_inputs(output.folder, inputs):  # a second attempt at one task must not undo the first
@@ -95,7 +97,7 @@ def write_scene(
         pixels=seen.pixels,
         palette=output.palette,
         others=others,
-        facts={**(about or {}), "doubts": [doubt.text for doubt in found] or None},
+        facts={**(about or {}), **counted(), "doubts": [doubt.text for doubt in found] or None},
     )
     write_done(
         output.folder,
@@ -106,6 +108,7 @@ def write_scene(
         pixel_area_m2=info.pixel_area,
         sun_zenith=info.sun_zenith,
         **({"doubts": dump_doubts(found)} if doubts else {}),
+        **counted(),
         **facts,
     )
 

@@ -23,6 +23,7 @@ from labeling.doubt import Doubt
 from labeling.errors import SceneError
 from labeling.grid import Block
 from labeling.ice.label import (
+    LiftCount,
     PixelState,
     class_table,
     compare,
@@ -181,14 +182,17 @@ def write(
 ) -> None:
     """Write a compared scene's labels from the sum over its blocks."""
     table = class_table(sums, recipe.profile)
-    facts = filter_facts(sums, table)
+    facts, lifts = filter_facts(table), LiftCount(table)
     keys = _KEY if recipe.profile.thin_clouds else _VALUE
     seen = BrightnessCount(info, planes)
 
     def classes_of(block: Block) -> NDArray[np.uint8]:
         state = planes.get(excluded.layer, block)
         seen.add(block, state)
-        return finish(planes.get(keys, block), state, table, recipe.profile, block)
+        key = planes.get(keys, block)
+        labels = finish(key, state, table, recipe.profile, block)
+        lifts.add(key, state, labels)
+        return labels
 
     write_scene(
         output,
@@ -200,6 +204,7 @@ def write(
         lambda block: planes.noted(_PREVIEW, block)["rgb"],
         extras=lambda: _extras(info, planes, recipe, output),
         doubts=lambda: scene_doubts(info, seen, recipe),
+        counted=lambda: lifts.facts,
         about={"profile": recipe.profile.name, "profile_version": recipe.profile.version, **facts},
         threads=threads,
         excluded=excluded.pixels,

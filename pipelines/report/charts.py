@@ -33,10 +33,13 @@ class Chart(NamedTuple):
     dark: str
 
 
-class _Theme(NamedTuple):
+class Theme(NamedTuple):
+    """What a chart is drawn for."""
+
     dark: bool
 
     def pick(self, light: str, dark: str) -> str:
+        """Return the colour for the theme."""
         return dark if self.dark else light
 
 
@@ -46,7 +49,7 @@ def accuracy_chart(table: AccuracyTable) -> Chart | None:
     if not skies:
         return None
 
-    def draw(figure: Figure, theme: _Theme) -> None:
+    def draw(figure: Figure, theme: Theme) -> None:
         axes = figure.subplots(1, 2, sharey=True)
         for axis, score in zip(axes, ("accuracy", "mean_iou"), strict=True):
             for place, (method, (marker, light, dark)) in enumerate(_MARKERS.items()):
@@ -66,7 +69,7 @@ def accuracy_chart(table: AccuracyTable) -> Chart | None:
             *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
         )
 
-    return _draw(draw, height=1.5 + 0.45 * len(skies))
+    return draw_chart(draw, height=1.5 + 0.45 * len(skies))
 
 
 def training_chart(history: Sequence[HistoryRow], best_epoch: int | None) -> Chart | None:
@@ -74,7 +77,7 @@ def training_chart(history: Sequence[HistoryRow], best_epoch: int | None) -> Cha
     if not history:
         return None
 
-    def draw(figure: Figure, theme: _Theme) -> None:
+    def draw(figure: Figure, theme: Theme) -> None:
         left, right = figure.subplots(1, 2)
         blue, orange = theme.pick("#0072b2", "#56b4e9"), theme.pick("#d55e00", "#e69f00")
         _curve(left, history, "loss", "training", blue, "-o")
@@ -96,7 +99,7 @@ def training_chart(history: Sequence[HistoryRow], best_epoch: int | None) -> Cha
             if axes.get_legend_handles_labels()[0]:
                 axes.legend(frameon=False)
 
-    return _draw(draw, height=3.0)
+    return draw_chart(draw, height=3.0)
 
 
 def _curve(axes: Axes, history: Sequence[HistoryRow], key: str, title: str, colour: str, style: str) -> None:
@@ -106,11 +109,12 @@ def _curve(axes: Axes, history: Sequence[HistoryRow], key: str, title: str, colo
         axes.plot(epochs, values, style, color=colour, label=title, markersize=3)
 
 
-def _draw(draw: Callable[[Figure, _Theme], None], height: float) -> Chart:
+def draw_chart(draw: Callable[[Figure, Theme], None], height: float) -> Chart:
+    """Draw a chart in both themes; `height` is in inches."""
     return Chart(*(_png(draw, theme, height) for theme in ("light", "dark")))
 
 
-def _png(draw: Callable[[Figure, _Theme], None], theme: str, height: float) -> str:
+def _png(draw: Callable[[Figure, Theme], None], theme: str, height: float) -> str:
     """Return a drawing as a PNG's data URI, on a transparent ground; `height` is in inches."""
     ink = _INKS[theme]
     style: dict[Any, Any] = dict.fromkeys(
@@ -121,6 +125,6 @@ def _png(draw: Callable[[Figure, _Theme], None], theme: str, height: float) -> s
     file = io.BytesIO()
     with rc_context(style):
         figure = Figure(figsize=(9.0, height), layout="constrained")
-        draw(figure, _Theme(theme == "dark"))
+        draw(figure, Theme(theme == "dark"))
         figure.savefig(file, format="png", dpi=144, transparent=True)
     return f"data:image/png;base64,{b64encode(file.getvalue()).decode('ascii')}"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 import labeling
 from labeling.classes import CLASS_CODES, IGNORE, PALETTES, IceClass
@@ -59,10 +59,13 @@ def write_report(run: Run, palette: str = "polynya", pictures: int = 24) -> None
         temporary.write_text(page, encoding="utf-8")
 
 
-def page_renderer() -> Environment:
-    """Return the template environment: everything is escaped, and a missing value is an error."""
+def page_renderer(*packages: str) -> Environment:
+    """Return the template environment: everything is escaped, and a missing value is an error.
+
+    Templates are those of the named packages, and the report's.
+    """
     environment = Environment(
-        loader=PackageLoader("pipelines.report"),
+        loader=ChoiceLoader([PackageLoader(name) for name in (*packages, "pipelines.report")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

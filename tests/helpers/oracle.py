@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from labeling.ice.profile import ThinCloudSettings, ThresholdSettings
+from labeling.ice.shadow_cells import evidence, load_weights
 from labeling.ice.thinclouds import lookup_table
 
 HSV_RANGES = {
@@ -63,43 +64,74 @@ def label_filtered(rgb):
     return label(cv2.cvtColor(filter_thin_clouds(rgb), cv2.COLOR_GRAY2RGB))
 
 
-def label_guarded(rgb, guard):
-    """Filter with the guard of labeling/ice/filter_guard.py, pixel by pixel as its docstring says."""
+def label_guarded(rgb, guard, weights=None):
+    """Filter with the guard of labeling/ice/filter_guard.py, pixel by pixel as its docstrings say."""
     thresholded = label(rgb)
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     grey[thresholded == 0] = 255
     background = cv2.medianBlur(cv2.dilate(grey, np.ones((7, 7), np.uint8)), 155)
-    span = around(grey, guard.near, np.max) - around(grey, guard.near, np.min)
-    smooth = span <= guard.smooth_span
-
-    bright = (grey > 204).astype(int)
-    edge = (around(bright, 3, np.max) > around(bright, 3, np.min)) & (thresholded != 0)
-    shadowed = in_shadow(edge, edge & (span <= guard.soft_span), guard)
-
-    greyish = (grey >= guard.smooth_from) & (grey <= 204)
-    smooth_near, near = (around(layer, guard.window, np.sum) for layer in (greyish & smooth, greyish))
-    between = (background >= guard.background_min) & (smooth_near >= guard.smooth_share * near)
-    free = (background >= guard.background_bright) | (grey > 204)
-    difference = (255 - cv2.absdiff(grey, background)) & 252
-    counts = np.bincount(difference.ravel(), minlength=256)
-    table = lookup_table(counts, ThinCloudSettings(), ThresholdSettings())
+    difference = 255 - cv2.absdiff(grey, background)
+    grid = cell_counts(grey, background, thresholded == 0, guard)
+    levels = grid_evidence(grid, guard, weights)
+    opened = np.array(
+        [[between(levels, row, column, guard.cell) > 0 for column in range(grey.shape[1])]
+         for row in range(grey.shape[0])]
+    )  # fmt: skip
+    steps = difference & 252
+    table = lookup_table(np.bincount(steps.ravel(), minlength=256), ThinCloudSettings(), ThresholdSettings())
     labels = thresholded.copy()
-    labels[(thresholded == 1) & (free | (between & shadowed)) & (table[difference] == 2)] = 2
+    # What is bright in grey is free of the guard, and thick by its colours nearly always.
+    labels[(thresholded == 1) & (opened | (grey > 204)) & (table[steps] == 2)] = 2
     return labels
 
 
-def in_shadow(edge, soft, guard):
-    """Return where the edges of a pixel's cell and the cells beside it are soft enough for shadow."""
-    shadowed, side = np.zeros(edge.shape, bool), guard.cell
-    for row in range(0, edge.shape[0], side):
-        for column in range(0, edge.shape[1], side):
-            region = (
-                slice(max(0, row - side), row + 2 * side),
-                slice(max(0, column - side), column + 2 * side),
-            )
-            enough = edge[region].any() and soft[region].sum() >= guard.soft_share * edge[region].sum()
-            shadowed[row : row + side, column : column + side] = enough
-    return shadowed
+def cell_counts(grey, background, water, guard):
+    """Count, cell by cell, pixels by sort and edges by softness: (rows, columns, 11 + 6)."""
+    span = around(grey, guard.near, np.max) - around(grey, guard.near, np.min)
+    bright = (grey > 204).astype(int)
+    edge = around(bright, 3, np.max) > around(bright, 3, np.min)
+    height, width = grey.shape
+    grid = np.zeros((-(-height // guard.cell), -(-width // guard.cell), 17), np.int64)
+    for row in range(height):
+        for column in range(width):
+            cell = grid[row // guard.cell, column // guard.cell]
+            if water[row, column]:
+                cell[0] += 1
+                continue
+            here, behind = int(grey[row, column]), int(background[row, column])
+            if here > 204:
+                cell[7 + sum(here >= level for level in guard.snow_levels)] += 1
+            elif abs(here - behind) <= guard.reach:
+                cell[2 + sum(behind >= level for level in guard.background_levels)] += 1
+            else:
+                cell[1] += 1
+            softness = 1 + sum(span[row, column] <= bound for bound in guard.spans)
+            cell[11 + (softness if edge[row, column] else 0)] += 1
+    return grid
+
+
+def grid_evidence(grid, guard, weights=None):
+    """Return the evidence of each cell, -3..3, after the region's edges."""
+    found = np.clip(evidence(grid, weights or load_weights(guard.evidence)), -3, 3)
+    for row in range(grid.shape[0]):
+        for column in range(grid.shape[1]):
+            region = grid[max(0, row - 7) : row + 8, max(0, column - 7) : column + 8]
+            if region[..., 15:].sum() <= guard.soft_share * region[..., 12:].sum():
+                found[row, column] = -3
+    return found
+
+
+def between(levels, row, column, side):
+    """Interpolate between the middles of cells."""
+    places = []
+    for place, cells in ((row, levels.shape[0]), (column, levels.shape[1])):
+        at = min(max((place + 0.5) / side - 0.5, 0), cells - 1)
+        first = int(at)
+        places.append((first, min(first + 1, cells - 1), at - first))
+    (top, low, down), (left, right, along) = places
+    upper = levels[top, left] * (1 - along) + levels[top, right] * along
+    lower = levels[low, left] * (1 - along) + levels[low, right] * along
+    return upper * (1 - down) + lower * down
 
 
 def around(values, side, function):

@@ -36,7 +36,9 @@ def test_own_profile_from_a_file(tmp_path):
     [
         {"thresholds": {"water_max": 204, "thin_ice_max": 30}},
         {"thin_clouds": {"median": 154}},
-        {"thin_clouds": {"guard": {"window": 150}}},
+        {"thin_clouds": {"guard": {"near": 8}}},
+        {"thin_clouds": {"guard": {"spans": [8, 16, 32, 64]}}},
+        {"thin_clouds": {"guard": {"snow_levels": [220, 220, 244]}}},
         {"nodata": "thin"},
         {"colour": "red"},
     ],
@@ -63,7 +65,6 @@ def test_profiles_never_change():
     [
         "name: own\nversion: 1\nthin_clouds: {median: 1000001}\n",
         "name: own\nversion: 1\nthin_clouds: {dilate: 1000001}\n",
-        "name: own\nversion: 1\nthin_clouds: {guard: {window: 1000001}}\n",
         "name: own\nversion: 1\nthin_clouds: {guard: {near: 1000001}}\n",
         "name: own\nversion: 1\nthin_clouds: &own {guard: *own}\n",
         "a: &a [x, x]\nb: &b [*a, *a]\nname: *b\n",

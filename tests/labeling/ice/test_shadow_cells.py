@@ -1,4 +1,4 @@
-"""Regions of soft edges: the same for any cut, and only where the sky is."""
+"""Regions that speak for shadow: the same for any cut, only where the sky is, and without a grid."""
 
 import json
 
@@ -14,7 +14,17 @@ from stage_runs import label_cut, whole
 from labeling.grid import Block, blocks
 from labeling.ice.label import label_scene
 from labeling.ice.profile import GuardSettings, load_profile
-from labeling.ice.shadow_cells import NUMBERS, cells_of, decide, shadow_cells
+from labeling.ice.shadow_cells import (
+    COUNTS,
+    NUMBERS,
+    ShadowCells,
+    around,
+    count_cells,
+    features,
+    hold_closed,
+    load_weights,
+    shadow_cells,
+)
 from labeling.simulation.sky import Sky, expose, make_sky
 from labeling.simulation.surface import Amounts, make_surface
 from labeling.stages.steps import Recipe
@@ -27,76 +37,105 @@ def with_guard(guard):
     return POLYNYA.model_copy(update={"thin_clouds": thin_clouds})
 
 
-def with_cells_of(side):
-    return with_guard(POLYNYA.thin_clouds.guard.model_copy(update={"cell": side}))
+@given(
+    height=st.integers(1, 60), width=st.integers(1, 60), rows=st.integers(1, 70), columns=st.integers(1, 70),
+    side=st.integers(1, 70), seed=st.integers(0, 9),
+)  # fmt: skip
+def test_cells_of_blocks_add_up_to_those_of_the_scene(height, width, rows, columns, side, seed):
+    rng = np.random.default_rng(seed)
+    seen = (rng.integers(0, 11, (height, width)) + 16 * rng.integers(0, 6, (height, width))).astype(np.uint8)
+    state = rng.integers(0, 7, (height, width)).astype(np.uint8)
+    guard = GuardSettings(cell=side)
+    total = np.zeros((-(-height // side), -(-width // side), COUNTS), np.int64)
+    for block in blocks(height=height, width=width, size=rows, columns=columns):
+        for row in count_cells(seen[block.slices], state[block.slices], block, guard):
+            total[row[0], row[1]] += row[2:]
+    expected = np.zeros_like(total)
+    for y in range(height):
+        for x in range(width):
+            cell = expected[y // side, x // side]
+            if state[y, x] in (1, 2):
+                cell[0] += 1
+            elif state[y, x] in (0, 3):
+                cell[seen[y, x] % 16] += 1
+                cell[11 + seen[y, x] // 16] += 1
+    np.testing.assert_array_equal(total, expected)
 
 
-def counted(row, column, edges, soft, waiting=0):
-    """A count with all waiting pixels at difference 7."""
-    found = np.zeros(NUMBERS, np.int64)
-    found[[0, 1, 2, 3, 4 + 7]] = row, column, edges, soft, waiting
+@given(rows=st.integers(1, 9), columns=st.integers(1, 9), side=st.sampled_from([0, 1, 3, 7, 15]))
+def test_surroundings_end_at_the_scene(rows, columns, side):
+    grid = np.random.default_rng(rows * columns).integers(0, 9, (rows, columns, 2))
+    found = around(grid, side)
+    reach = side // 2 if side else 99
+    for row in range(rows):
+        for column in range(columns):
+            part = grid[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1]
+            np.testing.assert_array_equal(found[row, column], part.sum(axis=(0, 1)))
+
+
+def counted(rows, columns, **values):
+    """Counts of a scene whose cells are all alike: edges by softness, and pixels by sort."""
+    found = np.zeros((rows * columns, NUMBERS), np.int64)
+    found[:, :2] = np.argwhere(np.ones((rows, columns)))
+    for name, value in values.items():
+        found[:, 2 + int(name[1:])] = value
     return found
 
 
-@given(
-    height=st.integers(1, 60), width=st.integers(1, 60),
-    rows=st.integers(1, 70), columns=st.integers(1, 70), side=st.integers(1, 70),
-)  # fmt: skip
-def test_cells_of_blocks_cover_each_pixel_once_and_lie_on_one_grid(height, width, rows, columns, side):
-    seen = np.zeros((height, width), int)
-    for block in blocks(height=height, width=width, size=rows, columns=columns):
-        for cell, part in cells_of(block, side):
-            seen[block.slices][part] += 1
-            y, x = np.mgrid[block.slices]
-            assert (y[part] // side == cell.row).all()
-            assert (x[part] // side == cell.column).all()
-    assert (seen == 1).all()
+def test_every_feature_has_a_weight_and_no_weight_is_left():
+    names = features(np.zeros((1, 1, COUNTS), np.int64)).keys()
+    assert load_weights("regions-v1").keys() == set(names) | {"bias"}
 
 
-def test_a_region_is_a_cell_with_its_neighbours():
-    counts = [counted(row, column, 1000, 0, 5) for row in range(5) for column in range(6)]
-    counts += [counted(1, 1, 500, 100)]  # another block's share of one cell
-    found = shadow_cells(np.array(counts), GuardSettings(soft_share=0.01))
-    expected = np.zeros((5, 6), bool)
-    expected[:3, :3] = True
-    np.testing.assert_array_equal(found.shadowed, expected)
-    assert found.opened[7] == found.opened.sum() == 9 * 5
-    assert found.soft_edges == pytest.approx(100 / 30500)
+def test_without_soft_edges_nothing_speaks_for_shadow():
+    weights = dict.fromkeys(load_weights("regions-v1"), 0.0) | {"bias": 2.0}
+    guard = GuardSettings(soft_share=0.01)
+    sharp = shadow_cells(counted(3, 4, _12=1000, _15=10), guard, weights)  # 10 of 1010 are soft
+    soft = shadow_cells(counted(3, 4, _12=1000, _15=11), guard, weights)
+    assert (sharp.evidence == -3).all()
+    assert (soft.evidence == 2).all()
+    assert soft.soft_edges == pytest.approx(11 / 1011)
+    # Where there is no edge at all nobody can know: a scene of smooth grey, thin ice or shadow.
+    assert (shadow_cells(counted(2, 2), guard, weights).evidence == -3).all()
 
 
-@pytest.mark.parametrize(
-    ("edges", "soft", "shadowed"), [(20_000, 100, True), (20_001, 100, False), (1, 1, True), (0, 0, False)]
-)
-def test_a_share_of_the_edges_must_be_soft(edges, soft, shadowed):
-    found = shadow_cells(np.array([counted(0, 0, edges, soft)]), GuardSettings(soft_share=0.005))
-    assert found.shadowed.tolist() == [[shadowed]]
+def test_a_region_reaches_seven_cells():
+    counts = counted(1, 20, _12=100)
+    counts[0, 2 + 15] = 500
+    weights = dict.fromkeys(load_weights("regions-v1"), 0.0) | {"bias": 1.0}
+    found = shadow_cells(counts, GuardSettings(soft_share=0.01), weights)
+    assert (found.evidence[0] > 0).tolist() == [True] * 8 + [False] * 12
 
 
-def test_a_scene_without_any_edge_has_no_soft_ones():
-    assert shadow_cells(np.array([counted(0, 0, 0, 0)]), GuardSettings()).soft_edges == 0
+def test_evidence_is_interpolated_between_the_middles_of_cells():
+    cells = ShadowCells(np.float32([[3, -1], [-3, -3]]), 0.0)
+    guard = GuardSettings(cell=8)
+    waiting = np.full((16, 16), 201, np.uint8)
+    whole_scene = hold_closed(waiting, Block(0, 0, 16, 16), cells, guard)
+    held = np.array([[oracle.between(cells.evidence, y, x, 8) <= 0 for x in range(16)] for y in range(16)])
+    np.testing.assert_array_equal(whole_scene, 201 + held)
+    assert (waiting == 201).all()
+    for block in blocks(height=16, width=16, size=5, columns=7):
+        found = hold_closed(waiting[block.slices], block, cells, guard)
+        np.testing.assert_array_equal(found, whole_scene[block.slices])
+    free = hold_closed(np.full((16, 16), 200, np.uint8), Block(0, 0, 16, 16), cells, guard)
+    assert (free == 200).all()
+    assert not held[:6, :6].any()
+    assert held[:, 15].all()
 
 
-def test_what_waits_outside_shadow_is_held_and_the_keys_given_stay():
-    key = np.tile(np.array([40, 41, 42], np.uint8), (4, 2))
-    found = decide(key, Block(2, 1, 4, 6), np.array([[False, True], [True, False]]), GuardSettings(cell=4))
-    assert key[0].tolist() == [40, 41, 42, 40, 41, 42]
-    assert found.tolist() == [[40, 42, 42, 40, 41, 42]] * 2 + [[40, 41, 42, 40, 42, 42]] * 2
-
-
-GUARD = GuardSettings(cell=40, soft_span=16, soft_share=0.2, smooth_share=0)
+GUARD = GuardSettings(cell=40, spans=(120, 90, 60, 30), soft_share=0.01)
 
 
 @pytest.fixture(scope="module")
 def patches():
-    """A picture and the labels that the plain reference gives it: some cells are lifted and some held."""
+    """A picture and the labels that the plain reference gives it: some places are lifted and some held."""
     rgb = patchwork(150, 170, seed=1)
-    rgb[60:, 120:] = 0  # counts as water: the reference knows no no-data
-    labels, lenient, strict = (
-        oracle.label_guarded(rgb, GUARD.model_copy(update=settings))
-        for settings in ({}, {"soft_share": 0}, {"soft_share": 1})
+    rgb[60:, 120:] = 12
+    labels, never = (
+        oracle.label_guarded(rgb, GUARD.model_copy(update=settings)) for settings in ({}, {"soft_share": 1})
     )
-    assert (labels != lenient).any()
-    assert (labels != strict).any()
+    assert (labels != never).any()
     return planar(rgb), labels
 
 
@@ -109,27 +148,24 @@ def test_any_cut_equals_the_plain_reference(patches, tmp_path, cut):
 
 
 def test_cloud_over_a_corner_is_seen_and_works_there_alone(tmp_path):
-    side, sun = 900, 1.0
+    side, sun = 1400, 1.0
     surface = make_surface(
-        np.random.default_rng(0), height=side, width=side, sun=sun, amounts=Amounts(0.55, 0.35)
+        np.random.default_rng(0), height=side, width=side, sun=sun, amounts=Amounts(0.75, 0.18)
     )
     sky = make_sky(np.random.default_rng(0), height=side, width=side, amount=0.9, sun=sun)
-    ramp = np.clip((np.arange(side, dtype=np.float32) - 600) / 60, 0, 1)
+    ramp = np.clip((np.arange(side, dtype=np.float32) - 1000) / 60, 0, 1)
     sky = Sky(*(layer * ramp * ramp[:, None] for layer in sky))
     rgb = expose(np.random.default_rng(9), surface.value, sky)
-    raw, regional, scene_wide = (
-        label_scene(rgb, None, profile) for profile in (RAW, with_cells_of(128), with_cells_of(side))
-    )
+    raw, guarded = (label_scene(rgb, None, profile) for profile in (RAW, POLYNYA))
 
-    def accuracy(labels):
-        return (labels == surface.classes)[600:, 600:].mean()
+    def accuracy(labels, part):
+        return (labels == surface.classes)[part].mean()
 
-    assert accuracy(regional) > accuracy(raw) + 0.1
-    assert accuracy(scene_wide) < accuracy(raw) + 0.01
-    np.testing.assert_array_equal(regional[:384], scene_wide[:384])
-    cut = whole(tmp_path, ArrayScene(rgb), Recipe(with_cells_of(128)), cut=(400, 300))
-    np.testing.assert_array_equal(cut, regional)
+    covered, clear = np.s_[1040:, 1040:], np.s_[:400, :400]
+    assert accuracy(guarded, covered) > accuracy(raw, covered) + 0.1
+    np.testing.assert_array_equal(guarded[clear], raw[clear])
+    cut = whole(tmp_path, ArrayScene(rgb), Recipe(POLYNYA), cut=(400, 300))
+    np.testing.assert_array_equal(cut, guarded)
     facts = json.loads((tmp_path / "labels/done.json").read_text())
     assert facts["filter_shadow"]
-    assert facts["filter_shadow_area"] == 15 / 64
-    assert 0 < facts["filter_soft_edges"] < POLYNYA.thin_clouds.guard.soft_share
+    assert 0 < facts["filter_shadow_area"] < 0.6

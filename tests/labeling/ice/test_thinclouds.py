@@ -135,10 +135,10 @@ def label_in_blocks(rgb, profile, size):
         inside = block.inside(outer)
         compared = compare(value[outer.slices], profile, inside)
         key[block.slices] = compared.key
-        sums += scene_sums(compared, state[block.slices], profile)
+        sums += scene_sums(compared, state[block.slices], profile, block)
     table = class_table(sums, profile)
     for block in cut:
-        labels[block.slices] = finish(key[block.slices], state[block.slices], table, profile)
+        labels[block.slices] = finish(key[block.slices], state[block.slices], table, profile, block)
     return labels
 
 

@@ -29,9 +29,9 @@ def doubts_of(folder):
 
 POLYNYA = load_profile("polynya")
 SMALL_KERNELS = POLYNYA.model_copy(update={"thin_clouds": ThinCloudSettings(dilate=3, median=41)})
-EAGER = ThinCloudSettings(dilate=3, median=41, guard=GuardSettings(window=61, soft_share=0))
+EAGER = ThinCloudSettings(dilate=3, median=41, guard=GuardSettings(soft_share=0, cell=16))
 GUARDED = POLYNYA.model_copy(update={"thin_clouds": EAGER})
-REGIONAL = ThinCloudSettings(dilate=3, median=41, guard=GuardSettings(window=31, cell=24, soft_share=0.1))
+REGIONAL = ThinCloudSettings(dilate=3, median=41, guard=GuardSettings(cell=24, soft_share=0.1))
 BY_REGION = POLYNYA.model_copy(update={"thin_clouds": REGIONAL})
 UNGUARDED = [SMALL_KERNELS, load_profile("iqrah-2024"), load_profile("iqrah-2024-raw")]
 PROFILES = [POLYNYA, GUARDED, BY_REGION, *UNGUARDED]
