@@ -65,7 +65,6 @@ def test_profiles_never_change():
     [
         "name: own\nversion: 1\nthin_clouds: {median: 1000001}\n",
         "name: own\nversion: 1\nthin_clouds: {dilate: 1000001}\n",
-        "name: own\nversion: 1\nthin_clouds: {guard: {window: 1000001}}\n",
         "name: own\nversion: 1\nthin_clouds: {guard: {near: 1000001}}\n",
         "name: own\nversion: 1\nthin_clouds: &own {guard: *own}\n",
         "a: &a [x, x]\nb: &b [*a, *a]\nname: *b\n",
