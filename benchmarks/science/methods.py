@@ -13,12 +13,12 @@ from benchmarks.science.truth_scenes import TruthScene
 from labeling.ice.label import (
     class_table,
     compare,
-    filter_facts,
     label_scene,
     prepare,
     scene_sums,
     settle_black,
 )
+from labeling.ice.lifted import filter_facts
 from labeling.ice.moved_cuts import cut, opinion, scene_cuts, weigh_lifts
 from labeling.ice.profile import LabelingProfile, load_profile
 from labeling.ice.thresholds import brightness

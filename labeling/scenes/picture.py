@@ -16,6 +16,7 @@ from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
+from labeling.doubt import Doubt
 from labeling.errors import SceneError
 from labeling.files import s3
 from labeling.files.raster import quiet_georeference
@@ -117,7 +118,7 @@ class PictureScene:
             modified_ns=state.modified_ns,
             etag=state.etag,
             rim=self._rim,
-            doubts=[[*doubt] for doubt in place.doubts] or None,
+            doubts=[[*doubt] for doubt in (*place.doubts, *_unread(str(self._path), data))] or None,
         )
 
     @property
@@ -175,6 +176,20 @@ class PictureScene:
         if self._masked:
             return np.asarray(self._dataset.read_masks(self._bands[0], window=block.window) > 0, np.bool_)
         return None
+
+
+def _unread(name: str, dataset: DatasetReader) -> list[Doubt]:
+    """Return a doubt for a file with further pictures in it, of which the first alone is read."""
+    pages = len(dataset.subdatasets)
+    if pages < 2:
+        return []
+    return [
+        Doubt(
+            "more-pages",
+            f"{name} holds {pages} pictures, and only the first is read. Give each a file of its own: "
+            f"`rio convert GTIFF_DIR:2:{quoted(name)} second.tif`.",
+        )
+    ]
 
 
 def _rendering(path: AnyPath) -> str:

@@ -23,12 +23,10 @@ from labeling.doubt import Doubt
 from labeling.errors import SceneError
 from labeling.grid import Block
 from labeling.ice.label import (
-    LiftCount,
     PixelState,
     class_table,
     compare,
     count_states,
-    filter_facts,
     finish,
     grow_nodata,
     ignored,
@@ -36,6 +34,7 @@ from labeling.ice.label import (
     scene_sums,
     settle_black,
 )
+from labeling.ice.lifted import LiftCount, filter_facts
 from labeling.ice.profile import LabelingProfile
 from labeling.ice.scene_sums import SceneSums
 from labeling.masks.clouds.find import CloudSettings, cloud_mask

@@ -90,6 +90,19 @@ def test_a_lost_place_is_told_and_the_advice_finds_it(tmp_path, make, name):
     np.testing.assert_allclose(info.transform, list(PLACE)[:6], atol=0.01)
 
 
+def test_further_pages_are_told_and_the_advice_reads_them(tmp_path):
+    pages = [np.ascontiguousarray(RGB.transpose(1, 2, 0)), np.full((40, 50, 3), 90, np.uint8)]
+    assert cv2.imwritemulti(str(tmp_path / "a.tif"), [page[..., ::-1] for page in pages])
+    info = info_of(tmp_path / "a.tif")
+    [(code, text)] = info.doubts
+    assert code == "more-pages"
+    assert "holds 2 pictures" in text
+    (command,) = commands(text)
+    follow(command, tmp_path)
+    with rasterio.open(tmp_path / "second.tif") as raster:
+        np.testing.assert_array_equal(raster.read().transpose(1, 2, 0), pages[1])
+
+
 def test_a_picture_that_says_nothing_of_its_place_is_no_doubt(tmp_path):
     assert info_of(write_png(tmp_path / "a.png", RGB.transpose(1, 2, 0))).doubts is None
     assert info_of(write_tif(tmp_path / "a.tif", RGB)).doubts is None
