@@ -35,7 +35,10 @@ _STEP: Final = 4
 
 THIN: Final = 1
 CANDIDATE: Final = 2
-"""The sort of thin ice, and the first of candidates: one for each range of backgrounds."""
+SNOW: Final = CANDIDATE + 5
+SORTS: Final = SNOW + 4
+"""The sort of thin ice; the first of candidates, one for each range of backgrounds; the first of thick ice,
+one for each range of brightness; and how many there are with water, 0."""
 
 EDGE: Final = 16
 """What a sort is divided by; the rest says how steep an edge is: 0 for none, 1 steep to 5 softest."""
@@ -104,7 +107,7 @@ def _settle(
     backgrounds, snows, softness = tables
     for i in range(key.size):
         if grey[i] > thin_max:
-            sort = np.uint8(CANDIDATE + 5) + snows[grey[i]]
+            sort = np.uint8(SNOW) + snows[grey[i]]
             waits = np.uint8(0)
         else:
             sort = np.uint8(CANDIDATE) + backgrounds[background[i]] if key[i] >= least else np.uint8(THIN)

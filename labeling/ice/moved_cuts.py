@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from labeling.classes import IceClass
 from labeling.grid import Block
+from labeling.ice.cell_grid import between
 from labeling.ice.profile import ThresholdSettings
 
 VERSION: Final = 1
@@ -119,8 +120,8 @@ def scene_cuts(
 
 def cut(value: NDArray[np.uint8], cuts: Field, row: int = 0, column: int = 0) -> NDArray[np.uint8]:
     """Return class codes, u8 (height, width), of pixels of this V from `row`, `column` of the scene on."""
-    above, below, down = _between(row, value.shape[0], cuts.shape[1])
-    left, right, along = _between(column, value.shape[1], cuts.shape[2])
+    above, below, down = between(row, value.shape[0], cuts.shape[1], CELL)
+    left, right, along = between(column, value.shape[1], cuts.shape[2], CELL)
     classes = np.zeros(value.shape, np.uint8)
     for points in cuts:
         beside = points[above] * (1 - down[:, None]) + points[below] * down[:, None]
@@ -176,12 +177,3 @@ def _best_cuts(found: Field, upper: int, highest: float) -> Field:
     contradicted = brighter + darker[..., -1:] - darker
     moving = _HOLD[upper - 1] * ((_LEVELS - highest - 0.5) / _REACH) ** 2
     return np.asarray(_LEVELS[np.argmin(contradicted + moving, axis=-1)], np.float32)
-
-
-def _between(
-    start: int, count: int, cells: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """Return, for pixels from `start`, the cells whose middles lie before and after, and how far it is."""
-    place = np.clip((np.arange(start, start + count) + 0.5) / CELL - 0.5, 0, cells - 1)
-    before = np.floor(place).astype(np.intp)
-    return before, np.minimum(before + 1, cells - 1), np.asarray(place - before, np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final, Literal, Self
@@ -127,13 +128,19 @@ def profile_names() -> list[str]:
 def load_profile(name: str) -> LabelingProfile:
     """Return a shipped profile by name, or one from a YAML file by its path."""
     if name in profile_names():
-        with as_file(_SHIPPED / f"{name}.yaml") as file:  # the project may be in a zip
-            return load_settings(LabelingProfile, file, {})
+        return _shipped(name)
     if name.endswith((".yaml", ".yml")):
         return load_settings(LabelingProfile, Path(name), {})
     raise ConfigError(
         f"no labelling profile '{name}': choose one of {', '.join(profile_names())}, or give a .yaml file"
     )
+
+
+@cache
+def _shipped(name: str) -> LabelingProfile:
+    """Read a shipped profile once: every refused scene asks all of them whether they would fit."""
+    with as_file(_SHIPPED / f"{name}.yaml") as file:  # the project may be in a zip
+        return load_settings(LabelingProfile, file, {})
 
 
 def load_variants(name: str) -> list[LabelingProfile]:

@@ -20,14 +20,14 @@ import yaml
 from numpy.typing import NDArray
 
 from labeling.grid import Block
-from labeling.ice.filter_guard import CANDIDATE, THIN, hold_where
+from labeling.ice.cell_grid import between
+from labeling.ice.filter_guard import CANDIDATE, SNOW, SORTS, THIN, hold_where
 from labeling.ice.kernels import compiled
 from labeling.ice.profile import GuardSettings
 
-_SORTS: Final = CANDIDATE + 5 + 4
 _SOFTNESS: Final = 6
 
-COUNTS: Final = _SORTS + _SOFTNESS
+COUNTS: Final = SORTS + _SOFTNESS
 """Numbers of a cell: pixels of each sort (0 is water), and edges of each softness (0 unused)."""
 
 NUMBERS: Final = 2 + COUNTS
@@ -90,7 +90,7 @@ def _count(
             kind, cell = state[y, x], counts[cell_of[x]]
             if kind == 0 or kind == 3:
                 cell[seen[y, x] & 15] += 1
-                cell[_SORTS + (seen[y, x] >> 4)] += 1
+                cell[SORTS + (seen[y, x] >> 4)] += 1
             elif kind < 3:
                 cell[0] += 1
 
@@ -114,7 +114,7 @@ def shadow_cells(
 
 def _edges(grid: NDArray[np.int64], settings: GuardSettings) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the soft edges of each cell, and all edges, int64 (rows, columns)."""
-    softness = grid[..., _SORTS + 1 :]
+    softness = grid[..., SORTS + 1 :]
     return softness[..., 3:].sum(axis=-1), softness.sum(axis=-1)
 
 
@@ -136,8 +136,8 @@ def features(grid: NDArray[np.int64]) -> dict[str, Numbers]:
 
 
 def _shares(sums: Numbers) -> dict[str, Numbers]:
-    sorts, softness = sums[..., :_SORTS], sums[..., _SORTS + 1 :]
-    candidates, snows = sorts[..., CANDIDATE : CANDIDATE + 5], sorts[..., CANDIDATE + 5 :]
+    sorts, softness = sums[..., :SORTS], sums[..., SORTS + 1 :]
+    candidates, snows = sorts[..., CANDIDATE:SNOW], sorts[..., SNOW:]
     candidate, snow = candidates.sum(axis=-1), snows.sum(axis=-1)
     thin, every, edges = sorts[..., THIN] + candidate, sorts.sum(axis=-1), softness.sum(axis=-1)
     found = {
@@ -178,8 +178,8 @@ def hold_closed(
     Evidence is interpolated between the middles of cells.
     """
     rows, columns = cells.evidence.shape
-    above, below, down = _between(block.row, block.height, rows, settings.cell)
-    left, right, along = _between(block.column, block.width, columns, settings.cell)
+    above, below, down = between(block.row, block.height, rows, settings.cell)
+    left, right, along = between(block.column, block.width, columns, settings.cell)
     found = key.copy()
     if (cells.evidence[above[0] : below[-1] + 1, left[0] : right[-1] + 1] > 0).any():
         lines = cells.evidence[above] * (1 - down[:, None]) + cells.evidence[below] * down[:, None]
@@ -204,15 +204,6 @@ def _hold(
                 first, last = lines[y, left[x]], lines[y, right[x]]
                 if first * (np.float32(1) - along[x]) + last * along[x] <= 0:
                     key[y, x] += np.uint8(1)
-
-
-def _between(
-    start: int, count: int, cells: int, side: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """Return, for pixels from `start`, the cells whose middles lie before and after, and how far it is."""
-    place = np.clip((np.arange(start, start + count) + 0.5) / side - 0.5, 0, cells - 1)
-    before = np.floor(place).astype(np.intp)
-    return before, np.minimum(before + 1, cells - 1), np.asarray(place - before, np.float32)
 
 
 @cache

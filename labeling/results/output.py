@@ -64,9 +64,8 @@ def write_scene(
     `cut` covers the scene once; `classes_of` returns a block's class codes, `preview_of` its `sample` of
     the picture, (3, rows, columns), which only a quicklook asks for. `extras` writes more files and returns
     them; `about`, such as the profile's name, goes into the STAC Item, and `facts` go into the mark. `doubts`
-    is asked once all classes were, and goes into both; None where nobody looked for any. So is `counted`,
-    for more facts.
-    `threads` compress the raster.
+    is asked once all classes were, and goes into both; None where nobody looked for any. So is `counted`, for
+    more facts. `threads` compress the raster.
     """
     if not has_inputs(output.folder, inputs):  # a second attempt at one task must not undo the first
         remove(output.folder / DONE)
@@ -90,7 +89,7 @@ def write_scene(
         write_quicklook(output.folder / QUICKLOOK, scene_id, seen.picture, panels, output.palette)
     others = extras() + [ItemAsset(QUICKLOOK, "Scene beside its classes", ("overview",))] * output.quicklook
     found = [*info.doubted, *(doubts() if doubts else [])]
-    areas = seen.areas
+    areas, about = seen.areas, {**(about or {}), **(late := counted())}
     files = [output.raster, *(asset.file for asset in others)]
     has_item = write_item(
         output.folder / ITEM,
@@ -101,7 +100,7 @@ def write_scene(
         areas=areas,
         palette=output.palette,
         others=others,
-        facts={**(about or {}), **counted(), "doubts": [doubt.text for doubt in found] or None},
+        facts={**about, "doubts": [doubt.text for doubt in found] or None},
     )
     write_done(
         output.folder,
@@ -112,7 +111,7 @@ def write_scene(
         areas_m2=areas,
         sun_zenith=info.sun_zenith,
         **({"doubts": dump_doubts(found)} if doubts or found else {}),
-        **counted(),
+        **late,
         **facts,
     )
 

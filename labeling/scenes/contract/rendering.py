@@ -182,6 +182,6 @@ def _surface(reflectance: NDArray[np.float32], rendering: Rendering, light: Ligh
     """Return what is drawn: reflectance as it is, or without clear air."""
     if rendering.ozone is None or light.angles is None:
         return reflectance
-    # Satellites differ by less than 0.002; one that is not named is taken for the first.
+    # Satellites differ by 0.002 at a sun of 60 degrees; one that is not named is taken for the first.
     unit = light.unit if light.unit in UNITS else "A"
     return rayleigh_corrected(reflectance, _COLOURS, light.angles, unit=unit, ozone=rendering.ozone)
