@@ -8,6 +8,8 @@
    (polynya-l1c) and at the top of the air (the published cut points, iqrah-2024-l1c).
 3. Real pixels that a reference mask calls water, with the published cut points and with polynya-l1c, whose
    angles are assumed. Left out where ../shared/data (or POLYNYA_DATA) has none.
+4. Real tiles that exist as L1C and as L2A, which another processor made from the same light: pixels with the
+   same label from both, with the published cut points and with thresholds alone of the profiles for products.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
+import rasterio
 from numpy.typing import NDArray
 from rich.box import MARKDOWN
 from rich.console import Console
@@ -32,7 +35,9 @@ from labeling.files.atomic import write_json
 from labeling.grid import Block
 from labeling.ice.label import label_scene
 from labeling.ice.profile import load_profile
+from labeling.ice.thresholds import label
 from labeling.scenes.contract.rayleigh import Angles, rayleigh_corrected
+from labeling.scenes.contract.rendering import Light, find_rendering, render
 from labeling.scenes.open import open_scene
 from labeling.simulation.product import write_product_scene
 from labeling.simulation.scene import SceneSpec, simulate, variety
@@ -53,6 +58,9 @@ CUTS: Final = {
 _DATA: Final = Path(os.environ.get("POLYNYA_DATA", Path(__file__).parents[3] / "shared/data"))
 _WATER: Final = 1
 """Code of water in the reference mask of csmask-clouds."""
+
+_TILES: Final = {"282D_485L_3_3": 1000, "38D_378R_2_3": 0}
+"""Real tiles of terramesh, and what their L1C numbers stand above reflectance; L2A has no offset there."""
 
 Found = dict[str, list[float]]
 
@@ -136,7 +144,32 @@ def real_water() -> Iterator[tuple[str, float]]:
         yield f"polynya-l1c, sun {sun}, any view", min(shares)
 
 
-def _print(console: Console, kinds: Found, suns: Found, water: dict[str, float]) -> None:
+def labels_of_tile(level: str, tile: str, offset: int, profile_name: str, light: Light) -> NDArray[np.uint8]:
+    """Return the labels of a real tile by thresholds alone."""
+    with rasterio.open(_DATA / f"terramesh/S2{level}/{tile}.tif") as image:
+        reflectance = (image.read([4, 3, 2]).astype(np.float32) - offset) / 10_000
+    profile = load_profile(profile_name)
+    valid = np.ones(reflectance.shape[1:], bool)
+    return label(render(reflectance, valid, find_rendering(profile.rendering), light), profile.thresholds)
+
+
+def real_levels() -> Iterator[tuple[str, float]]:
+    """Yield, for every tile and assumed sun, the share of pixels with the same label as L1C and as L2A."""
+    if not (_DATA / "terramesh").exists():
+        return
+    for tile, offset in _TILES.items():
+        ground = labels_of_tile("L2A", tile, 0, "polynya-clear-l2a", Light())
+        for sun in (20, 30, 40, 50):
+            light = Light(sun, [Angles(sun, 150, 4, 200)] * 3, "A")
+            air = labels_of_tile("L1C", tile, offset, "polynya-clear-l1c", light)
+            yield f"{tile}, air taken out, sun {sun}", float((air == ground).mean())
+        air = labels_of_tile("L1C", tile, offset, "iqrah-2024-raw-l1c", Light())
+        yield f"{tile}, published cut points, top of the air", float((air == ground).mean())
+
+
+def _print(
+    console: Console, kinds: Found, suns: Found, water: dict[str, float], levels: dict[str, float]
+) -> None:
     table = Table("sky", "", *KINDS, title="accuracy against truth, mean", box=MARKDOWN)
     for sky in SKIES:
         for way in WAYS:
@@ -150,10 +183,14 @@ def _print(console: Console, kinds: Found, suns: Found, water: dict[str, float])
         for way in CUTS:
             table.add_row(way, *(f"{np.mean(suns[f'{way}, {sun:g}, {what}']):.4f}" for sun in SUNS))
         console.print(table)
-    table = Table("real water pixels", "labelled water", box=MARKDOWN)
-    for name, share in water.items():
-        table.add_row(name, f"{share:.3f}")
-    console.print(table)
+    for heads, shares in (
+        (("real water pixels", "labelled water"), water),
+        (("real tiles", "same label as L1C and as L2A"), levels),
+    ):
+        table = Table(*heads, box=MARKDOWN)
+        for name, share in shares.items():
+            table.add_row(name, f"{share:.3f}")
+        console.print(table)
 
 
 def measure(scenes: int, side: int, seed: int) -> dict[str, Any]:
@@ -162,7 +199,7 @@ def measure(scenes: int, side: int, seed: int) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         kinds = compare_kinds(specs, Path(folder))
         suns = compare_suns(specs, Path(folder))
-    return {"kinds": kinds, "suns": suns, "water": dict(real_water())}
+    return {"kinds": kinds, "suns": suns, "water": dict(real_water()), "levels": dict(real_levels())}
 
 
 def main() -> None:
