@@ -5,7 +5,7 @@ The guard lets it lift ice from thin to thick, never the other way, and only whe
 shadow (shadow_cells.py). What a region is judged by is seen here, pixel by pixel:
 
 sort    water, thick ice by how bright it is, thin ice, and thin ice that the filter may lift (a *candidate*:
-        little darker than its background) by how bright that background is
+        little different from its background, darker as a rule) by how bright that background is
 edge    where bright ice ends, and how steep that is: floes end sharply, shadows softly
 
 Both look at a bounded surrounding, and counts in cells of a grid are whole numbers: the same for any cut. The
