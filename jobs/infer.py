@@ -30,13 +30,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--window", type=int, metavar="N", help="side of a window, pixels")
     options.add_argument("--margin", type=int, metavar="N", help="pixels at a window's edge not used")
     options.add_argument(
-        "--clear-sky", choices=["network", "labels"],
-        help="where maps of scenes come from in whose labels, in RUN, no cloud was seen (default: network)",
-    )  # fmt: skip
-    options.add_argument(
-        "--cloudy-sky", choices=["network", "moved-cuts"],
-        help="who draws the others, with --clear-sky labels: the network (default), or thresholds that "
-        "network and thin-cloud filter move",
+        "--network", choices=["checked", "alone"],
+        help="checked (default): asked where the labels in RUN saw shadow, if it agrees with them elsewhere; "
+        "alone: it draws all of every map",
     )  # fmt: skip
     options.add_argument("--land", dest="land.vector", metavar="FILE", help="polygons of land and ice shelf")
     add_spark_options(options)

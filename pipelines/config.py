@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from labeling.chips.card import LARGEST
 from labeling.files.fields import AnyFolder, LocalPath
@@ -58,19 +58,13 @@ class InferConfig(Settings):
     limits: LimitSettings = LimitSettings()
     land: LandSettings = LandSettings()
     margin: int = Field(96, ge=0, description="pixels at a window's edge that are predicted but not used")
-    clear_sky: Literal["network", "labels"] = Field(
-        "network", description="where maps of scenes come from in whose labels, in `out`, no cloud was seen"
+    network: Literal["checked", "alone"] = Field(
+        "checked",
+        description="checked: asked where labels, in `out`, saw shadow, if it agrees with them elsewhere; "
+        "alone: it draws all of every map",
     )
-    cloudy_sky: Literal["network", "moved-cuts"] = Field(
-        "network", description="who draws the others: the network, or thresholds moved by it and the filter"
+    contradicted: float = Field(
+        0.05, ge=0, le=1, description="share of the labels without shadow that a network may contradict"
     )
     palette: Literal["polynya", "iqrah-2024"] = "polynya"
     spark: SparkSettings = SparkSettings()
-
-    @model_validator(mode="after")
-    def _labels_for_cuts(self) -> Self:
-        if self.cloudy_sky == "moved-cuts" and self.clear_sky != "labels":
-            raise ValueError(
-                "cloudy_sky: moved-cuts needs clear_sky: labels, for labels say where the filter saw cloud"
-            )
-        return self

@@ -1,30 +1,90 @@
-"""Thresholds moved by network and filter, on a worker: opinions window by window, cuts of the whole scene."""
+"""Maps from labels, network and filter together, on a worker: opinions by window, then the whole scene.
+
+The labels are the map, but where the guard saw shadow: there thresholds that network and filter move draw it.
+Elsewhere the moved thresholds are held against the labels, and a network that contradicts them is not used.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labeling.classes import IGNORE
+from labeling.doubt import Doubt
 from labeling.errors import SceneError
 from labeling.files.layout import read_done
 from labeling.files.storage import AnyPath
 from labeling.grid import Block
-from labeling.ice.moved_cuts import Opinion, cut, opinion, scene_cuts, weigh_lifts
-from labeling.ice.profile import ThresholdSettings
+from labeling.ice.moved_cuts import (
+    Opinion,
+    cut,
+    opinion,
+    scene_cuts,
+    weigh_lifts,
+)
+from labeling.ice.profile import LabelingProfile, ThresholdSettings
+from labeling.ice.shadow_cells import opened
 from labeling.ice.thresholds import brightness
+from labeling.results.shadow import read_softness
+from labeling.scenes.contract.scene import SceneInfo
 from labeling.stages.planes import Planes
 
-_VALUE, _CLASS, _SURENESS = "value", "class", "sureness"
+_LEAST_CHECKED: Final = 0.02
+"""Share of a scene's pixels that must be without evidence for a contradiction to say something."""
+
+_LABEL, _VALUE, _CLASS, _SURENESS = "label", "value", "class", "sureness"
 
 
-def thresholds_of(labels: AnyPath) -> ThresholdSettings:
-    """Return the thresholds that finished labels, in this folder, were made with."""
+class Evidence(NamedTuple):
+    """What a scene's labels were made by, and where they show anything of cloud or shadow."""
+
+    thresholds: ThresholdSettings
+    cells: NDArray[np.bool_]
+    """(rows, columns): whether edges around are soft, which those of ice are not."""
+    side: int
+    """Pixels of a cell."""
+
+    @classmethod
+    def of(cls, profile: LabelingProfile, softness: NDArray[np.float32]) -> Evidence:
+        """Return what the share of soft edges around cells, (rows, columns), shows."""
+        if profile.guard is None:
+            raise ValueError(f"profile {profile.name} has no guard")
+        return cls(profile.thresholds, softness > profile.guard.soft_share, profile.guard.cell)
+
+    def speaks(self, block: Block) -> NDArray[np.bool_]:
+        """Return where in a block it speaks for cloud or shadow, bool (height, width)."""
+        return opened(np.where(self.cells, np.float32(1), np.float32(-1)), block, self.side)
+
+
+class CheckedMap(NamedTuple):
+    """A map of a whole scene."""
+
+    fits: bool
+    """Whether the network is used."""
+    facts: dict[str, float]
+    """Shares of the scene's pixels, for its metadata."""
+    doubts: list[Doubt]
+    classes: Callable[[Block], NDArray[np.uint8]]
+    """Gives a block its class codes, u8."""
+
+
+def profile_of(labels: AnyPath) -> LabelingProfile:
+    """Return the profile that finished labels, in this folder, were made with."""
     done = read_done(labels)
     if done is None:
         raise SceneError(f"the labels in {labels} were there and are gone: label the scene again")
-    return ThresholdSettings(**done["inputs"]["profile"]["thresholds"])
+    return LabelingProfile.model_validate(done["inputs"]["profile"])
+
+
+def evidence_of(labels: AnyPath, info: SceneInfo) -> Evidence:
+    """Return where finished labels, in this folder, show anything of cloud or shadow."""
+    profile = profile_of(labels)
+    if profile.guard is None:
+        raise SceneError(f"the labels in {labels} have no guard any more: label the scene with polynya")
+    return Evidence.of(profile, read_softness(labels, info, profile.guard.cell))
 
 
 def keep_opinion(
@@ -35,22 +95,23 @@ def keep_opinion(
     labels: NDArray[np.uint8],
     thresholds: ThresholdSettings,
 ) -> None:
-    """Keep what the network says of a core's pixels, weighed with what the filter did to their labels.
+    """Keep a core's labels, and what the network says, weighed with what the filter did to them.
 
     rgb u8 (3, height, width), probabilities f32 (height, width, 3), labels u8 (height, width).
     """
     value = brightness(rgb)
     said = opinion(value, weigh_lifts(probabilities, value, labels, thresholds))
-    for layer, values in zip((_VALUE, _CLASS, _SURENESS), said, strict=True):
+    for layer, values in zip((_VALUE, _CLASS, _SURENESS, _LABEL), (*said, labels), strict=True):
         planes.put(layer, core, values)
 
 
-def cut_classes(
-    planes: Planes, ignored: NDArray[np.bool_], thresholds: ThresholdSettings
-) -> Callable[[Block], NDArray[np.uint8]]:
-    """Return what gives any block of a scene its classes, u8, by the cuts that the scene's opinions move.
+def checked_map(
+    planes: Planes, blocks: Sequence[Block], ignored: NDArray[np.bool_], evidence: Evidence, most: float
+) -> CheckedMap:
+    """Return the map of a scene whose windows' opinions are kept, by whether they fit its labels.
 
-    `ignored`, bool (height, width), are pixels that move no cut.
+    `ignored`, bool (height, width), are pixels that have no class. `most` is the share of the labels without
+    evidence that the network may contradict (docs/science.md: how often that is wrong, either way).
     """
 
     def read(part: Block) -> Opinion:
@@ -58,5 +119,37 @@ def cut_classes(
         return Opinion(value, classes, np.where(ignored[part.slices], 0, sureness).astype(np.uint8))
 
     height, width = ignored.shape
-    cuts = scene_cuts(read, height=height, width=width, thresholds=thresholds)
-    return lambda block: cut(planes.get(_VALUE, block), cuts, block.row, block.column)
+    cuts = scene_cuts(read, height=height, width=width, thresholds=evidence.thresholds)
+
+    def moved(block: Block) -> NDArray[np.uint8]:
+        return cut(planes.get(_VALUE, block), cuts, block.row, block.column)
+
+    def asked(block: Block, labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Where the labels are not the map: in shadow, and under a cloud mask, where they say nothing."""
+        return np.asarray(evidence.speaks(block) | (labels == IGNORE))
+
+    drawn = checked = contradicted = 0
+    for block in blocks:
+        labels, seen = planes.get(_LABEL, block), ~ignored[block.slices]
+        network = asked(block, labels)
+        drawn += int(np.count_nonzero(network & seen))
+        checked += int(np.count_nonzero(~network & seen))
+        contradicted += int(np.count_nonzero(~network & seen & (moved(block) != labels)))
+    share = contradicted / max(1, checked)
+    fits = checked < _LEAST_CHECKED * (checked + drawn) or share <= most
+
+    def classes(block: Block) -> NDArray[np.uint8]:
+        labels = planes.get(_LABEL, block)
+        return np.where(asked(block, labels), moved(block), labels) if fits else labels
+
+    facts = {"network_asked": drawn / max(1, checked + drawn), "network_contradicts": share}
+    doubts = [] if fits else [Doubt("unfit-network", _unfit(share, most))]
+    return CheckedMap(fits, {name: round(value, 6) for name, value in facts.items()}, doubts, classes)
+
+
+def _unfit(share: float, most: float) -> str:
+    return (
+        f"the model contradicts the labels in {share:.1%} of the pixels where nothing speaks for shadow (at "
+        f"most {most:.1%} where it knows the ice), so the map is the labels, shadow or not. "
+        "See whether it fits clear scenes of such ice: python -m jobs.fits --model … --scenes …"
+    )

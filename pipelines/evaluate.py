@@ -29,12 +29,12 @@ from labeling.files.storage import AnyPath
 from labeling.grid import Block
 from labeling.settings import Settings
 from pipelines.catalog import read_catalog
-from pipelines.clear_sky import LABELS_ALONE, MOVED_CUTS
 from pipelines.engine.outcome import Outcome, close_job
 from pipelines.engine.scenes import CatalogRow, Failure
 from pipelines.evaluation.record import Evaluation, SceneResult
 from pipelines.evaluation.scene import count_scene
 from pipelines.evaluation.tally import Tally, accuracy_of, add_up, agreement_of
+from pipelines.map_sources import LABELS_ALONE, MOVED_CUTS
 from training.folder.card import CARD_FILE, MODEL_FILE, model_digest
 
 OTHER_CHIPS: Final = (
@@ -46,13 +46,15 @@ OTHER_MODEL: Final = (
     "with this model."
 )
 MAPS_OF_LABELS: Final = (
-    "The maps of {count} of {tested} test scenes are their labels (clear_sky: labels), so there the two "
-    "agree, and the model's figures are those of the labels."
+    "The maps of {count} of {tested} test scenes are their labels, for the guard saw no shadow there or the "
+    "model does not fit, so the two agree, and the model's figures are those of the labels. Maps that the "
+    "model draws by itself: jobs.infer --network alone."
 )
 
 MAPS_BY_CUTS: Final = (
-    "The maps of {count} of {tested} test scenes were drawn by thresholds that the model and the thin-cloud "
-    "filter move (cloudy_sky: moved-cuts), so there the model's figures are those of all of these together."
+    "The maps of {count} of {tested} test scenes are labels with parts drawn by thresholds that the model "
+    "and the thin-cloud filter move, so there the model's figures are those of all of these together. Maps "
+    "that the model draws by itself: jobs.infer --network alone."
 )
 
 

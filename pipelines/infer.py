@@ -18,7 +18,6 @@ from labeling.files.locks.folder import run_lock
 from labeling.masks.land import checked
 from labeling.scenes.windows import cores
 from pipelines.catalog import build_catalog, part_by_rendering, part_by_sun
-from pipelines.clear_sky import MapRow, choose_sources
 from pipelines.config import InferConfig
 from pipelines.doubts import tell_doubts
 from pipelines.engine.outcome import Outcome, close_job
@@ -26,6 +25,7 @@ from pipelines.engine.progress import progress
 from pipelines.engine.scenes import Failure
 from pipelines.engine.session import lazy_session, one_task_each
 from pipelines.infer_worker import InferJob, predict_tasks, write_scene
+from pipelines.map_sources import MapRow, choose_sources
 from pipelines.schemas import OUTCOME, PREDICTED, WINDOWS
 from training.folder.card import ModelCard, model_digest, read_model_card
 from training.folder.network import blame
@@ -58,11 +58,10 @@ def _infer(config: InferConfig, card: ModelCard, run: Run, started: float) -> Ou
         palette=config.palette,
         land=checked(config.land),
         limits=config.limits,
+        contradicted=config.contradicted,
     )
     rows, low = part_by_sun(rows, config.limits, "infer")
-    scenes, unlabelled = choose_sources(
-        rows, run, card.rendering, clear_sky=config.clear_sky, cloudy_sky=config.cloudy_sky
-    )
+    scenes, unlabelled = choose_sources(rows, run, card.rendering, checked=config.network == "checked")
     refused += low + unlabelled
     todo = [scene for scene in scenes if not job.is_done(scene)]
     with lazy_session("polynya infer", config.spark) as spark:

@@ -32,9 +32,9 @@ from labeling.scenes.contract.scene import Scene, SceneInfo
 from labeling.scenes.open import open_scene
 from labeling.scenes.windows import core_of, read_window
 from labeling.stages.planes import FilePlanes
-from pipelines.clear_sky import LABELS_ALONE, MOVED_CUTS, NETWORK, MapRow
-from pipelines.cuts_worker import cut_classes, keep_opinion, thresholds_of
+from pipelines.cuts_worker import checked_map, evidence_of, keep_opinion, profile_of
 from pipelines.engine.rows import Row, each_row, one_row
+from pipelines.map_sources import LABELS_ALONE, MOVED_CUTS, NETWORK, MapRow
 from pipelines.schemas import OUTCOME, PREDICTED
 from training.predict import Predictor
 
@@ -71,6 +71,8 @@ class InferJob(NamedTuple):
     palette: str
     land: LandSettings = LandSettings()
     limits: LimitSettings = LimitSettings()
+    contradicted: float = 0.05
+    """Share of the labels without shadow that the network may contradict."""
 
     def output(self, scene_id: str) -> SceneOutput:
         """Return where a scene's map goes."""
@@ -88,7 +90,7 @@ class InferJob(NamedTuple):
         if row.source != NETWORK:
             inputs |= {"labels": row.labels}
         if row.source == MOVED_CUTS:
-            inputs |= {"moved_cuts": moved_cuts.VERSION}
+            inputs |= {"moved_cuts": moved_cuts.VERSION, "contradicted": self.contradicted}
         return inputs
 
     def is_done(self, row: MapRow) -> bool:
@@ -125,7 +127,9 @@ def _predict(row: Row, job: InferJob) -> Row:
             check_shape(labels, height=info.height, width=info.width)
             window = partial(_copy_window, labels=labels)
             if source == MOVED_CUTS:
-                window = partial(_weigh_window, job=job, labels=labels, thresholds=thresholds_of(folder))
+                window = partial(
+                    _weigh_window, job=job, labels=labels, thresholds=profile_of(folder).thresholds
+                )
         for core in (Block(**block) for block in row["blocks"]):
             seen = window(scene, core, planes)
             planes.put(_STATE, core, seen.state)
@@ -161,7 +165,7 @@ def _weigh_window(
 def _probabilities(scene: Scene, core: Block, job: InferJob) -> tuple[Seen, NDArray[np.float32]]:
     rgb, valid, beyond = read_window(scene, core, size=job.window, margin=job.margin)
     image = np.ascontiguousarray(rgb.transpose(1, 2, 0))
-    found = _predictor(job.model, job.model_digest).predict(image[np.newaxis])[0]
+    found = predictor(job.model, job.model_digest).predict(image[np.newaxis])[0]
     inside = partial(core_of, core=core, margin=job.margin)
     seen = Seen(
         inside(rgb), inside(pixel_state(rgb, valid)), _count(None if beyond is None else inside(beyond))
@@ -207,8 +211,12 @@ def _write_map(row: MapRow, job: InferJob) -> None:
     if land is not None:
         ignored |= land
     classes: Callable[[Block], NDArray[np.uint8]] = partial(planes.get, _CLASS)
+    facts: dict[str, float] = {}
+    doubts = black_doubts(info, inner_black)
     if source == MOVED_CUTS:
-        classes = cut_classes(planes, ignored, thresholds_of(job.labels / scene_id))
+        found = checked_map(planes, cut, ignored, evidence_of(job.labels / scene_id, info), job.contradicted)
+        classes, facts, source = found.classes, found.facts, source if found.fits else LABELS_ALONE
+        doubts += found.doubts
     scene_output.write_scene(
         job.output(scene_id),
         scene_id,
@@ -217,14 +225,15 @@ def _write_map(row: MapRow, job: InferJob) -> None:
         cut,
         lambda core: np.where(ignored[core.slices], IGNORE, classes(core)).astype(np.uint8),
         lambda core: planes.noted(_PREVIEW, core)["rgb"],
-        doubts=lambda: black_doubts(info, inner_black),
+        doubts=lambda: doubts,
+        counted=lambda: facts,
         about={"source": source, "model": None if source == LABELS_ALONE else job.model_digest},
         source=source,
     )
 
 
 @cache
-def _predictor(model: Path, digest: str) -> Predictor:
+def predictor(model: Path, digest: str) -> Predictor:
     """Return the model, loaded once in each worker process; `digest` makes a changed model load anew."""
     # Spark runs a worker on every core already. TensorFlow reads these when it is first imported.
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):

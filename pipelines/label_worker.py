@@ -18,7 +18,6 @@ from labeling.files.layout import LABELS, is_done
 from labeling.files.storage import AnyPath
 from labeling.grid import Block
 from labeling.ice.scene_sums import SceneSums
-from labeling.masks.clouds.raster import CLOUDS
 from labeling.results.output import SceneOutput
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.scenes.open import open_scene
@@ -54,8 +53,7 @@ class LabelJob(NamedTuple):
     def is_done(self, scene_id: str, info: SceneInfo) -> bool:
         """Tell whether a scene's labels are finished and up to date."""
         output = self.output(scene_id)
-        wanted = output.files + ([CLOUDS] if self.recipe.clouds.sources else [])
-        return is_done(output.folder, self.inputs(info), wanted)
+        return is_done(output.folder, self.inputs(info), output.files + self.recipe.extras)
 
 
 class _Task(NamedTuple):

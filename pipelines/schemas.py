@@ -91,7 +91,7 @@ WINDOWS: Final = T.StructType(
     ]
 )
 """One row a task of mapping: cores of windows of one scene. `source` and `labels` say where its map comes
-from (pipelines.clear_sky.MapRow)."""
+from (pipelines.map_sources.MapRow)."""
 
 PREDICTED: Final = T.StructType([*WINDOWS.fields[:4], T.StructField("error", T.StringType())])
 """Predicted windows of a scene, or why there are none."""

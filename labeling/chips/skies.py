@@ -108,6 +108,17 @@ def draw_veil(rng: np.random.Generator, *, height: int, width: int) -> Veil:
     )
 
 
+def draw_veil_between(
+    rng: np.random.Generator, depths: tuple[float, float], *, height: int, width: int
+) -> Veil:
+    """Draw a sky whose deepest cloud or shadow takes a share of the light between two bounds, 0..1."""
+    least, most = depths
+    while True:
+        veil = draw_veil(rng, height=height, width=width)
+        if least <= max(veil.cloud.max(), veil.shadow.max()) < most:
+            return veil
+
+
 def under(
     rng: np.random.Generator, picture: NDArray[np.uint8], veil: Veil, thin_ice_max: int = _THICK
 ) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from labeling.classes import CLASS_COUNT, IGNORE, IceClass
 from labeling.grid import Block
 from labeling.ice import filter_guard, nodata, shadow_cells, thinclouds, thresholds
 from labeling.ice.fused import brightness_and_state, count_pairs, grey_and_state, look_up
-from labeling.ice.profile import GuardSettings, LabelingProfile
+from labeling.ice.profile import LabelingProfile
 from labeling.ice.scene_sums import KEYS, SceneSums
 
 
@@ -59,7 +59,7 @@ def prepare(rgb: NDArray[np.uint8], valid: NDArray[np.bool_] | None, profile: La
         brightness_and_state(planar, value.reshape(-1), state.reshape(-1))
     else:
         grey_and_state(planar, profile.thresholds.water_max, value.reshape(-1), state.reshape(-1))
-    if _guard(profile):
+    if profile.guard:
         bright = thresholds.brightness(rgb) > profile.thresholds.thin_ice_max
         np.copyto(state, np.uint8(PixelState.BRIGHT), where=bright)
     if valid is None:
@@ -129,7 +129,7 @@ def compare(
         return Compared(part)
     background = thinclouds.background(value, profile.thin_clouds, inside)
     key = thinclouds.difference(part, background)
-    guard = _guard(profile)
+    guard = profile.guard
     if guard is None:
         return Compared(key)
     bound = profile.thresholds.thin_ice_max
@@ -140,7 +140,7 @@ def scene_sums(
     compared: Compared, state: NDArray[np.uint8], profile: LabelingProfile, block: Block | None = None
 ) -> SceneSums:
     """Return what a window, `block` or the whole scene, adds to the sums; black is settled in `state`."""
-    guard = _guard(profile)
+    guard = profile.guard
     keys = _count(compared.key, state)[~ignored(_STATES, profile)].sum(axis=0)
     if guard is None or compared.seen is None:
         return SceneSums.none()._replace(keys=keys)
@@ -168,17 +168,13 @@ def class_table(sums: SceneSums, profile: LabelingProfile) -> SceneTable:
     """Return what the sums of a whole scene make of its pixels."""
     if profile.thin_clouds is None:
         return SceneTable(thresholds.label_table(profile.thresholds))
-    guard = _guard(profile)
+    guard = profile.guard
     counts = filter_guard.differences(sums.keys) if guard else sums.keys
     table = thinclouds.lookup_table(counts, profile.thin_clouds, profile.thresholds)
     if guard is None:
         return SceneTable(table)
     codes = filter_guard.guard_table(table, IceClass.THIN_ICE)
     return SceneTable(codes, shadow_cells.shadow_cells(sums.cells, guard))
-
-
-def _guard(profile: LabelingProfile) -> GuardSettings | None:
-    return profile.thin_clouds.guard if profile.thin_clouds else None
 
 
 def finish(
@@ -196,7 +192,7 @@ def finish(
     tables[PixelState.SEEN] = table.codes
     tables[PixelState.BRIGHT] = IceClass.THICK_ICE
     tables[ignored(_STATES, profile)] = IGNORE
-    guard = _guard(profile)
+    guard = profile.guard
     if guard and table.shadow:
         key = shadow_cells.hold_closed(key, block or Block(0, 0, *key.shape), table.shadow, guard)
     labels = np.empty(key.shape, np.uint8)
@@ -208,10 +204,18 @@ def label_scene(
     rgb: NDArray[np.uint8], valid: NDArray[np.bool_] | None, profile: LabelingProfile
 ) -> NDArray[np.uint8]:
     """Label one whole picture in memory; arguments as of `prepare`, class codes u8 (height, width)."""
+    return label_with_table(rgb, valid, profile)[0]
+
+
+def label_with_table(
+    rgb: NDArray[np.uint8], valid: NDArray[np.bool_] | None, profile: LabelingProfile
+) -> tuple[NDArray[np.uint8], SceneTable]:
+    """Label one whole picture in memory; return class codes, u8 (height, width), and what decided them."""
     value, state = prepare(rgb, valid, profile)
     settle_black(state)
     compared = compare(value, profile)
-    return finish(compared.key, state, class_table(scene_sums(compared, state, profile), profile), profile)
+    table = class_table(scene_sums(compared, state, profile), profile)
+    return finish(compared.key, state, table, profile), table
 
 
 def class_fractions(labels: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ def filter_facts(table: SceneTable) -> dict[str, bool | float]:
     filter_shadow       whether there is a region in which the filter may lift ice
     filter_shadow_area  the share of the scene's cells that lie in one
     filter_soft_edges   the share of the scene's edges that are soft
+    filter_soft_area    the share of the scene's cells around which more edges are soft than those of ice are
     """
     if table.shadow is None:
         return {}
@@ -23,6 +24,7 @@ def filter_facts(table: SceneTable) -> dict[str, bool | float]:
         "filter_shadow": bool(opened.any()),
         "filter_shadow_area": round(float(opened.mean()), 6),
         "filter_soft_edges": round(table.shadow.soft_edges, 6),
+        "filter_soft_area": round(table.shadow.soft_area, 6),
     }
 
 

@@ -21,7 +21,7 @@ from labeling.grid import Block
 from labeling.ice.cell_grid import between
 from labeling.ice.profile import ThresholdSettings
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of this method: it goes up when a map may come out in another way."""
 
 CELL: Final = 16

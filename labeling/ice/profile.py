@@ -111,6 +111,11 @@ class LabelingProfile(Settings):
         """Pixels of surroundings that decide one pixel's label."""
         return self.thin_clouds.halo if self.thin_clouds else 0
 
+    @property
+    def guard(self) -> GuardSettings | None:
+        """Settings of the filter's guard; None without one."""
+        return self.thin_clouds.guard if self.thin_clouds else None
+
 
 KINDS: Final = ("l1c", "l2a")
 """Ends of the names of a profile's variants for products."""

@@ -50,8 +50,12 @@ class ShadowCells(NamedTuple):
 
     evidence: NDArray[np.float32]
     """(rows, columns) of the grid, -3..3: above 0 it speaks for shadow."""
+    softness: NDArray[np.float32]
+    """(rows, columns), 0..1: share of the edges in a cell's region that are soft; 0 where there are none."""
     soft_edges: float
-    """Share of the scene's edges that are soft."""
+    """The same of the whole scene."""
+    soft_area: float
+    """Share of the cells in whose region more edges are soft than those of ice are."""
 
 
 def count_cells(
@@ -107,9 +111,15 @@ def shadow_cells(
     np.add.at(grid, (rows, columns), counts[:, 2:])
     soft, edges = (around(layer, REGION) for layer in _edges(grid, settings))
     found = evidence(grid, weights or load_weights(settings.evidence))
-    found[soft <= settings.soft_share * edges] = -_MOST
+    hard = soft <= settings.soft_share * edges
+    found[hard] = -_MOST
     of_scene = [int(layer.sum()) for layer in _edges(grid, settings)]
-    return ShadowCells(np.clip(found, -_MOST, _MOST).astype(np.float32), of_scene[0] / max(1, of_scene[1]))
+    return ShadowCells(
+        np.clip(found, -_MOST, _MOST).astype(np.float32),
+        (soft / np.maximum(edges, 1)).astype(np.float32),
+        of_scene[0] / max(1, of_scene[1]),
+        1 - float(hard.mean()),
+    )
 
 
 def _edges(grid: NDArray[np.int64], settings: GuardSettings) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -187,6 +197,15 @@ def hold_closed(
     else:
         hold_where(found, np.True_)
     return found
+
+
+def opened(evidence: NDArray[np.float32], block: Block, cell: int) -> NDArray[np.bool_]:
+    """Return where evidence speaks for shadow, bool (height, width) of a block; `cell` is a cell's side."""
+    rows, columns = evidence.shape
+    above, below, down = between(block.row, block.height, rows, cell)
+    left, right, along = between(block.column, block.width, columns, cell)
+    lines = evidence[above] * (1 - down[:, None]) + evidence[below] * down[:, None]
+    return np.asarray(lines[:, left] * (1 - along) + lines[:, right] * along > 0)
 
 
 @compiled

@@ -37,12 +37,14 @@ from labeling.ice.label import (
 from labeling.ice.lifted import LiftCount, filter_facts
 from labeling.ice.profile import LabelingProfile
 from labeling.ice.scene_sums import SceneSums
+from labeling.ice.shadow_cells import ShadowCells
 from labeling.masks.clouds.find import CloudSettings, cloud_mask
 from labeling.masks.clouds.raster import CLOUDS, write_clouds
 from labeling.masks.land import LandSettings, find_land, land_inputs
 from labeling.masks.limits import LimitSettings, black_doubts, check_nodata
 from labeling.results.item import ItemAsset
 from labeling.results.output import SceneOutput, sample, write_scene
+from labeling.results.shadow import SHADOW, write_shadow
 from labeling.scenes.contract.plausible import check_reflectance
 from labeling.scenes.contract.product import Product
 from labeling.scenes.contract.rendering import low_sun
@@ -62,6 +64,11 @@ class Recipe(NamedTuple):
     limits: LimitSettings = LimitSettings()
     land: LandSettings = LandSettings()
     clouds: CloudSettings = CloudSettings()
+
+    @property
+    def extras(self) -> list[str]:
+        """Names of the files that go with the labels."""
+        return [CLOUDS] * bool(self.clouds.sources) + [SHADOW] * bool(self.profile.guard)
 
     def inputs(self, info: SceneInfo) -> dict[str, Any]:
         """Return what decides a scene's labels, for its completion mark."""
@@ -217,7 +224,7 @@ def write(
         cut,
         classes_of,
         lambda block: planes.noted(_PREVIEW, block)["rgb"],
-        extras=lambda: _extras(info, planes, recipe, output),
+        extras=lambda: _extras(info, planes, recipe, output, table.shadow),
         doubts=lambda: scene_doubts(info, seen, recipe, excluded.inner_black),
         counted=lambda: lifts.facts,
         about={"profile": recipe.profile.name, "profile_version": recipe.profile.version, **facts},
@@ -234,12 +241,18 @@ def scene_doubts(info: SceneInfo, seen: BrightnessCount, recipe: Recipe, inner_b
     return [*([Doubt("low-sun", low)] if low else []), *black_doubts(info, inner_black), *found]
 
 
-def _extras(info: SceneInfo, planes: Planes, recipe: Recipe, output: SceneOutput) -> list[ItemAsset]:
+def _extras(
+    info: SceneInfo, planes: Planes, recipe: Recipe, output: SceneOutput, shadow: ShadowCells | None
+) -> list[ItemAsset]:
     """Write and return what goes with the labels."""
-    if not recipe.clouds.sources:
-        return []
-    grid = recipe.clouds.grid(height=info.height, width=info.width)
-    clouds = noted_clouds(planes, grid)
-    crs = CRS.from_wkt(info.crs) if info.crs else None
-    write_clouds(output.folder / CLOUDS, *clouds, grid=grid, crs=crs, transform=info.affine)
-    return [ItemAsset(CLOUDS, "Cloud probability and class", ("data", "cloud"))]
+    found = []
+    if recipe.clouds.sources:
+        grid = recipe.clouds.grid(height=info.height, width=info.width)
+        clouds = noted_clouds(planes, grid)
+        crs = CRS.from_wkt(info.crs) if info.crs else None
+        write_clouds(output.folder / CLOUDS, *clouds, grid=grid, crs=crs, transform=info.affine)
+        found.append(ItemAsset(CLOUDS, "Cloud probability and class", ("data", "cloud")))
+    if shadow and recipe.profile.guard:
+        write_shadow(output.folder / SHADOW, shadow, info, recipe.profile.guard.cell)
+        found.append(ItemAsset(SHADOW, "Evidence of shadow", ("data", "cloud-shadow")))
+    return found

@@ -46,8 +46,8 @@ def write_tiny_card(folder, rendering):
 
 
 def run_infer(model, scenes, out, master="local[2]", **options):
-    """Map scenes into a run folder; return the outcome."""
-    options = {"window": 128, "margin": 32} | options
+    """Map scenes into a run folder, by the network alone unless asked otherwise; return the outcome."""
+    options = {"window": 128, "margin": 32, "network": "alone"} | options
     config = InferConfig(
         model=model, scenes=[str(s) for s in scenes], out=out, spark={"master": master}, **options
     )

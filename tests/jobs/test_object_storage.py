@@ -168,7 +168,7 @@ def test_a_map_from_labels_in_a_bucket(buckets, tmp_path):
     code, said = buckets.run("label", *places, "--outputs", "labels")
     assert code == 0, said
     model = no_network(tmp_path / "model")
-    code, said = buckets.run("infer", "--model", model, *places, "--clear-sky", "labels")
+    code, said = buckets.run("infer", "--model", model, *places)
     assert code == 0, said
     rasters = []
     for name in ("labels/clear/labels.tif", "maps/clear/classes.tif"):

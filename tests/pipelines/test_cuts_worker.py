@@ -2,17 +2,24 @@
 
 import numpy as np
 import pytest
+from array_scene import ArrayScene
 
+from labeling.classes import IGNORE
 from labeling.errors import SceneError
+from labeling.files.layout import write_done
 from labeling.grid import Block, blocks
 from labeling.ice.moved_cuts import CELL
-from labeling.ice.profile import ThresholdSettings
+from labeling.ice.profile import ThresholdSettings, load_profile
 from labeling.stages.planes import MemoryPlanes
-from pipelines.cuts_worker import cut_classes, keep_opinion, thresholds_of
+from pipelines.cuts_worker import Evidence, checked_map, evidence_of, keep_opinion, profile_of
 
 SIDE = 4 * CELL
 WHOLE = Block(0, 0, SIDE, SIDE)
 THRESHOLDS = ThresholdSettings()
+EVERYWHERE = Evidence(THRESHOLDS, np.ones((1, 1), np.bool_), SIDE)
+NOWHERE = EVERYWHERE._replace(cells=~EVERYWHERE.cells)
+LEFT = Evidence(THRESHOLDS, np.array([[True, True, False, False]] * 4), CELL)
+"""Where shadow is seen."""
 
 
 def keep(value, classes, labels, sureness=0.98, size=SIDE):
@@ -30,18 +37,23 @@ def halves(left, right):
     return np.repeat([[left, right]], SIDE // 2, axis=1) * np.ones((SIDE, 1), np.int64)
 
 
+def drawn(planes, ignored, evidence=EVERYWHERE):
+    """Return the whole scene's map."""
+    return checked_map(planes, [WHOLE], ignored, evidence, 0.05).classes(WHOLE)
+
+
 def test_pixels_without_class_move_no_cut():
     value, nothing = halves(150, 160), np.zeros((SIDE, SIDE), np.bool_)
     thick, labels = np.full((SIDE, SIDE), 2), np.ones((SIDE, SIDE), np.uint8)
     planes = keep(value, thick, labels)
-    assert (cut_classes(planes, nothing, THRESHOLDS)(WHOLE) == 2).all()
-    assert (cut_classes(planes, ~nothing, THRESHOLDS)(WHOLE) == 1).all()
+    assert (drawn(planes, nothing) == 2).all()
+    assert (drawn(planes, ~nothing) == 1).all()
     some = halves(0, 1) == 1
-    assert (cut_classes(planes, some, THRESHOLDS)(WHOLE)[:, : SIDE // 2] == 2).all()
+    assert (drawn(planes, some)[:, : SIDE // 2] == 2).all()
     # The right half says that thick ice begins at 160; if it does not count, thin ice ends above it.
     planes = keep(value, halves(1, 2), labels)
-    assert (cut_classes(planes, nothing, THRESHOLDS)(WHOLE)[:, -1] == 2).all()
-    assert (cut_classes(planes, some, THRESHOLDS)(WHOLE) == 1).all()
+    assert (drawn(planes, nothing)[:, -1] == 2).all()
+    assert (drawn(planes, some) == 1).all()
 
 
 def test_lifts_of_the_filter_weigh_for_thick_ice_below_its_threshold_only():
@@ -57,12 +69,52 @@ def test_blocks_change_nothing():
     value, classes = rng.integers(1, 256, (2, SIDE, SIDE))
     labels = rng.integers(0, 3, (SIDE, SIDE)).astype(np.uint8)
     ignored = rng.random((SIDE, SIDE)) < 0.1
-    whole = cut_classes(keep(value, classes % 3, labels), ignored, THRESHOLDS)(WHOLE)
-    parts = cut_classes(keep(value, classes % 3, labels, size=23), ignored, THRESHOLDS)
-    for block in blocks(height=SIDE, width=SIDE, size=29):
-        np.testing.assert_array_equal(parts(block), whole[block.slices])
+    labels[rng.random((SIDE, SIDE)) < 0.1] = IGNORE
+    small = list(blocks(height=SIDE, width=SIDE, size=23))
+    evidence = LEFT._replace(cells=rng.random(LEFT.cells.shape) < 0.5)
+    for share in (0, 1):  # of what contradicts at most
+        whole = checked_map(keep(value, classes % 3, labels), [WHOLE], ignored, evidence, share)
+        parts = checked_map(keep(value, classes % 3, labels, size=23), small, ignored, evidence, share)
+        assert (whole.fits, whole.facts, whole.doubts) == (parts.fits, parts.facts, parts.doubts)
+        assert whole.fits == share
+        for block in blocks(height=SIDE, width=SIDE, size=29):
+            np.testing.assert_array_equal(parts.classes(block), whole.classes(WHOLE)[block.slices])
+
+
+def test_where_nothing_speaks_for_shadow_the_labels_are_the_map():
+    nothing = np.zeros((SIDE, SIDE), np.bool_)
+    value, labels = halves(150, 100), np.ones((SIDE, SIDE), np.uint8)
+    planes = keep(value, halves(2, 1), labels)
+    found = checked_map(planes, [WHOLE], nothing, LEFT, 0.05)
+    assert found.fits
+    assert found.doubts == []
+    assert found.facts["network_asked"] == pytest.approx(0.5, abs=0.05)
+    classes = found.classes(WHOLE)
+    assert (classes[:, : SIDE // 2 - CELL] == 2).all()
+    assert (classes[:, SIDE // 2 + CELL :] == 1).all()
+    assert (drawn(planes, nothing, NOWHERE) == 1).all()
+    labels[:, SIDE // 2 :] = IGNORE  # under a cloud mask labels say nothing, and the network is asked
+    planes = keep(value, halves(1, 2), labels)
+    assert (drawn(planes, nothing, NOWHERE)[:, SIDE // 2 + CELL :] == 2).all()
+
+
+def test_a_network_that_contradicts_the_labels_is_not_used_and_that_is_told():
+    nothing, labels = np.zeros((SIDE, SIDE), np.bool_), np.ones((SIDE, SIDE), np.uint8)
+    planes = keep(np.full((SIDE, SIDE), 150), np.full((SIDE, SIDE), 2), labels)
+    found = checked_map(planes, [WHOLE], nothing, LEFT, 0.05)
+    assert not found.fits
+    assert (found.classes(WHOLE) == 1).all()
+    assert found.facts["network_contradicts"] == 1
+    [doubt] = found.doubts
+    assert doubt.code == "unfit-network"
+    assert "contradicts the labels in 100.0% of the pixels where nothing speaks for shadow" in doubt.text
+    assert (drawn(planes, halves(0, 1) == 1, LEFT)[:, :CELL] == 2).all(), "pixels without class do not count"
 
 
 def test_labels_that_are_gone_are_the_scenes_failure(tmp_path):
     with pytest.raises(SceneError, match="label the scene again"):
-        thresholds_of(tmp_path)
+        profile_of(tmp_path)
+    info = ArrayScene(np.zeros((3, 4, 5), np.uint8)).info
+    write_done(tmp_path, {"profile": load_profile("polynya-clear").model_dump()}, [])
+    with pytest.raises(SceneError, match="label the scene with polynya"):
+        evidence_of(tmp_path, info)

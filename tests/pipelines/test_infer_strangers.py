@@ -13,9 +13,9 @@ from stack_writer import write_stack
 from labeling.masks.limits import LimitSettings
 from labeling.scenes.open import open_scene
 from pipelines import infer_worker
-from pipelines.clear_sky import NETWORK, MapRow
 from pipelines.infer import plan_work
 from pipelines.infer_worker import InferJob, predict_tasks, write_scene
+from pipelines.map_sources import NETWORK, MapRow
 
 L1C = {"PRODUCT_TYPE": "L1C"}
 
@@ -29,7 +29,7 @@ class AllThick:
 
 def mapped(path, folder, monkeypatch, rendering="rgb8", window=64, limits=None):
     """Map a scene as tasks do; return why it failed, or its completion mark."""
-    monkeypatch.setattr(infer_worker, "_predictor", lambda *_: AllThick())
+    monkeypatch.setattr(infer_worker, "predictor", lambda *_: AllThick())
     job = InferJob(
         Path("model"), "digest", rendering, window, 16, folder / "maps", folder / "labels",
         folder / f"scratch-{window}", "polynya", limits=limits or LimitSettings(),

@@ -108,7 +108,7 @@ def test_a_region_reaches_seven_cells():
 
 
 def test_evidence_is_interpolated_between_the_middles_of_cells():
-    cells = ShadowCells(np.float32([[3, -1], [-3, -3]]), 0.0)
+    cells = ShadowCells(np.float32([[3, -1], [-3, -3]]), np.zeros((2, 2), np.float32), 0.0, 0.0)
     guard = GuardSettings(cell=8)
     waiting = np.full((16, 16), 201, np.uint8)
     whole_scene = hold_closed(waiting, Block(0, 0, 16, 16), cells, guard)

@@ -64,7 +64,7 @@ def test_any_cut_finds_the_same_clouds_and_labels_leave_them_out(tmp_path, cloud
     assert done["excluded"]["cloud"] == at_pixels.sum()
     assert {"clouds.tif", "item.json"} <= set(done["files"])
     item = pystac.Item.from_file(str(tmp_path / "whole/labels/item.json"))
-    assert set(item.assets) == {"labels", "clouds"}
+    assert set(item.assets) == {"labels", "clouds", "shadow"}
     assert item.properties["polynya:profile"] == "polynya-l1c"
     for cut in ((70, 110), (128, 300)):
         folder = tmp_path / f"{cut}"

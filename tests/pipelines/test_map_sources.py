@@ -7,10 +7,9 @@ from array_scene import ArrayScene
 from labeling.errors import ConfigError
 from labeling.files.layout import Run, write_done
 from labeling.ice.profile import load_profile
-from pipelines.clear_sky import MapRow, choose_sources
-from pipelines.config import InferConfig
 from pipelines.engine.scenes import CatalogRow
 from pipelines.infer_worker import InferJob
+from pipelines.map_sources import MapRow, choose_sources
 
 
 def row_of(scene_id):
@@ -25,20 +24,23 @@ def run(tmp_path):
     return Run(tmp_path / "run")
 
 
-def label(run, row, shadow=False, *, profile="polynya", cloud=0, raster=True, files=("labels.tif",), **state):
+FILES = ("labels.tif", "shadow.tif")
+
+
+def label(run, row, shadow=False, *, profile="polynya", cloud=0, raster=True, files=FILES, **state):
     """Write what tells of a scene's finished labels; `shadow` None leaves out what the guard saw."""
     folder = run.labels(row.scene_id)
     folder.mkdir(parents=True)
     if raster:
         (folder / "labels.tif").touch()
     inputs = row.info.identity() | {"profile": load_profile(profile).model_dump()} | state
-    facts = {} if shadow is None else {"filter_shadow": shadow}
+    facts = {} if shadow is None else {"filter_soft_edges": 0.1 * shadow, "filter_soft_area": 0.3 * shadow}
     write_done(folder, inputs, list(files), excluded={"nodata": 0, "cloud": cloud, "land": 0}, **facts)
 
 
-def sources(run, rows=ROWS, clear_sky="labels", cloudy_sky="network"):
+def sources(run, rows=ROWS, checked=True):
     """Return where each scene's map comes from and by which labels, and why others were refused."""
-    chosen, refused = choose_sources(rows, run, "rgb8", clear_sky=clear_sky, cloudy_sky=cloudy_sky)
+    chosen, refused = choose_sources(rows, run, "rgb8", checked=checked)
     found = {row.scene_id: (row.source, row.labels) for row in chosen}
     return found, {one.scene: one.reason for one in refused}
 
@@ -50,37 +52,20 @@ def test_labels_are_the_map_where_the_guard_saw_nothing(run):
     label(run, ROWS[0], shadow=False)
     label(run, ROWS[1], shadow=True)
     chosen, refused = sources(run)
-    assert chosen["one"][0] == "labels"
-    assert len(chosen["one"][1]) == 64
-    assert chosen["two"] == NETWORK
-    assert refused == {}
-
-
-def test_labels_and_network_are_the_map_where_it_saw_something(run):
-    label(run, ROWS[0], shadow=False)
-    label(run, ROWS[1], shadow=True)
-    chosen, refused = sources(run, cloudy_sky="moved-cuts")
-    assert chosen["one"] == sources(run)[0]["one"]
-    assert chosen["two"][0] == "moved-cuts"
+    assert [chosen[name][0] for name in ("one", "two")] == ["labels", "moved-cuts"]
     assert len({chosen["one"][1], chosen["two"][1]}) == 2
+    assert len(chosen["one"][1]) == 64
     assert refused == {}
 
 
-def test_cuts_are_moved_only_where_labels_are_looked_at():
-    given = {"model": "m", "scenes": ["s"], "out": "o", "cloudy_sky": "moved-cuts"}
-    assert InferConfig(**given, clear_sky="labels").cloudy_sky == "moved-cuts"
-    with pytest.raises(ValueError, match="moved-cuts needs clear_sky: labels"):
-        InferConfig(**given)
-
-
-def test_the_network_draws_all_maps_unless_asked_otherwise(run):
+def test_the_network_draws_all_maps_when_asked_to(run):
     label(run, ROWS[0], shadow=False)
-    assert sources(run, clear_sky="network") == ({"one": NETWORK, "two": NETWORK}, {})
+    assert sources(run, checked=False) == ({"one": NETWORK, "two": NETWORK}, {})
 
 
 def test_a_sky_with_masked_clouds_is_not_clear(run):
     label(run, ROWS[0], shadow=False, cloud=1)
-    assert sources(run, ROWS[:1]) == ({"one": NETWORK}, {})
+    assert sources(run, ROWS[:1])[0]["one"][0] == "moved-cuts"
 
 
 def test_labels_made_in_another_way_are_another_state(tmp_path):
@@ -98,6 +83,7 @@ PROBLEMS = {
     "other file": ({"uri": "/elsewhere/one.tif"}, "another file than /scenes/one.tif, or of another state"),
     "other state": ({"modified_ns": 2}, "another file than /scenes/one.tif, or of another state"),
     "no guard": ({"profile": "polynya-clear", "shadow": None}, "profile polynya-clear.* not look for cloud"),
+    "no evidence": ({"files": ("labels.tif",)}, "has no shadow.tif, which earlier versions did not write"),
     "other rendering": ({"profile": "polynya-l1c"}, "the rendering rayleigh-v1-1.3, and the model for rgb8"),
 }
 
@@ -106,13 +92,11 @@ PROBLEMS = {
 def test_labels_that_cannot_tell_are_refused(run, given, reason):
     if given is not None:
         label(run, ROWS[0], **given)
-    with pytest.raises(
-        ConfigError, match=rf"{reason}.*jobs\.label --profile polynya .*{run.root}; or choose"
-    ):
+    with pytest.raises(ConfigError, match=rf"{reason}.*jobs\.label --profile polynya .*{run.root}; or let"):
         sources(run, ROWS[:1])
     label(run, ROWS[1], shadow=True)
     chosen, refused = sources(run)
-    assert chosen == {"two": NETWORK}
+    assert chosen["two"][0] == "moved-cuts"
     assert list(refused) == ["one"]
 
 

@@ -1,8 +1,8 @@
-"""Where a map comes from: from the network, from the scene's labels, or from both.
+"""Where a map comes from: from the scene's labels, and where the guard saw shadow from the network.
 
-A network that sees through cloud is behind the thresholds where there is none (docs/science.md). When a scene
-is labelled, the guard of the thin-cloud filter tells whether there is any; if not, labels can be the map. If
-there is, network and labels together can move the thresholds (labeling/ice/moved_cuts.py).
+Networks see through cloud what thresholds cannot, and are behind them where there is none (docs/science.md).
+When a scene is labelled, the guard of the thin-cloud filter tells where there is shadow. Elsewhere the labels
+are the map; there network and labels together move the thresholds (labeling/ice/moved_cuts.py).
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from hashlib import sha256
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from labeling.errors import ConfigError, SceneError
 from labeling.files.layout import LABELS, Run, read_done
+from labeling.results.shadow import SHADOW
 from labeling.scenes.contract.scene import SceneInfo
 from pipelines.engine.scenes import CatalogRow, Failure
 
@@ -29,32 +30,27 @@ class MapRow(NamedTuple):
     scene_id: str
     info: SceneInfo
     source: str
-    """NETWORK, LABELS_ALONE or MOVED_CUTS."""
+    """NETWORK, LABELS_ALONE, or MOVED_CUTS where there is shadow and labels elsewhere."""
     labels: str | None
     """Which state of its labels decides the map, as `_state` says; None where the network alone does."""
 
 
 def choose_sources(
-    rows: Iterable[CatalogRow],
-    run: Run,
-    rendering: str,
-    *,
-    clear_sky: Literal["network", "labels"],
-    cloudy_sky: Literal["network", "moved-cuts"],
+    rows: Iterable[CatalogRow], run: Run, rendering: str, *, checked: bool
 ) -> tuple[list[MapRow], list[Failure]]:
     """Return where each scene's map comes from, and refusals; `rendering` is the model's.
 
-    With `clear_sky` "labels" a scene is refused whose labels do not tell a clear sky from cloud. ConfigError
-    when that refuses all: then the run folder is the wrong one, not the scenes.
+    Unless `checked` the network draws them all. Else a scene is refused whose labels do not tell where there
+    is shadow. ConfigError when that refuses all: then the run folder is the wrong one, not the scenes.
     """
-    if clear_sky == "network":
+    if not checked:
         return [MapRow(*row, NETWORK, labels=None) for row in rows], []
     chosen, refused = [], []
     for row in rows:
         try:
             done = _finished_labels(row, run, rendering)
-            source = LABELS_ALONE if _is_clear(done) else cloudy_sky
-            chosen.append(MapRow(*row, source, labels=None if source == NETWORK else _state(done)))
+            source = LABELS_ALONE if _is_clear(done) else MOVED_CUTS
+            chosen.append(MapRow(*row, source, _state(done)))
         except SceneError as error:
             refused.append(Failure(row.scene_id, "infer", str(error)))
     if refused and not chosen:
@@ -63,12 +59,12 @@ def choose_sources(
 
 
 def _is_clear(done: dict[str, Any]) -> bool:
-    """Tell whether neither the filter's guard nor a source of clouds saw any.
+    """Tell whether edges are sharp all over, and no source of clouds saw any.
 
     Pixels under a cloud mask have no class in the labels, and the guard does not look at them; the network
     gives them one.
     """
-    return not done["filter_shadow"] and not done["excluded"]["cloud"]
+    return not done["filter_soft_area"] and not done["excluded"]["cloud"]
 
 
 def _state(done: dict[str, Any]) -> str:
@@ -91,8 +87,10 @@ def _finished_labels(row: CatalogRow, run: Run, rendering: str) -> dict[str, Any
     profile = inputs.get("profile")
     if not isinstance(profile, dict) or not {"name", "rendering", "thresholds"} <= profile.keys():
         raise _refusal(f"the completion mark in {folder} does not say what labelled it", run)
-    if "filter_shadow" not in done or "cloud" not in done.get("excluded", {}):
+    if "filter_soft_edges" not in done or "cloud" not in done.get("excluded", {}):
         raise _refusal(f"profile {profile['name']}, which made {folder}, does not look for cloud", run)
+    if SHADOW not in done["files"] or "filter_soft_area" not in done:
+        raise _refusal(f"{folder} has no {SHADOW}, which earlier versions did not write", run)
     if profile["rendering"] != rendering:
         raise _refusal(
             f"profile {profile['name']}, which made {folder}, is for the rendering {profile['rendering']}, "
@@ -104,7 +102,8 @@ def _finished_labels(row: CatalogRow, run: Run, rendering: str) -> dict[str, Any
 
 def _refusal(problem: str, run: Run) -> SceneError:
     return SceneError(
-        f"{problem}, so clear_sky: labels cannot tell whether the sky is clear. Label all scenes with a "
-        "profile that has a guard and the model's rendering, as polynya and its variants for products have: "
-        f"python -m jobs.label --profile polynya --scenes … --out {run.root}; or choose clear_sky: network."
+        f"{problem}, so nothing tells where the network is needed, nor whether it fits. Label all scenes "
+        "with a profile that has a guard and the model's rendering, as polynya and its variants for products "
+        f"have: python -m jobs.label --profile polynya --scenes … --out {run.root}; or let the network draw "
+        "all of every map: --network alone."
     )
