@@ -17,7 +17,7 @@ from labeling.files.layout import Run, make_run
 from labeling.files.locks.folder import run_lock
 from labeling.masks.land import checked
 from labeling.scenes.windows import cores
-from pipelines.catalog import build_catalog, part_by_rendering, part_by_sun
+from pipelines.catalog import build_catalog, part_by_folder, part_by_rendering, part_by_sun
 from pipelines.clear_sky import MapRow, choose_sources
 from pipelines.config import InferConfig
 from pipelines.doubts import tell_doubts
@@ -60,10 +60,11 @@ def _infer(config: InferConfig, card: ModelCard, run: Run, started: float) -> Ou
         limits=config.limits,
     )
     rows, low = part_by_sun(rows, config.limits, "infer")
+    rows, elsewhere = part_by_folder(rows, job.folder, "infer")
     scenes, unlabelled = choose_sources(
         rows, run, card.rendering, clear_sky=config.clear_sky, cloudy_sky=config.cloudy_sky
     )
-    refused += low + unlabelled
+    refused += low + elsewhere + unlabelled
     todo = [scene for scene in scenes if not job.is_done(scene)]
     with lazy_session("polynya infer", config.spark) as spark:
         failures += refused + (map_scenes(spark(), todo, job) if todo else [])

@@ -16,7 +16,7 @@ from rasterio.io import DatasetReader
 
 from labeling.classes import IGNORE
 from labeling.errors import SceneError
-from labeling.files.layout import CLASSES, LABELS, finished_file, is_done
+from labeling.files.layout import CLASSES, LABELS, finished_file, is_done, own_folder, scene_folder
 from labeling.files.raster import check_shape, open_raster, read_codes
 from labeling.files.storage import AnyPath
 from labeling.grid import Block, blocks
@@ -74,7 +74,7 @@ class InferJob(NamedTuple):
 
     def output(self, scene_id: str) -> SceneOutput:
         """Return where a scene's map goes."""
-        return SceneOutput(self.folder / scene_id, CLASSES, "map", self.palette, quicklook=True)
+        return SceneOutput(own_folder(self.folder, scene_id), CLASSES, "map", self.palette, quicklook=True)
 
     def inputs(self, row: MapRow) -> dict[str, Any]:
         """Return what decides a scene's map; a rerun redoes the scene when it changes."""
@@ -115,7 +115,7 @@ def _map_row(row: Row) -> MapRow:
 def _predict(row: Row, job: InferJob) -> Row:
     scene_id, info, source, _ = _map_row(row)
     planes = job.planes(scene_id, info)
-    folder = job.labels / scene_id
+    folder = scene_folder(job.labels, scene_id)
     with ExitStack() as stack:
         scene = stack.enter_context(open_scene(info.uri, job.rendering))
         if source == NETWORK:
@@ -208,7 +208,7 @@ def _write_map(row: MapRow, job: InferJob) -> None:
         ignored |= land
     classes: Callable[[Block], NDArray[np.uint8]] = partial(planes.get, _CLASS)
     if source == MOVED_CUTS:
-        classes = cut_classes(planes, ignored, thresholds_of(job.labels / scene_id))
+        classes = cut_classes(planes, ignored, thresholds_of(scene_folder(job.labels, scene_id)))
     scene_output.write_scene(
         job.output(scene_id),
         scene_id,
