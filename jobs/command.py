@@ -6,6 +6,7 @@ import argparse
 import atexit
 import gc
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from labeling.errors import ConfigError, ModelError, PolynyaError
+from labeling.files.links import VARIABLE
 from labeling.files.redact import without_secrets
 from pipelines.engine import logs
 from pipelines.engine.outcome import ExitCode, Outcome
@@ -29,6 +31,11 @@ def add_spark_options(options: argparse.ArgumentParser) -> None:
     options.add_argument(
         "--master", dest="spark.master", help="Spark master (default: spark-submit's, else local[*])"
     )
+    options.add_argument(
+        "--allow-links", metavar="HOST,…",
+        help="hosts, s3://buckets or `files` (outside of their folder) that STAC items may name besides "
+        "their own; see docs/products.md",
+    )  # fmt: skip
     options.add_argument("--config", type=Path, metavar="FILE", help="YAML file; flags override it")
     add_log_option(options)
 
@@ -56,7 +63,9 @@ def add_log_option(options: argparse.ArgumentParser) -> None:
 
 
 def configure_logs(given: argparse.Namespace) -> None:
-    """Set the logs up as the flags say: warnings without --log, every step with it."""
+    """Set the process up as the flags say: logs, warnings without --log; and where links may lead."""
+    if getattr(given, "allow_links", None):
+        os.environ[VARIABLE] = given.allow_links  # workers inherit it, see engine/session.py
     logs.configure(given.log or "text", logging.INFO if given.log else logging.WARNING)
 
 
@@ -64,7 +73,7 @@ def overrides(given: argparse.Namespace) -> dict[str, Any]:
     """Return the flags as nested configuration values: `spark.master` becomes {"spark": {"master": …}}."""
     nested: dict[str, Any] = {}
     for key, value in vars(given).items():
-        if value is None or key in ("config", "log"):
+        if value is None or key in ("config", "log", "allow_links"):
             continue
         section, _, name = key.rpartition(".")
         (nested.setdefault(section, {}) if section else nested)[name] = value

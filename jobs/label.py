@@ -39,7 +39,10 @@ def parser() -> argparse.ArgumentParser:
         help="who finds clouds, which get no label (default: nobody)",
     )  # fmt: skip
     options.add_argument(
-        "--land", dest="land.vector", metavar="FILE", help="polygons of land and ice shelf, any OGR format"
+        "--land",
+        dest="land.vector",
+        metavar="FILE",
+        help="polygons of land and ice shelf, see docs/products.md",
     )
     add_spark_options(options)
     return options

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import glob
 import logging
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from hashlib import sha256
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -16,11 +13,12 @@ import pyarrow.parquet as pq
 
 from labeling.errors import ConfigError, SceneError, StorageError, describe
 from labeling.files.atomic import replacing
-from labeling.files.layout import Run
-from labeling.files.storage import at, is_s3
+from labeling.files.layout import Run, own_folder
+from labeling.files.storage import AnyPath, at, is_s3
 from labeling.files.uri import absolute, foreign, is_url, parse, shown, stem
 from labeling.ice.profile import fitting, load_profile
 from labeling.masks.limits import LimitSettings, check_sun
+from labeling.scene_id import distinct_ids, is_scene_id
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.scenes.open import is_scene, list_scenes, open_scene, refusal, searched_for
 from labeling.scenes.products.safe.known import is_safe
@@ -44,7 +42,7 @@ def build_catalog(scenes: list[str], run: Run) -> tuple[list[CatalogRow], list[F
     described = [*nothing, *(_describe(uri) for uri in named)]
     infos = [item for item in described if isinstance(item, SceneInfo)]
     failures = [item for item in described if isinstance(item, Failure)]
-    ids = assign_ids([info.uri for info in infos], _known_ids(run))
+    ids = distinct_ids({info.uri: stem(info.uri) for info in infos}, _known_ids(run))
     return [CatalogRow(ids[info.uri], info) for info in infos], failures
 
 
@@ -86,6 +84,20 @@ def part_by_sun(
     return good, bad
 
 
+def part_by_folder(
+    rows: list[CatalogRow], folder: AnyPath, step: str
+) -> tuple[list[CatalogRow], list[Failure]]:
+    """Part the scenes into those whose results go below `folder`, and those that a link leads elsewhere."""
+    good, bad = [], []
+    for row in rows:
+        try:
+            own_folder(folder, row.scene_id)
+            good.append(row)
+        except SceneError as error:
+            bad.append(Failure(row.scene_id, step, str(error)))
+    return good, bad
+
+
 def write_catalog(rows: Iterable[CatalogRow], run: Run) -> None:
     """Write catalog.parquet, replacing an earlier one."""
     table = _records(rows)
@@ -117,15 +129,11 @@ def read_catalog(run: Run) -> list[CatalogRow]:
     if not table.schema.equals(CATALOG):
         raise ConfigError(f"{run.catalog} was written by another version, or is none. {_ANEW}")
     ids = [str(name) for name in table.column("scene_id").to_pylist()]
-    if len(set(ids)) < len(ids) or not all(map(_is_id, ids)) or _has_nulls(table):
+    distinct = len({name.casefold() for name in ids}) == len(ids)
+    if not distinct or not all(map(is_scene_id, ids)) or _has_nulls(table):
         raise ConfigError(f"{run.catalog} was changed: its scenes' ids or facts are none. {_ANEW}")
     records = table.to_pylist()
     return [CatalogRow(record.pop("scene_id"), SceneInfo(**record)) for record in records]
-
-
-def _is_id(name: str) -> bool:
-    """Tell whether a text can be a scene's id, which names its folders."""
-    return name not in ("", ".", "..") and not any(sign in name for sign in ("/", "\\", "\0"))
 
 
 def _has_nulls(table: pa.Table) -> bool:
@@ -163,19 +171,6 @@ def _why_nothing(given: str) -> str:
     if is_url(given) or not glob.has_magic(given) or Path(given).exists():
         return f"{shown(given)} holds no scene: looked for {searched_for()}. Leave it out, or give another."
     return f"no file fits {given}. Check its spelling, or leave it out."
-
-
-def assign_ids(uris: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
-    """Return a distinct id for each URI: its stem, with a short hash of the path where two collide.
-
-    `known` maps URIs to ids that must not change.
-    """
-    ids = {uri: known[uri] for uri in uris if uri in known}
-    new = {uri: _stem(uri) for uri in uris if uri not in known}
-    uses = Counter(new.values()) + Counter(set(ids.values()) | set(known.values()))
-    for uri, name in new.items():
-        ids[uri] = name if uses[name] == 1 else f"{name}-{sha256(uri.encode()).hexdigest()[:8]}"
-    return ids
 
 
 def _expand_one(given: str) -> list[str]:
@@ -226,10 +221,6 @@ def _describe(uri: str) -> SceneInfo | Failure:
             return scene.info
     except Exception as problem:  # whatever is wrong with one scene must not stop the others
         return Failure(encodable(shown(uri)), "open", describe(problem))
-
-
-def _stem(uri: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", stem(uri))
 
 
 def _known_ids(run: Run) -> dict[str, str]:

@@ -21,7 +21,7 @@ from labeling.chips.card import CHIP_SCHEMA, SPLITS, ChipTally
 from labeling.classes import CLASS_COUNT, IGNORE
 from labeling.errors import describe
 from labeling.files.atomic import remove, replacing
-from labeling.files.layout import LABELS, finished_file
+from labeling.files.layout import LABELS, finished_file, scene_folder
 from labeling.files.marks import FileMark, mark_of
 from labeling.files.raster import check_shape, open_raster, read_codes
 from labeling.files.storage import AnyPath
@@ -177,7 +177,7 @@ def _survey(scene_id: str, info: SceneInfo, job: ChipJob) -> tuple[NDArray[np.fl
 @contextmanager
 def _open_labels(scene_id: str, info: SceneInfo, job: ChipJob) -> Iterator[DatasetReader]:
     """Open a scene's labels; SceneError unless they are the file that was finished, and of the scene."""
-    file = finished_file(job.labels / scene_id, LABELS)
+    file = finished_file(scene_folder(job.labels, scene_id), LABELS)
     with open_raster(file) as labels:
         check_shape(labels, height=info.height, width=info.width)
         yield labels
@@ -194,7 +194,7 @@ def _write_split(
             open_scene(info.uri, job.rendering) as scene,
             _open_labels(scene_id, info, job) as labels,
         ):
-            clouds = read_cloud_mask(job.labels / scene_id, info)
+            clouds = read_cloud_mask(scene_folder(job.labels, scene_id), info)
             for place in places:
                 chip = _read_chip(scene, read_codes(labels, place.window), place, clouds)
                 writer.write_table(pa.Table.from_pylist([_record(task, info, chip)], schema=CHIP_SCHEMA))

@@ -17,7 +17,7 @@ from labeling.files.layout import Run, make_run
 from labeling.files.locks.folder import run_lock
 from labeling.masks.land import checked
 from labeling.scenes.windows import cores
-from pipelines.catalog import build_catalog, part_by_rendering, part_by_sun
+from pipelines.catalog import build_catalog, part_by_folder, part_by_rendering, part_by_sun
 from pipelines.config import InferConfig
 from pipelines.doubts import tell_doubts
 from pipelines.engine.outcome import Outcome, close_job
@@ -61,8 +61,9 @@ def _infer(config: InferConfig, card: ModelCard, run: Run, started: float) -> Ou
         contradicted=config.contradicted,
     )
     rows, low = part_by_sun(rows, config.limits, "infer")
+    rows, elsewhere = part_by_folder(rows, job.folder, "infer")
     scenes, unlabelled = choose_sources(rows, run, card.rendering, checked=config.network == "checked")
-    refused += low + unlabelled
+    refused += low + elsewhere + unlabelled
     todo = [scene for scene in scenes if not job.is_done(scene)]
     with lazy_session("polynya infer", config.spark) as spark:
         failures += refused + (map_scenes(spark(), todo, job) if todo else [])

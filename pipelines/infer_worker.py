@@ -16,7 +16,7 @@ from rasterio.io import DatasetReader
 
 from labeling.classes import IGNORE
 from labeling.errors import SceneError
-from labeling.files.layout import CLASSES, LABELS, finished_file, is_done
+from labeling.files.layout import CLASSES, LABELS, finished_file, is_done, own_folder, scene_folder
 from labeling.files.raster import check_shape, open_raster, read_codes
 from labeling.files.storage import AnyPath
 from labeling.grid import Block, blocks
@@ -76,7 +76,7 @@ class InferJob(NamedTuple):
 
     def output(self, scene_id: str) -> SceneOutput:
         """Return where a scene's map goes."""
-        return SceneOutput(self.folder / scene_id, CLASSES, "map", self.palette, quicklook=True)
+        return SceneOutput(own_folder(self.folder, scene_id), CLASSES, "map", self.palette, quicklook=True)
 
     def inputs(self, row: MapRow) -> dict[str, Any]:
         """Return what decides a scene's map; a rerun redoes the scene when it changes."""
@@ -117,7 +117,7 @@ def _map_row(row: Row) -> MapRow:
 def _predict(row: Row, job: InferJob) -> Row:
     scene_id, info, source, _ = _map_row(row)
     planes = job.planes(scene_id, info)
-    folder = job.labels / scene_id
+    folder = scene_folder(job.labels, scene_id)
     with ExitStack() as stack:
         scene = stack.enter_context(open_scene(info.uri, job.rendering))
         if source == NETWORK:
@@ -214,7 +214,9 @@ def _write_map(row: MapRow, job: InferJob) -> None:
     facts: dict[str, float] = {}
     doubts = black_doubts(info, inner_black)
     if source == MOVED_CUTS:
-        found = checked_map(planes, cut, ignored, evidence_of(job.labels / scene_id, info), job.contradicted)
+        found = checked_map(
+            planes, cut, ignored, evidence_of(scene_folder(job.labels, scene_id), info), job.contradicted
+        )
         classes, facts, source = found.classes, found.facts, source if found.fits else LABELS_ALONE
         doubts += found.doubts
     scene_output.write_scene(

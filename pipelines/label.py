@@ -26,7 +26,7 @@ from labeling.ice.profile import LabelingProfile, load_variants
 from labeling.masks.land import checked
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.stages.steps import Recipe
-from pipelines.catalog import build_catalog, part_by_sun, write_catalog
+from pipelines.catalog import build_catalog, part_by_folder, part_by_sun, write_catalog
 from pipelines.config import LabelConfig
 from pipelines.doubts import tell_doubts
 from pipelines.engine.isolate import Label, isolating
@@ -101,6 +101,8 @@ def label_scenes(
 ) -> list[Failure]:
     """Label the scenes that are not finished yet; return those that could not be."""
     rows, failures = part_by_sun(rows, job.recipe.limits, "label")
+    rows, elsewhere = part_by_folder(rows, job.folder, "label")
+    failures += elsewhere
     todo, refused = part_by_size(
         [row for row in rows if not job.is_done(row.scene_id, row.info)],
         memory=config.spark.worker_memory,

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from labeling.files.layout import LABELS, is_done
+from labeling.files.layout import LABELS, is_done, own_folder
 from labeling.files.storage import AnyPath
 from labeling.grid import Block
 from labeling.ice.scene_sums import SceneSums
@@ -44,7 +44,7 @@ class LabelJob(NamedTuple):
 
     def output(self, scene_id: str) -> SceneOutput:
         """Return where a scene's labels go."""
-        return SceneOutput(self.folder / scene_id, LABELS, "labels", self.palette, self.quicklook)
+        return SceneOutput(own_folder(self.folder, scene_id), LABELS, "labels", self.palette, self.quicklook)
 
     def inputs(self, info: SceneInfo) -> dict[str, Any]:
         """Return what decides a scene's labels; a rerun redoes the scene when it changes."""

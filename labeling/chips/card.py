@@ -22,6 +22,7 @@ from labeling.classes import CLASS_COUNT
 from labeling.errors import ConfigError
 from labeling.files.marks import digest_of
 from labeling.files.storage import AnyPath
+from labeling.scene_id import SceneId
 from labeling.settings import Settings, describe_invalid
 
 Split = Literal["train", "val", "test"]
@@ -63,7 +64,7 @@ class HeldFile(Settings):
     """One Parquet file of a folder of chips, as it was written."""
 
     split: Split
-    scene_id: str
+    scene_id: SceneId
     chips: int = Field(ge=1)
     pixels: tuple[int, int, int]
     digest: str
@@ -102,7 +103,7 @@ class ChipCard(Settings):
     """Pixels kept free between splits inside one scene; 0 when split by scene."""
     counts: dict[Split, int]
     class_pixels: dict[Split, tuple[int, int, int]]
-    scenes: dict[Split, list[str]]
+    scenes: dict[Split, list[SceneId]]
     cut_points: tuple[int, int] | None = None
     """Highest V of open water and of thin ice in the labelling profile; None in older folders."""
     note: str = ""

@@ -15,6 +15,7 @@ from labeling.chips.card import CHIP_SCHEMA, Split
 from labeling.chips.ground import Ground, ground_of
 from labeling.errors import ConfigError
 from labeling.files.storage import AnyPath
+from labeling.scene_id import is_scene_id
 
 AGAIN: Final = "Make the chips again with python -m jobs.label."
 
@@ -66,6 +67,8 @@ def read_places(file: AnyPath, split: Split, size: int, *, whole: bool) -> Place
         table = _read(file, list(known))
         known = {name: table.column(name).to_pylist() for name in known}
     scene_id = file.stem
+    if not is_scene_id(scene_id):
+        raise ConfigError(f"{file} is not named by a scene's id, as files of chips are. {AGAIN}")
     if set(known["scene_id"]) != {scene_id}:
         raise ConfigError(f"{file} holds chips of other scenes than its name says. {AGAIN}")
     rows, cols = (np.array(known[name], np.int64) for name in ("row", "column"))

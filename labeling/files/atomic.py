@@ -18,8 +18,14 @@ from labeling.files.storage import AnyPath
 if TYPE_CHECKING:
     from labeling.files.bucket_path import BucketPath
 
-PARTS: Final = ".*.part*"
-"""Names of what `replacing` has not finished: a pattern. Killed processes leave such files."""
+_MARK: Final = 8
+"""Hexadecimal digits that tell one temporary file from another."""
+
+PARTS: Final = f".*.{'[0-9a-f]' * _MARK}.part*"
+"""Names of what `replacing` has not finished: a pattern. Killed processes leave such files.
+
+No id of a scene begins with a dot (labeling/scene_id.py), so nothing finished is taken for one of them.
+"""
 
 _NO_ROOM: Final = {
     errno.ENOSPC: "the disk is full",
@@ -51,7 +57,7 @@ def replacing(target: AnyPath) -> Iterator[Path]:
 
 @contextmanager
 def _renamed(target: Path) -> Iterator[Path]:
-    temporary = target.with_name(f".{target.stem}.{uuid4().hex[:8]}.part{target.suffix}")
+    temporary = target.with_name(f".{target.stem}.{uuid4().hex[:_MARK]}.part{target.suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -92,10 +98,13 @@ def refilling(target: AnyPath, mark: str) -> Iterator[AnyPath]:
 def remove(path: AnyPath) -> None:
     """Delete a file or folder if it is there.
 
-    A folder that another process is still writing to may stay: a task that Spark has given up, say.
+    Of a link the link goes, and what it leads to stays. A folder that another process is still writing to may
+    stay: a task that Spark has given up, say.
     """
     if not isinstance(path, Path):
         path.remove_all()
+    elif path.is_symlink():
+        path.unlink(missing_ok=True)
     elif path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from hashlib import sha256
 from http.client import HTTPException, HTTPMessage, InvalidURL
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from labeling.errors import SceneError
+from labeling.files.links import redirected
 from labeling.files.state import FileState, state_of
 from labeling.files.storage import at, is_s3
 from labeling.files.uri import is_url, shown
@@ -22,6 +23,17 @@ PAUSES: Final = (0.5, 2.0)
 
 _PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
 """HTTP states that another attempt may not meet."""
+
+
+class _Redirects(HTTPRedirectHandler):
+    """Follows a server to hosts that its files may name, and to no other."""
+
+    def redirect_request(self, req: Request, *answer: Any) -> Request | None:
+        redirected(req.full_url, answer[-1])
+        return super().redirect_request(req, *answer)
+
+
+_OPENER: Final = build_opener(_Redirects)
 
 
 class Document(NamedTuple):
@@ -91,7 +103,7 @@ class _PassingError(Exception):
 def _get(location: str, most: int, wanted: dict[str, str]) -> tuple[bytes, HTTPMessage]:
     name = shown(location)
     try:
-        with urlopen(Request(location, headers=wanted), timeout=TIMEOUT) as answer:
+        with _OPENER.open(Request(location, headers=wanted), timeout=TIMEOUT) as answer:
             content, headers = answer.read(most), answer.headers
     except HTTPError as error:
         with error:

@@ -15,6 +15,7 @@ RUN/
 from __future__ import annotations
 
 import json
+import os
 import platform
 import time
 from collections.abc import Iterable
@@ -31,6 +32,7 @@ from labeling.files.atomic import PARTS, remove, replacing, write_json
 from labeling.files.marks import is_done_mark, is_intact, mark_of
 from labeling.files.redact import without_secrets
 from labeling.files.storage import AnyPath
+from labeling.scene_id import is_scene_id
 from labeling.text import encodable
 
 LABELS: Final = "labels.tif"
@@ -44,6 +46,9 @@ FAILURE_KEYS: Final = ("job", "scene", "step", "reason")
 
 DONE: Final = "done.json"
 """Name of the mark in a finished folder."""
+
+
+_ANEW: Final = "Delete catalog.parquet, and run jobs.label again: ids are made anew."
 
 
 class Run(NamedTuple):
@@ -87,20 +92,58 @@ class Run(NamedTuple):
         return self.root / ".scratch"
 
     def labels(self, scene_id: str) -> AnyPath:
-        """Folder of a scene's labels."""
-        return self.root / "labels" / scene_id
+        """Folder of a scene's labels; SceneError for an id that is none."""
+        return scene_folder(self.root / "labels", scene_id)
 
     def maps(self, scene_id: str) -> AnyPath:
-        """Folder of a scene's map."""
-        return self.root / "maps" / scene_id
+        """Folder of a scene's map; SceneError for an id that is none."""
+        return scene_folder(self.root / "maps", scene_id)
 
     def job(self, name: str) -> AnyPath:
         """Record of the last run of a job."""
         return self.root / "jobs" / f"{name}.json"
 
 
+ROOMS: Final = ("labels", "maps", "chips", "jobs", "report", ".scratch")
+"""Folders of a run that jobs write to."""
+
+
+def scene_folder(folder: AnyPath, scene_id: str) -> AnyPath:
+    """Return the folder of a scene in one of the run's, to read from; SceneError for an id that is none.
+
+    Such a name could lead anywhere.
+    """
+    if not is_scene_id(scene_id):
+        raise SceneError(f"{scene_id!r} is no scene's id, so it has no folder in {folder}. {_ANEW}")
+    return folder / scene_id
+
+
+def own_folder(folder: AnyPath, scene_id: str) -> AnyPath:
+    """Return the folder of a scene, to write to; SceneError where it is a link.
+
+    What is written for a scene, and deleted before it is written anew, belongs to that scene alone.
+    """
+    found = scene_folder(folder, scene_id)
+    if isinstance(found, Path) and found.is_symlink():
+        raise SceneError(
+            f"{found} is a link to {os.path.realpath(found)}, and results are written into the run's own "
+            "folders alone. Remove the link, or put what it leads to in its place, and run again."
+        )
+    return found
+
+
+def _check_rooms(root: Path) -> None:
+    """Raise ConfigError where a folder of the run is a link: it would lead writing and deleting elsewhere."""
+    for room in ROOMS:
+        if (root / room).is_symlink():
+            raise ConfigError(
+                f"{root / room} is a link to {os.path.realpath(root / room)}, and a job writes below its run "
+                "folder alone. Remove the link; where the disk is small, put the whole run elsewhere: --out."
+            )
+
+
 def make_run(root: AnyPath) -> Run:
-    """Create the run folder, or raise ConfigError when nothing can be written there."""
+    """Create the run folder, or raise ConfigError when nothing can be written there, or a link leads out."""
     try:
         if isinstance(root, Path):
             root.mkdir(parents=True, exist_ok=True)
@@ -112,6 +155,8 @@ def make_run(root: AnyPath) -> Run:
         raise ConfigError(
             f"cannot write to the run folder {root}: {error.strerror}. Choose another with --out."
         ) from None
+    if isinstance(root, Path):
+        _check_rooms(root)
     return Run(root.absolute())
 
 

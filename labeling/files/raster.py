@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -21,8 +22,8 @@ from labeling.classes import IGNORE, PALETTES, IceClass
 from labeling.errors import SceneError
 from labeling.files import s3
 from labeling.files.atomic import write_bytes
-from labeling.files.storage import AnyPath
-from labeling.files.uri import gdal_path
+from labeling.files.storage import AnyPath, read_range
+from labeling.files.uri import gdal_path, quoted
 
 TILE = 256
 """Side in pixels of a tile in every GeoTIFF we write."""
@@ -34,16 +35,79 @@ _WRITE_CACHE: Final = 32 << 20
 """Bytes that GDAL keeps of a raster while it is made: a row of tiles and more."""
 
 
+_DRIVERS: Final = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+"""GDAL's drivers for files that do not end like a GeoTIFF."""
+
+_LEADS: Final = (".ovr", ".msk")
+"""Endings of files beside a raster that GDAL opens as whatever they are."""
+
+_TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+_ALONE: Final[dict[str, Any]] = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+"""Nothing beside a raster counts."""
+
+OFFLINE: Final[dict[str, Any]] = {"CPL_VSIL_CURL_ALLOWED_FILENAME": "none"}
+"""GDAL's own lock on its files over the network, while a file of this machine is open."""
+
+
 @contextmanager
-def open_raster(path: AnyPath, driver: str | None = None) -> Iterator[DatasetReader]:
-    """Open a raster for reading, here or in a bucket, as a certain format or any."""
-    options = {} if isinstance(path, Path) else s3.gdal_options()
+def open_raster(path: AnyPath, *, beside: bool = False) -> Iterator[DatasetReader]:
+    """Open a raster for reading, here or in a bucket, as what its name says: a GeoTIFF, a PNG or a JPEG.
+
+    GDAL would take anything for a raster: a list of files elsewhere, say. What lies beside it counts with
+    `beside` only. SceneError for a raster that leads to other files.
+    """
+    options = OFFLINE if isinstance(path, Path) else s3.gdal_options()
+    if beside:
+        check_beside(path)
     with (
-        rasterio.Env(**options),
+        rasterio.Env(**({} if beside else _ALONE) | options),
         quiet_georeference(),
-        rasterio.open(gdal_path(str(path)), driver=driver) as raster,
+        rasterio.open(gdal_path(str(path)), driver=_DRIVERS.get(path.suffix.lower(), "GTiff")) as raster,
     ):
+        check_alone(raster, str(path))
         yield raster
+
+
+def check_alone(raster: DatasetReader, name: str) -> None:
+    """Raise SceneError for an open raster that leads to another file, which GDAL would open wherever it is.
+
+    A tag can name any file or address as its overviews. GDAL looks there once it is asked for overviews, for
+    fewer pixels or for the files of a raster, so this has to be asked first.
+    """
+    if "OVERVIEW_FILE" in raster.tags(ns="OVERVIEWS"):
+        raise SceneError(
+            f"{name} names another file as its overviews (OVERVIEW_FILE), and a file must not choose what "
+            f"else is opened. Leave it out, or make a copy without: `rio convert {quoted(name)} copy.tif`."
+        )
+
+
+def check_beside(path: AnyPath) -> None:
+    """Raise SceneError where overviews or a mask beside a raster are no GeoTIFF that leads nowhere.
+
+    GDAL opens them as whatever they are: a virtual raster would lead to any file or address.
+    """
+    for file in _leads(path):
+        if not read_range(file, 0, 4).startswith(_TIFF):
+            raise SceneError(
+                f"{file} lies where overviews or the mask of {path.name} would, and is no GeoTIFF. Remove "
+                "it: a scene needs neither."
+            )
+        with open_raster(file):
+            pass
+
+
+def _leads(path: AnyPath) -> list[AnyPath]:
+    """Return the files beside a raster that GDAL may open for it, and those beside these."""
+    if not isinstance(path, Path):
+        named = [path.parent / f"{path.name}{ending}" for ending in _LEADS]
+        return [file for file in named if file.is_file()]
+    start = f"{path.stem}.".casefold()
+    return [
+        Path(entry.path)
+        for entry in os.scandir(path.parent)
+        if entry.name.casefold().startswith(start) and entry.name.lower().endswith(_LEADS)
+    ]
 
 
 def check_shape(raster: DatasetReader, *, height: int, width: int) -> None:

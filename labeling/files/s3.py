@@ -73,6 +73,9 @@ def gdal_options() -> dict[str, Any]:
     """Return what GDAL must be told so that /vsis3/ reaches the same server; credentials it reads itself."""
     # Of two that differ GDAL would take the second, and the client takes the first.
     options = GDAL_TRANSFER | dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), region())
+    # Profiles, or a machine's role, would sign with keys that nobody gave this job.
+    options |= dict.fromkeys(("AWS_CONFIG_FILE", "CPL_AWS_CREDENTIALS_FILE"), os.devnull)
+    options["CPL_AWS_EC2_API_ROOT_URL"] = "disabled"
     # Said either way: rasterio keeps what it found in the environment once, in a process that goes on.
     options["AWS_NO_SIGN_REQUEST"] = "YES" if unsigned() else "NO"
     if url := endpoint():

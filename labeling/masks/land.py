@@ -22,7 +22,7 @@ class LandSettings(Settings):
     """Where land and ice shelf are, which have no ice class."""
 
     vector: LocalPath | None = None
-    """Polygons of land and ice shelf, in any format and CRS that OGR reads; None where there is no such file.
+    """Polygons of land and ice shelf in any CRS, of a kind of vector_kinds.py; None where there is no file.
 
     Edges are straight in the file's own coordinates. Polygons in longitude and latitude may be cut at 180
     degrees or go on beyond, and one around a pole goes down to latitude -90 or up to 90.
@@ -38,8 +38,7 @@ class LandSettings(Settings):
 def vector_state(path: Path) -> dict[str, list[int]]:
     """Return what tells this state of a vector file from another: [bytes, change time in ns] by file name.
 
-    All files of a folder count, all that make up a shapefile, and all that a virtual file leads to. Raises
-    ConfigError where there is none.
+    All that make up a shapefile count. Raises ConfigError where there is none.
     """
     try:
         stats = {os.path.relpath(file, path.parent): file.stat() for file in files_of(path)}

@@ -23,6 +23,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.crs import CRS
 
 from labeling.errors import ConfigError, SceneError
+from labeling.masks.vector_kinds import GDAL_OPTIONS, check_kind
 
 SIDES: Final = (1024, 128, 16)
 """Pixels along a tile at each round; each is a multiple of the next."""
@@ -63,11 +64,13 @@ def land_mask(
 def open_layer(path: Path, name: str | None = None) -> VectorLayer:
     """Check a vector file and return its layer `name`, or its only one. A job calls it early, to fail early.
 
-    Raises ConfigError where the file is missing or nothing that OGR reads, the layer is not there or must be
-    named, it has no polygons, or it does not say its CRS.
+    Raises ConfigError where the file is missing or of no kind that is read (vector_kinds.py), the layer is
+    not there or must be named, it has no polygons, or it does not say its CRS.
     """
     if not path.exists():
         raise ConfigError(f"the land file {path} does not exist. Check land.vector.")
+    check_kind(path)
+    pyogrio.set_gdal_config_options(GDAL_OPTIONS)
     try:
         chosen = _choose_layer(path, pyogrio.list_layers(path)[:, 0].tolist(), name)
         info = pyogrio.read_info(path, layer=chosen)

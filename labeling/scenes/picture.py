@@ -19,7 +19,7 @@ from rasterio.io import DatasetReader
 from labeling.doubt import Doubt
 from labeling.errors import SceneError
 from labeling.files import s3
-from labeling.files.raster import quiet_georeference
+from labeling.files.raster import OFFLINE, check_alone, check_beside, quiet_georeference
 from labeling.files.state import state_of
 from labeling.files.storage import AnyPath, read_range
 from labeling.files.uri import gdal_path, quoted
@@ -51,16 +51,19 @@ _MAGIC: Final = {
 @contextmanager
 def open_picture(path: AnyPath) -> Iterator[PictureScene]:
     """Open a picture, here or in a bucket; SceneError when it is none, or not 8-bit RGB."""
-    server = {} if isinstance(path, Path) else s3.gdal_options()
+    server = OFFLINE if isinstance(path, Path) else s3.gdal_options()
     with rasterio.Env(**(server | GDAL_OPTIONS)), quiet_georeference():
         try:
-            dataset = rasterio.open(gdal_path(str(path)), driver=_driver_of(path))
+            driver = _driver_of(path)
+            check_beside(path)
+            dataset = rasterio.open(gdal_path(str(path)), driver=driver)
         except RasterioError as error:
             raise SceneError(
                 f"{path} cannot be opened as a picture ({error}). It may be damaged. Fetch the file again, "
                 "or leave it out."
             ) from None
         with dataset:
+            check_alone(dataset, str(path))
             check_pieces(str(path), dataset)
             yield PictureScene(path, dataset)
 

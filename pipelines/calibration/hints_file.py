@@ -14,6 +14,7 @@ from pyogrio.errors import DataLayerError, DataSourceError, FieldError
 
 from labeling.classes import IceClass
 from labeling.errors import ConfigError
+from labeling.masks.vector_kinds import GDAL_OPTIONS, check_kind
 from labeling.scenes.contract.scene import SceneInfo
 from pipelines.calibration.config import HintSettings
 
@@ -66,6 +67,8 @@ def read_hints(settings: HintSettings) -> HintFile | None:
         return None
     if not path.exists():
         raise ConfigError(f"the hints file {path} does not exist. Check --hints.")
+    check_kind(path, "hints file")
+    pyogrio.set_gdal_config_options(GDAL_OPTIONS)
     try:
         layer = _layer(settings)
         meta, _, shapes, fields = pyogrio.raw.read(path, layer=layer, force_2d=True)

@@ -18,6 +18,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
 from labeling.errors import ConfigError
+from labeling.files.links import VARIABLE
 from pipelines.engine import java
 from pipelines.engine.daemon import started_ahead
 from pipelines.engine.environment import check_java, settle_python, settle_spark, worker_fault
@@ -54,6 +55,8 @@ def spark_session(app: str, settings: SparkSettings) -> Iterator[SparkSession]:
         "spark.sql.execution.arrow.maxRecordsPerBatch": "1",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
     }
+    if VARIABLE in os.environ:
+        options[f"spark.executorEnv.{VARIABLE}"] = os.environ[VARIABLE]
     if not _under_spark_submit():
         # Four attempts, as on a cluster: one worker that is killed must not end the job.
         options["spark.master"] = settings.master or "local[*,4]"

@@ -14,7 +14,6 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import rasterio
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
@@ -32,7 +31,7 @@ from labeling.errors import ConfigError
 from labeling.files.atomic import replacing, write_json
 from labeling.files.bucket_path import BucketPath
 from labeling.files.layout import Run, read_done
-from labeling.files.raster import quiet_georeference
+from labeling.files.raster import open_raster
 from labeling.files.uri import is_url
 from labeling.scenes.sidecars import sidecar_path, truth_path
 from pipelines.evaluation.scene import COVERED_FROM
@@ -169,5 +168,5 @@ def _beside(uri: str, window: Window) -> tuple[NDArray[np.uint8] | None, float |
 def _read(file: Path, window: Window) -> NDArray[Any] | None:
     if not file.is_file():
         return None
-    with quiet_georeference(), rasterio.open(file) as raster:
+    with open_raster(file) as raster:
         return np.asarray(raster.read(1, window=window))

@@ -4,14 +4,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import patchwork
-from hypothesis import given
-from hypothesis import strategies as st
 from pictures import write_png
 
 from labeling.errors import ConfigError
 from labeling.files.layout import make_run
 from labeling.settings import load_settings
-from pipelines.catalog import assign_ids, build_catalog, expand, read_catalog, write_catalog
+from pipelines.catalog import build_catalog, expand, read_catalog, write_catalog
 from pipelines.config import LabelConfig
 
 
@@ -39,29 +37,6 @@ def test_protocols_that_nobody_speaks():
         expand(["gs://bucket/a.tif"])
     with pytest.raises(ConfigError, match="gs://bucket/run can be no folder of a run"):
         load_settings(LabelConfig, None, {"scenes": ["a.tif"], "out": "gs://bucket/run"})
-
-
-class TestIds:
-    def test_stem_is_the_id(self):
-        assert assign_ids(["/x/a b.tif"], {}) == {"/x/a b.tif": "a_b"}
-
-    def test_colliding_stems_get_a_hash_each(self):
-        ids = assign_ids(["/x/a.tif", "/y/a.tif", "/y/b.tif"], {})
-        assert ids["/y/b.tif"] == "b"
-        assert {ids["/x/a.tif"][:2], ids["/y/a.tif"][:2]} == {"a-"}
-
-    def test_known_scenes_keep_their_id_when_a_namesake_comes(self):
-        ids = assign_ids(["/x/a.tif", "/y/a.tif"], {"/x/a.tif": "a"})
-        assert ids["/x/a.tif"] == "a"
-        assert ids["/y/a.tif"].startswith("a-")
-
-    @given(
-        st.sets(st.sampled_from([f"/{d}/{s}.{e}" for d in "xyz" for s in ("a", "b") for e in ("tif", "png")]))
-    )
-    def test_ids_are_distinct_and_do_not_depend_on_order(self, uris):
-        ids = assign_ids(sorted(uris), {})
-        assert len(set(ids.values())) == len(uris)
-        assert assign_ids(sorted(uris, reverse=True), {}) == ids
 
 
 def test_catalogue_is_read_as_it_was_written(tmp_path):

@@ -197,3 +197,25 @@ def test_scenes_of_one_datatake_in_two_splits_are_refused(chips):
     for split in ("train", "test"):
         rewrite(first(chips, split), lambda rows: [row | {"group": "GS2A_20191103"} for row in rows])
     refused(chips, "has chips of GS2A_20191103 in train and in test")
+
+
+@pytest.mark.parametrize("name", ["..", ".x.part", "../../x", "a/b"])
+def test_ids_that_lead_elsewhere_are_refused(chips, name):
+    marked(chips)
+    card = json.loads((chips / "chips.json").read_text())
+    changed = card | {"scenes": card["scenes"] | {"test": [name]}}
+    (chips / "chips.json").write_text(json.dumps(changed))
+    with pytest.raises(ConfigError, match=r"scenes\.test.*can be no scene's id"):
+        read_card(chips)
+    card["files"][0]["scene_id"] = name
+    (chips / "chips.json").write_text(json.dumps(card))
+    with pytest.raises(ConfigError, match=r"files\.0\.scene_id.*can be no scene's id"):
+        read_card(chips)
+
+
+def test_a_file_of_chips_that_no_id_names_is_refused(chips):
+    file = next(chips.glob("split=train/*.parquet"))
+    rewrite(file, lambda rows: [row | {"scene_id": ".."} for row in rows])
+    file.rename(file.with_name("...parquet"))
+    with pytest.raises(ConfigError, match="is not named by a scene's id"):
+        check_ground(chips, read_card(chips), {})

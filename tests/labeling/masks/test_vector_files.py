@@ -17,7 +17,6 @@ from rasterio.transform import Affine, from_origin
 
 from labeling.errors import ConfigError, SceneError
 from labeling.masks.land import LandSettings, checked, find_land, land_inputs
-from labeling.masks.vector_files import files_of
 from labeling.scenes.open import open_scene
 
 SQUARE = shapely.box(500_000, 1_698_000, 501_000, 1_700_000)
@@ -32,39 +31,8 @@ def write(path, crs="EPSG:32758", driver=None):
     return path
 
 
-def vrt(path, source, relative=1):
-    layer = f'<OGRVRTLayer name="land"><SrcDataSource relativeToVRT="{relative}">{source}</SrcDataSource>'
-    path.write_text(f"<OGRVRTDataSource>{layer}</OGRVRTLayer></OGRVRTDataSource>")
-    return path
-
-
 def inputs(path):
     return land_inputs(checked(LandSettings(vector=path)))
-
-
-def test_a_change_behind_a_virtual_file_is_seen(tmp_path):
-    land = write(tmp_path / "data.gpkg")
-    path = vrt(vrt(tmp_path / "inner.vrt", "data.gpkg").with_name("outer.vrt"), "inner.vrt")
-    vrt(tmp_path / "inner.vrt", str(land), relative=0)
-    assert files_of(path) == [land, tmp_path / "inner.vrt", path]
-    before = land_inputs(LandSettings(vector=path))
-    os.utime(land, ns=(1, 1))
-    assert land_inputs(LandSettings(vector=path)) != before
-
-
-@pytest.mark.parametrize("source", ["gone.gpkg", "PG:dbname=land", "https://host/land.gpkg"])
-def test_a_virtual_file_that_leads_to_no_file_is_refused(tmp_path, source):
-    path = vrt(tmp_path / "land.vrt", source)
-    with pytest.raises(ConfigError, match=r"virtual one \(VRT\) .* Give the file itself"):
-        land_inputs(LandSettings(vector=path))
-
-
-def test_a_virtual_file_that_leads_to_itself_or_is_damaged_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="others without end"):
-        files_of(vrt(tmp_path / "land.vrt", "land.vrt"))
-    (tmp_path / "land.vrt").write_text("<OGRVRTDataSource>")
-    with pytest.raises(ConfigError, match="cannot be used"):
-        files_of(tmp_path / "land.vrt")
 
 
 @pytest.mark.parametrize(

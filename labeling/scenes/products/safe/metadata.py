@@ -129,8 +129,9 @@ def _views(granule: Document) -> dict[Band, View]:
 def _crs(granule: Document) -> CRS:
     code = granule.text("HORIZONTAL_CS_CODE")
     try:
-        crs = CRS.from_user_input(code)
-    except CRSError:
+        # Nothing but a code: GDAL fetches what looks like an address, and reads what looks like a file.
+        crs = CRS.from_epsg(code.upper().removeprefix("EPSG:"))
+    except (CRSError, ValueError):
         raise granule.error(f"HORIZONTAL_CS_CODE '{code}' is no known coordinate system") from None
     if not crs.is_projected or crs.linear_units_factor[1] != 1:
         raise granule.error(f"HORIZONTAL_CS_CODE '{code}' is no coordinate system in metres")

@@ -25,7 +25,8 @@ from typing import Any, Final
 from labeling.bands import Band
 from labeling.errors import SceneError
 from labeling.files.fetch import fetch
-from labeling.files.uri import join, shown
+from labeling.files.links import linked
+from labeling.files.uri import shown
 from labeling.scenes.products.safe.files import LARGEST_XML
 from labeling.scenes.products.safe.metadata import parse_metadata
 from labeling.scenes.products.stac.item import Asset, Found, Item, Scaling
@@ -182,10 +183,10 @@ def _dtypes(asset: Asset) -> tuple[str, ...]:
 
 def _places(asset: Asset, location: str) -> tuple[str, ...]:
     """Return where an asset's file is, and after that its copies elsewhere that can be read from here."""
-    places = [join(location, asset.href)]
+    places = [linked(location, asset.href)]
     for copy in asset.alternate.values():
         with suppress(SceneError):
-            places.append(join(location, copy.href))
+            places.append(linked(location, copy.href))
     return tuple(places)
 
 

@@ -3,8 +3,9 @@
 find_item (item.py) -> find_bands (assets.py) -> read_facts (facts.py) -> BandRasters.
 
 A scene's URI is that of its item, `…/S2A_58CDU_20191103_0_L2A.json`, or of a list with the item's id,
-`items.json#S2A_58CDU_20191103_0_L2A`. Links in an item are followed as they stand: relative to the item,
-absolute, file://, http(s):// or s3://. Signed ones are used, and never shown.
+`items.json#S2A_58CDU_20191103_0_L2A`. Links in an item may be relative, absolute, file://,
+http(s):// or s3://, and are followed where files/links.py lets them lead. Signed ones are used, and
+never shown.
 """
 
 from __future__ import annotations

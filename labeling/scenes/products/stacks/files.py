@@ -15,8 +15,9 @@ from rasterio.io import DatasetReader
 
 from labeling.errors import SceneError
 from labeling.files import s3
-from labeling.files.raster import quiet_georeference
+from labeling.files.raster import check_alone, check_beside, quiet_georeference
 from labeling.files.redact import without_secrets
+from labeling.files.storage import at, is_s3
 from labeling.files.uri import gdal_path, is_url, shown
 from labeling.grid import Block
 from labeling.scenes.contract.pieces import check_pieces
@@ -35,14 +36,14 @@ GDAL_OPTIONS: Final[dict[str, Any]] = {
 class RasterFiles:
     """The open rasters of one product. It is not shared between threads and crosses to no other process."""
 
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
+    def __init__(self, stack: ExitStack, *, beside: bool) -> None:
+        self._stack, self._beside = stack, beside
         self._images: dict[str, DatasetReader] = {}
 
     def open(self, locations: Sequence[str]) -> DatasetReader:
         """Open one file by the first of its places that works; SceneError when none does."""
         if locations[0] not in self._images:
-            self._images[locations[0]] = self._stack.enter_context(_open_any(locations))
+            self._images[locations[0]] = self._stack.enter_context(_open_any(locations, beside=self._beside))
         return self._images[locations[0]]
 
     def read(
@@ -76,7 +77,7 @@ def raster_files(*, beside: bool = False) -> Iterator[RasterFiles]:
         _masked_log(),
         ExitStack() as stack,
     ):
-        yield RasterFiles(stack)
+        yield RasterFiles(stack, beside=beside)
 
 
 @contextmanager
@@ -95,14 +96,17 @@ def _masked_log() -> Iterator[None]:
         log.removeFilter(mask)
 
 
-def _open_any(locations: Sequence[str]) -> DatasetReader:
+def _open_any(locations: Sequence[str], *, beside: bool) -> DatasetReader:
     failures = []
     for location in locations:
+        if beside and (is_s3(location) or not is_url(location)):
+            check_beside(at(location))
         try:
             image = rasterio.open(gdal_path(location), driver=_driver(location))
         except RasterioError as error:
             failures.append(f"{shown(location)} cannot be opened as GeoTIFF or JPEG 2000 ({_reason(error)})")
             continue
+        check_alone(image, shown(location))
         check_pieces(shown(location), image)
         return image
     raise SceneError(f"{'; '.join(failures)}. {_way_out(locations[0])}")

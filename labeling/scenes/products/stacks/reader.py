@@ -58,7 +58,7 @@ def is_stack(path: AnyPath) -> bool:
     if path.suffix.lower() not in SUFFIXES or not path.is_file():
         return False
     try:
-        with open_raster(path, driver="GTiff") as image:
+        with open_raster(path, beside=True) as image:
             named = zip(image.descriptions, image.dtypes, strict=True)
             return any(name and band_named(name) and dtype not in ("uint8", "int8") for name, dtype in named)
     except RasterioError:

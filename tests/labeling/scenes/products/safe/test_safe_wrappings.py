@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 from advice import commands, follow, rio_lines
+from counting_server import CountingServer
 from safe_writer import ProductSpec, native_dn, write_product
 
 from labeling.bands import BANDS
@@ -207,3 +208,14 @@ def test_facts_that_cannot_be_are_refused(tmp_path, file, old, new, words):
         read(root)
     assert words in str(caught.value)
     assert str(root) in str(caught.value)
+
+
+@pytest.mark.parametrize("way", ["{url}/a.prj", "/vsicurl/{url}/a.prj", "EPSG:{url}"])
+def test_an_address_for_a_coordinate_system_is_not_fetched(tmp_path, root, way):
+    with CountingServer() as server:
+        copy = shutil.copytree(root, tmp_path / root.name)
+        xml = next(copy.glob("GRANULE/*/MTD_TL.xml"))
+        xml.write_text(xml.read_text().replace("EPSG:32758", way.format(url=server.url)))
+        with pytest.raises(SceneError, match="is no known coordinate system"), open_scene(str(copy)):
+            pass
+        assert server.asked == []
