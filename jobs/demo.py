@@ -74,7 +74,9 @@ def steps(config: DemoConfig, scenes: list[str]) -> Iterator[list[str]]:
         *(python, "-m", "jobs.train", "--chips", str(run.chips), "--out", str(run.model)),
         *("--config", str(conf / config.train), "--epochs", str(choose_epochs(config, run)), "--overwrite"),
     ]
-    yield [python, "-m", "jobs.infer", "--model", str(run.model), "--scenes", *scenes, "--out", out]
+    # The network alone, because the evaluation is to tell what it has learnt.
+    infer = [python, "-m", "jobs.infer", "--model", str(run.model), "--scenes", *scenes, "--out", out]
+    yield [*infer, "--network", "alone"]
     yield [python, "-m", "jobs.evaluate", "--run", out]
 
 

@@ -64,7 +64,7 @@ class InferConfig(Settings):
         "alone: it draws all of every map",
     )
     contradicted: float = Field(
-        0.05, ge=0, le=1, description="share of the labels without shadow that a network may contradict"
+        0.15, ge=0, le=1, description="share of the labels without shadow that a network may contradict"
     )
     palette: Literal["polynya", "iqrah-2024"] = "polynya"
     spark: SparkSettings = SparkSettings()

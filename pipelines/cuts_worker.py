@@ -1,7 +1,8 @@
 """Maps from labels, network and filter together, on a worker: opinions by window, then the whole scene.
 
-The labels are the map, but where the guard saw shadow: there thresholds that network and filter move draw it.
-Elsewhere the moved thresholds are held against the labels, and a network that contradicts them is not used.
+The labels are the map but where edges are soft: there is cloud or shadow, and thresholds that network and
+filter move draw it. Elsewhere the moved thresholds are held against the labels, and a network that
+contradicts them is not used; unless most of it says snow in shadow, as under one cloud without an edge.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.classes import IGNORE
+from labeling.classes import IGNORE, IceClass
 from labeling.doubt import Doubt
 from labeling.errors import SceneError
 from labeling.files.layout import read_done
@@ -34,6 +35,15 @@ from labeling.stages.planes import Planes
 
 _LEAST_CHECKED: Final = 0.02
 """Share of a scene's pixels that must be without evidence for a contradiction to say something."""
+
+_MOST_LIFTED: Final = 0.5
+"""Share of the labels without evidence from which on thin ice that the network calls thick lies in shadow.
+
+Where a network does not know the ice, it lifted a quarter at most of clear scenes (docs/science.md).
+"""
+
+_LEAST_THICK: Final = 0.02
+"""Share of thick ice under which labels without evidence may lie under one cloud over all."""
 
 _LABEL, _VALUE, _CLASS, _SURENESS = "label", "value", "class", "sureness"
 
@@ -62,13 +72,22 @@ class Evidence(NamedTuple):
 class CheckedMap(NamedTuple):
     """A map of a whole scene."""
 
-    fits: bool
-    """Whether the network is used."""
+    used: bool
+    """Whether the network is."""
     facts: dict[str, float]
     """Shares of the scene's pixels, for its metadata."""
     doubts: list[Doubt]
     classes: Callable[[Block], NDArray[np.uint8]]
     """Gives a block its class codes, u8."""
+
+
+def is_clear(soft_area: float, thick: float) -> bool:
+    """Tell whether a scene is clear without a look by the network.
+
+    `soft_area` is the share of its cells around which edges are soft, `thick` the share of thick ice in its
+    labels: a shadow over all has no edge, but leaves none.
+    """
+    return not soft_area and thick >= _LEAST_THICK
 
 
 def profile_of(labels: AnyPath) -> LabelingProfile:
@@ -128,23 +147,38 @@ def checked_map(
         """Where the labels are not the map: in shadow, and under a cloud mask, where they say nothing."""
         return np.asarray(evidence.speaks(block) | (labels == IGNORE))
 
-    drawn = checked = contradicted = 0
+    drawn = checked = contradicted = lifted = 0
     for block in blocks:
-        labels, seen = planes.get(_LABEL, block), ~ignored[block.slices]
+        labels, seen, found = planes.get(_LABEL, block), ~ignored[block.slices], moved(block)
         network = asked(block, labels)
         drawn += int(np.count_nonzero(network & seen))
-        checked += int(np.count_nonzero(~network & seen))
-        contradicted += int(np.count_nonzero(~network & seen & (moved(block) != labels)))
+        held = ~network & seen
+        checked += int(np.count_nonzero(held))
+        contradicted += int(np.count_nonzero(held & (found != labels)))
+        lifted += int(np.count_nonzero(held & (found == IceClass.THICK_ICE) & (labels == IceClass.THIN_ICE)))
     share = contradicted / max(1, checked)
-    fits = checked < _LEAST_CHECKED * (checked + drawn) or share <= most
+    tells = checked >= _LEAST_CHECKED * (checked + drawn)
+    shaded = tells and lifted > _MOST_LIFTED * checked
+    used = shaded or not tells or share <= most
 
     def classes(block: Block) -> NDArray[np.uint8]:
         labels = planes.get(_LABEL, block)
-        return np.where(asked(block, labels), moved(block), labels) if fits else labels
+        if not used:
+            return labels
+        return moved(block) if shaded else np.where(asked(block, labels), moved(block), labels)
 
     facts = {"network_asked": drawn / max(1, checked + drawn), "network_contradicts": share}
-    doubts = [] if fits else [Doubt("unfit-network", _unfit(share, most))]
-    return CheckedMap(fits, {name: round(value, 6) for name, value in facts.items()}, doubts, classes)
+    doubts = [Doubt("all-shadow", _shaded(lifted / checked))] if shaded else []
+    doubts += [] if used else [Doubt("unfit-network", _unfit(share, most))]
+    return CheckedMap(used, {name: round(value, 6) for name, value in facts.items()}, doubts, classes)
+
+
+def _shaded(share: float) -> str:
+    return (
+        "no edge speaks for cloud or shadow, but the model takes thin ice for snow in shadow in "
+        f"{share:.0%} of such pixels, as under one cloud over all, and so does the map. If the sky was "
+        "clear, it is wrong: look at the quicklook, and take the labels."
+    )
 
 
 def _unfit(share: float, most: float) -> str:

@@ -71,7 +71,7 @@ class InferJob(NamedTuple):
     palette: str
     land: LandSettings = LandSettings()
     limits: LimitSettings = LimitSettings()
-    contradicted: float = 0.05
+    contradicted: float = 0.15
     """Share of the labels without shadow that the network may contradict."""
 
     def output(self, scene_id: str) -> SceneOutput:
@@ -217,7 +217,7 @@ def _write_map(row: MapRow, job: InferJob) -> None:
         found = checked_map(
             planes, cut, ignored, evidence_of(scene_folder(job.labels, scene_id), info), job.contradicted
         )
-        classes, facts, source = found.classes, found.facts, source if found.fits else LABELS_ALONE
+        classes, facts, source = found.classes, found.facts, source if found.used else LABELS_ALONE
         doubts += found.doubts
     scene_output.write_scene(
         job.output(scene_id),

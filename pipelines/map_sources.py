@@ -16,6 +16,7 @@ from labeling.errors import ConfigError, SceneError
 from labeling.files.layout import LABELS, Run, read_done
 from labeling.results.shadow import SHADOW
 from labeling.scenes.contract.scene import SceneInfo
+from pipelines.cuts_worker import is_clear
 from pipelines.engine.scenes import CatalogRow, Failure
 
 NETWORK: Final = "network"
@@ -64,7 +65,10 @@ def _is_clear(done: dict[str, Any]) -> bool:
     Pixels under a cloud mask have no class in the labels, and the guard does not look at them; the network
     gives them one.
     """
-    return not done["filter_soft_area"] and not done["excluded"]["cloud"]
+    pixels = done["pixels"]
+    classed = sum(pixels[name] for name in pixels if name != "ignore")
+    thick = pixels["thick_ice"] / max(1, classed)
+    return is_clear(done["filter_soft_area"], thick) and not done["excluded"]["cloud"]
 
 
 def _state(done: dict[str, Any]) -> str:
@@ -89,7 +93,7 @@ def _finished_labels(row: CatalogRow, run: Run, rendering: str) -> dict[str, Any
         raise _refusal(f"the completion mark in {folder} does not say what labelled it", run)
     if "filter_soft_edges" not in done or "cloud" not in done.get("excluded", {}):
         raise _refusal(f"profile {profile['name']}, which made {folder}, does not look for cloud", run)
-    if SHADOW not in done["files"] or "filter_soft_area" not in done:
+    if SHADOW not in done["files"] or not {"filter_soft_area", "pixels"} <= done.keys():
         raise _refusal(f"{folder} has no {SHADOW}, which earlier versions did not write", run)
     if profile["rendering"] != rendering:
         raise _refusal(

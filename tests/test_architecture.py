@@ -48,6 +48,7 @@ ROOMS = {
     "pipelines.evaluation": {"labeling", "training"},
     "pipelines": {"labeling", "training"} | EVALUATION,
     "pipelines.calibration": {"labeling", "pipelines", "pipelines.engine", "pipelines.report"},
+    "pipelines.fits": {"labeling", "training", "pipelines", "pipelines.engine"},
     "pipelines.report": {"labeling", "training", "pipelines"} | EVALUATION,
     "pipelines.published": {"labeling", "training", "pipelines"} | EVALUATION,
     "jobs": {"labeling", "training", "pipelines"},

@@ -3,8 +3,8 @@
     .venv/bin/python -m benchmarks.science.guard --json guard.json
 
 Thresholds alone, the published filter, and the filter with the profile's guard, on five kinds of ice under
-seven skies. The guard's weights were learnt on other seeds (left_out.py). Every third seed has floes three
-times as large. The last lines are the goals.
+seven skies. The guard's weights were learnt on other seeds (benchmarks/left_out). Every third seed has floes
+three times as large. The last lines are the goals.
 """
 
 from __future__ import annotations

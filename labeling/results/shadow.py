@@ -12,19 +12,20 @@ from rasterio.crs import CRS
 from labeling.files.layout import finished_file
 from labeling.files.raster import check_shape, new_raster, open_raster
 from labeling.files.storage import AnyPath
-from labeling.ice.shadow_cells import ShadowCells
 from labeling.scenes.contract.scene import SceneInfo
 
 SHADOW: Final = "shadow.tif"
 """Name of a labelled scene's raster of evidence."""
 
 
-def write_shadow(target: AnyPath, found: ShadowCells, info: SceneInfo, cell: int) -> None:
-    """Write what was found of cells of `cell` pixels: band 1 their evidence, band 2 how soft edges are there.
+def write_shadow(
+    target: AnyPath, bands: tuple[NDArray[np.float32], NDArray[np.float32]], info: SceneInfo, cell: int
+) -> None:
+    """Write what was found of cells of `cell` pixels, f32 (rows, columns) each: evidence, softness of edges.
 
     Cells that are cut off at the scene's border reach beyond it. The file appears whole or not at all.
     """
-    rows, columns = found.evidence.shape
+    rows, columns = bands[0].shape
     profile: dict[str, Any] = {
         "driver": "GTiff", "dtype": "float32", "count": 2, "height": rows, "width": columns,
         "crs": CRS.from_wkt(info.crs) if info.crs else None, "compress": "deflate", "predictor": 3,
@@ -33,8 +34,7 @@ def write_shadow(target: AnyPath, found: ShadowCells, info: SceneInfo, cell: int
         profile["transform"] = info.affine @ Affine.scale(cell)
     with new_raster(target, **profile) as raster:
         raster.descriptions = ("evidence of shadow, above 0 for it", "share of edges around that are soft")
-        raster.write(found.evidence, 1)
-        raster.write(found.softness, 2)
+        raster.write(np.stack(bands))
 
 
 def read_softness(folder: AnyPath, info: SceneInfo, cell: int) -> NDArray[np.float32]:

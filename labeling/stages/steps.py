@@ -253,6 +253,7 @@ def _extras(
         write_clouds(output.folder / CLOUDS, *clouds, grid=grid, crs=crs, transform=info.affine)
         found.append(ItemAsset(CLOUDS, "Cloud probability and class", ("data", "cloud")))
     if shadow and recipe.profile.guard:
-        write_shadow(output.folder / SHADOW, shadow, info, recipe.profile.guard.cell)
+        bands = shadow.evidence, shadow.softness
+        write_shadow(output.folder / SHADOW, bands, info, recipe.profile.guard.cell)
         found.append(ItemAsset(SHADOW, "Evidence of shadow", ("data", "cloud-shadow")))
     return found

@@ -22,7 +22,7 @@ class FitsConfig(Settings):
     windows: int = Field(4, ge=1, description="parts of a scene, at most")
     skies: int = Field(2, ge=1, description="drawn skies over each part, of each kind")
     contradicted: float = Field(
-        0.05, ge=0, le=1, description="share of the labels without shadow that a network may contradict"
+        0.15, ge=0, le=1, description="share of the labels without shadow that a network may contradict"
     )
     seed: int = Field(2024, description="of the drawn skies")
     limits: LimitSettings = LimitSettings()

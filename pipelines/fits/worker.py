@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from pyspark.sql import types as T
 
 from labeling.chips.skies import draw_veil_between, under
-from labeling.classes import IGNORE
+from labeling.classes import IGNORE, IceClass
 from labeling.errors import SceneError
 from labeling.grid import Block
-from labeling.ice.label import label_scene, label_with_table
+from labeling.ice.label import class_fractions, label_scene, label_with_table
 from labeling.ice.profile import LabelingProfile
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.scenes.open import open_scene
 from labeling.stages.planes import MemoryPlanes
-from pipelines.cuts_worker import Evidence, checked_map, keep_opinion
+from pipelines.cuts_worker import Evidence, checked_map, is_clear, keep_opinion
 from pipelines.engine.rows import Row, each_row
 from pipelines.infer_worker import predictor
 from training.network.metrics import Matrix, confusion_matrix
@@ -129,12 +129,15 @@ def maps_of(
     whole = Block(0, 0, *seen.shape)
     planes = MemoryPlanes(height=whole.height, width=whole.width)
     labels, table = label_with_table(rgb, seen, job.profile)
+    assert table.shadow is not None, "a profile with a guard"
     image = np.ascontiguousarray(rgb.transpose(1, 2, 0))
     probabilities = predictor(job.model, job.model_digest).predict(image[np.newaxis])[0]
     keep_opinion(planes, whole, rgb, probabilities, labels, job.profile.thresholds)
-    assert table.shadow is not None, "a profile with a guard"
-    evidence = Evidence.of(job.profile, table.shadow.softness)
-    made = checked_map(planes, [whole], ~seen, evidence, job.contradicted).classes(whole)
+    made = labels
+    thick = class_fractions(labels)[IceClass.THICK_ICE]
+    if not is_clear(table.shadow.soft_area, thick):
+        evidence = Evidence.of(job.profile, table.shadow.softness)
+        made = checked_map(planes, [whole], ~seen, evidence, job.contradicted).classes(whole)
     alone = probabilities.argmax(axis=-1).astype(np.uint8)
     return label_scene(rgb, seen, thresholds), labels, alone, made
 

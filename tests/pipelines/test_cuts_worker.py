@@ -11,7 +11,7 @@ from labeling.grid import Block, blocks
 from labeling.ice.moved_cuts import CELL
 from labeling.ice.profile import ThresholdSettings, load_profile
 from labeling.stages.planes import MemoryPlanes
-from pipelines.cuts_worker import Evidence, checked_map, evidence_of, keep_opinion, profile_of
+from pipelines.cuts_worker import Evidence, checked_map, evidence_of, is_clear, keep_opinion, profile_of
 
 SIDE = 4 * CELL
 WHOLE = Block(0, 0, SIDE, SIDE)
@@ -75,8 +75,8 @@ def test_blocks_change_nothing():
     for share in (0, 1):  # of what contradicts at most
         whole = checked_map(keep(value, classes % 3, labels), [WHOLE], ignored, evidence, share)
         parts = checked_map(keep(value, classes % 3, labels, size=23), small, ignored, evidence, share)
-        assert (whole.fits, whole.facts, whole.doubts) == (parts.fits, parts.facts, parts.doubts)
-        assert whole.fits == share
+        assert (whole.used, whole.facts, whole.doubts) == (parts.used, parts.facts, parts.doubts)
+        assert whole.used == share
         for block in blocks(height=SIDE, width=SIDE, size=29):
             np.testing.assert_array_equal(parts.classes(block), whole.classes(WHOLE)[block.slices])
 
@@ -86,7 +86,7 @@ def test_where_nothing_speaks_for_shadow_the_labels_are_the_map():
     value, labels = halves(150, 100), np.ones((SIDE, SIDE), np.uint8)
     planes = keep(value, halves(2, 1), labels)
     found = checked_map(planes, [WHOLE], nothing, LEFT, 0.05)
-    assert found.fits
+    assert found.used
     assert found.doubts == []
     assert found.facts["network_asked"] == pytest.approx(0.5, abs=0.05)
     classes = found.classes(WHOLE)
@@ -100,15 +100,36 @@ def test_where_nothing_speaks_for_shadow_the_labels_are_the_map():
 
 def test_a_network_that_contradicts_the_labels_is_not_used_and_that_is_told():
     nothing, labels = np.zeros((SIDE, SIDE), np.bool_), np.ones((SIDE, SIDE), np.uint8)
-    planes = keep(np.full((SIDE, SIDE), 150), np.full((SIDE, SIDE), 2), labels)
+    planes = keep(np.full((SIDE, SIDE), 150), np.zeros((SIDE, SIDE), int), labels)
     found = checked_map(planes, [WHOLE], nothing, LEFT, 0.05)
-    assert not found.fits
+    assert not found.used
     assert (found.classes(WHOLE) == 1).all()
     assert found.facts["network_contradicts"] == 1
     [doubt] = found.doubts
     assert doubt.code == "unfit-network"
     assert "contradicts the labels in 100.0% of the pixels where nothing speaks for shadow" in doubt.text
-    assert (drawn(planes, halves(0, 1) == 1, LEFT)[:, :CELL] == 2).all(), "pixels without class do not count"
+    assert (drawn(planes, halves(0, 1) == 1, LEFT)[:, :CELL] == 0).all(), "pixels without class do not count"
+
+
+def test_a_scene_that_is_all_snow_in_shadow_to_the_network_is_told():
+    nothing, labels = np.zeros((SIDE, SIDE), np.bool_), np.ones((SIDE, SIDE), np.uint8)
+    planes = keep(np.full((SIDE, SIDE), 150), np.full((SIDE, SIDE), 2), labels)
+    found = checked_map(planes, [WHOLE], nothing, NOWHERE, 0.05)
+    assert found.used
+    assert (found.classes(WHOLE) == 2).all()
+    [doubt] = found.doubts
+    assert doubt.code == "all-shadow"
+    assert "thin ice for snow in shadow in 100% of such pixels" in doubt.text
+    half = keep(np.full((SIDE, SIDE), 150), halves(1, 2), labels)
+    some = checked_map(half, [WHOLE], nothing, NOWHERE, 0.05)
+    assert [doubt.code for doubt in some.doubts] == ["unfit-network"]
+    assert (some.classes(WHOLE) == 1).all()
+
+
+def test_clear_is_what_has_no_soft_edge_and_some_thick_ice():
+    assert is_clear(0.0, 0.02)
+    assert not is_clear(0.0, 0.01)
+    assert not is_clear(0.001, 0.5)
 
 
 def test_labels_that_are_gone_are_the_scenes_failure(tmp_path):

@@ -27,7 +27,7 @@ def run(tmp_path):
 FILES = ("labels.tif", "shadow.tif")
 
 
-def label(run, row, shadow=False, *, profile="polynya", cloud=0, raster=True, files=FILES, **state):
+def label(run, row, shadow=False, *, profile="polynya", cloud=0, raster=True, thick=50, files=FILES, **state):
     """Write what tells of a scene's finished labels; `shadow` None leaves out what the guard saw."""
     folder = run.labels(row.scene_id)
     folder.mkdir(parents=True)
@@ -35,6 +35,7 @@ def label(run, row, shadow=False, *, profile="polynya", cloud=0, raster=True, fi
         (folder / "labels.tif").touch()
     inputs = row.info.identity() | {"profile": load_profile(profile).model_dump()} | state
     facts = {} if shadow is None else {"filter_soft_edges": 0.1 * shadow, "filter_soft_area": 0.3 * shadow}
+    facts["pixels"] = {"open_water": 20, "thin_ice": 80 - thick, "thick_ice": thick, "ignore": 99}
     write_done(folder, inputs, list(files), excluded={"nodata": 0, "cloud": cloud, "land": 0}, **facts)
 
 
@@ -66,6 +67,13 @@ def test_the_network_draws_all_maps_when_asked_to(run):
 def test_a_sky_with_masked_clouds_is_not_clear(run):
     label(run, ROWS[0], shadow=False, cloud=1)
     assert sources(run, ROWS[:1])[0]["one"][0] == "moved-cuts"
+
+
+def test_a_scene_without_thick_ice_may_lie_under_one_cloud(run):
+    label(run, ROWS[0], shadow=False, thick=1)
+    label(run, ROWS[1], shadow=False, thick=3)
+    chosen, _ = sources(run)
+    assert [chosen[name][0] for name in ("one", "two")] == ["moved-cuts", "labels"]
 
 
 def test_labels_made_in_another_way_are_another_state(tmp_path):

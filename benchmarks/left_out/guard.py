@@ -1,7 +1,7 @@
 """The filter's guard on ice that it did not learn: every family of ice and sky is left out once.
 
-    .venv/bin/python -m benchmarks.science.left_out --maps ../shared/data/ross-sea          (about 12 minutes)
-    .venv/bin/python -m benchmarks.science.left_out --maps ../shared/data/ross-sea --learn regions-v1.yaml
+    .venv/bin/python -m benchmarks.left_out.guard --maps ../shared/data/ross-sea          (about 12 minutes)
+    .venv/bin/python -m benchmarks.left_out.guard --maps ../shared/data/ross-sea --learn regions-v1.yaml
 
 The guard's weights (labeling/ice/guards) are learnt from all families but one (families.py) and judged on
 that one: mean IoU against the truth over the pooled pixels of a family and sky, beside thresholds alone and
@@ -26,13 +26,13 @@ from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.science.families import SKIES, FamilyScene, family_scenes
+from benchmarks.left_out.families import SKIES, FamilyScene, family_scenes
 from labeling.classes import CLASS_COUNT, IceClass
 from labeling.files.atomic import replacing
 from labeling.grid import Block
 from labeling.ice import filter_guard, shadow_cells
 from labeling.ice.label import PixelState, SceneTable, compare, finish, label_scene, prepare, settle_black
-from labeling.ice.profile import LabelingProfile, load_profile
+from labeling.ice.profile import GuardSettings, LabelingProfile, load_profile
 from labeling.ice.shadow_cells import NUMBERS, ShadowCells, count_cells, features
 from labeling.ice.thinclouds import lookup_table
 
@@ -79,10 +79,9 @@ def judge(scene: FamilyScene) -> Judged:
     return Judged(scene.family, scene.sky, grid, *cells, scene)
 
 
-def _guard() -> filter_guard.GuardSettings:
-    assert PROFILE.thin_clouds is not None
-    assert PROFILE.thin_clouds.guard is not None
-    return PROFILE.thin_clouds.guard
+def _guard() -> GuardSettings:
+    assert PROFILE.guard is not None
+    return PROFILE.guard
 
 
 def _filter_table(key: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -145,17 +144,20 @@ def _logistic(
     return weights
 
 
-def labels_by(judged: Judged, weights: Weights) -> NDArray[np.uint8]:
-    """Return the labels of a scene whose guard has these weights."""
-    guard = _guard()
-    value, state = prepare(judged.scene.rgb, None, PROFILE)
-    settle_black(state)
-    compared = compare(value, PROFILE)
+def cells_of(judged: Judged, weights: Weights) -> ShadowCells:
+    """Return what a guard with these weights sees of a scene's cells."""
     rows, columns = judged.grid.shape[:2]
     places = np.mgrid[:rows, :columns].transpose(1, 2, 0)
     counts = np.concatenate([places, judged.grid], axis=-1).reshape(-1, NUMBERS)
-    cells: ShadowCells = shadow_cells.shadow_cells(counts, guard, weights)
-    table = SceneTable(_filter_table(compared.key), cells)
+    return shadow_cells.shadow_cells(counts, _guard(), weights)
+
+
+def labels_by(judged: Judged, weights: Weights) -> NDArray[np.uint8]:
+    """Return the labels of a scene whose guard has these weights."""
+    value, state = prepare(judged.scene.rgb, None, PROFILE)
+    settle_black(state)
+    compared = compare(value, PROFILE)
+    table = SceneTable(_filter_table(compared.key), cells_of(judged, weights))
     return finish(compared.key, state, table, PROFILE)
 
 
@@ -181,14 +183,15 @@ def others(folder: Path) -> Iterator[FamilyScene]:
         yield FamilyScene("another renderer", file.stem.split("-")[1], np.ascontiguousarray(picture), truth)
 
 
-def _profiles() -> dict[str, LabelingProfile]:
+def rules() -> dict[str, LabelingProfile]:
+    """Return the profiles that need no guard, by name."""
     published = load_profile("iqrah-2024").model_copy(update={"nodata": "ignore"})
     return {"thresholds": load_profile("polynya-clear"), "published filter": published}
 
 
 def _add(found: dict[tuple[str, str, str], Matrix], judged: Judged, weights: Weights) -> None:
     truth = judged.scene.truth
-    labels = {name: label_scene(judged.scene.rgb, None, profile) for name, profile in _profiles().items()}
+    labels = {name: label_scene(judged.scene.rgb, None, profile) for name, profile in rules().items()}
     labels["guarded filter"] = labels_by(judged, weights)
     for name, codes in labels.items():
         found[judged.family, judged.sky, name] = found.get(
@@ -251,7 +254,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
         console.print(table_of(found))
     if given.learn:
         families = ", ".join(dict.fromkeys(scene.family for scene in scenes))
-        write_weights(given.learn, learn(scenes), f"Learnt from {families} (benchmarks.science.left_out).")
+        write_weights(given.learn, learn(scenes), f"Learnt from {families} (benchmarks.left_out.guard).")
         console.print(f"weights: {given.learn}")
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.science import left_out
-from benchmarks.science.families import SKIES, family_scenes
+from benchmarks.left_out import guard as left_out
+from benchmarks.left_out.families import SKIES, family_scenes
 from labeling.ice.shadow_cells import COUNTS, features
 
 

@@ -68,8 +68,10 @@ class Drawn(NamedTuple):
     """Brightness V of the surface; None for what only a picture shows."""
 
 
-def family_scenes(*, side: int, surfaces: int, seed: int, maps: Path | None) -> Iterator[FamilyScene]:
-    """Yield `surfaces` surfaces of each family under each sky."""
+def family_scenes(
+    *, side: int, surfaces: int, seed: int, maps: Path | None, skies: tuple[str, ...] = SKIES[1:]
+) -> Iterator[FamilyScene]:
+    """Yield `surfaces` surfaces of each family, clear and under each of `skies`."""
     makers: dict[str, Callable[[np.random.Generator, int], Drawn]] = {
         "floes": _floes, "plates": _plates, "pancakes": _pancakes, "smooth": _smooth,
     }  # fmt: skip
@@ -85,7 +87,7 @@ def family_scenes(*, side: int, surfaces: int, seed: int, maps: Path | None) -> 
             rng = np.random.default_rng([seed, place, number])
             drawn = make(rng, side)
             yield FamilyScene(family, "clear", drawn.rgb, drawn.truth)
-            for sky in SKIES[1:]:
+            for sky in skies:
                 simulated = drawn.value is not None and number % 2
                 seen = _simulated_sky(rng, drawn.value, sky) if simulated else _drawn_sky(rng, drawn.rgb, sky)
                 yield FamilyScene(family, sky, seen, drawn.truth)

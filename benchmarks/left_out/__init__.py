@@ -1,0 +1,1 @@
+"""How right labels and maps are on families of ice and sky that nothing was learnt from."""
