@@ -42,6 +42,7 @@ ROOMS = {
     "training.network": {"labeling", "training.settings"},
     "training.data": {"labeling", "training.settings", "training.network"},
     "training.ranks": {"labeling", "training.settings"},
+    "training.launch": {"labeling"},
     "training.folder": {"labeling"} | TRAINING - {"training.data"},
     "training": {"labeling"} | TRAINING,
     "pipelines.engine": {"labeling"},
