@@ -8,6 +8,7 @@ process that died, so each rank is a host by itself to it.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections import Counter
@@ -51,6 +52,7 @@ def launch_elastic(
 
     ConfigError: cannot start.
     """
+    logging.basicConfig(level=logging.ERROR, format="launch: %(message)s")  # the driver tells why it gives up
     news: Counter[str] = Counter()
     store = Store()
     store.answer(NEWS, lambda key: str(news[key]).encode())

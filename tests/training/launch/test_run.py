@@ -1,4 +1,4 @@
-"""Ranks as processes: what reaches them, what they say, and how they end. No Horovod here: it takes seconds."""
+"""Ranks as processes, without Horovod: what reaches them, what they say, and how they end."""
 
 import os
 import signal
@@ -118,14 +118,14 @@ def test_another_user_sees_no_secret_of_the_job(flags):
             "for pid in sys.argv[1:]:\n"
             "    print(open(f'/proc/{pid}/cmdline').read())\n"
             "    try: print(open(f'/proc/{pid}/environ').read())\n"
-            "    except PermissionError: print('refused')\n",
+            "    except PermissionError: print('environ', 'closed')\n",
             *pids,
         )
     finally:
         process.terminate()
         process.communicate(timeout=60)
     assert seen.count("jobs.launch") >= 2  # ps and cmdline do show the processes
-    assert seen.count("refused") == 3
+    assert seen.count("\nenviron closed\n") == 3
     assert SECRET not in seen
     assert key not in seen
 
@@ -137,18 +137,19 @@ def test_variables_that_no_training_needs_stay_outside():
 
 
 @pytest.mark.parametrize("flags", [[], ["--min-ranks", "1"]], ids=["plain", "elastic"])
-def test_a_program_that_is_not_there_is_told_in_a_line(flags):
+def test_a_program_that_is_not_there_is_told_once(flags):
     command = [sys.executable, "-m", "jobs.launch", "--ranks", "2", *flags, "no-such-program"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith("launch: cannot start no-such-program: No such file or directory")
-    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.count("launch: cannot start no-such-program: No such file or directory") == 1
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
     ("flags", "said"),
-    [(["--ranks", "0", "true"], "at least 1"), (["--ranks", "2", "--min-ranks", "3", "true"], "--min-ranks"),
-     (["--ranks", "2", "--min-ranks", "1", "--cooldown", "9", "3", "true"], "--cooldown"), (["true"], "--ranks N")],
+    [(["--ranks", "0", "true"], "at least 1"), (["true"], "--ranks N"),
+     (["--ranks", "2", "--min-ranks", "3", "true"], "--min-ranks"),
+     (["--ranks", "2", "--min-ranks", "1", "--cooldown", "9", "3", "true"], "--cooldown")],
 )  # fmt: skip
 def test_numbers_that_cannot_be_are_refused(flags, said):
     command = [sys.executable, "-m", "jobs.launch", *flags]

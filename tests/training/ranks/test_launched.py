@@ -24,6 +24,6 @@ def test_one_process_plain_ranks_and_our_elastic_ones_may_train(variables):
 
 
 def test_horovodruns_elastic_ranks_may_where_the_network_is_trusted():
-    with pytest.raises(ConfigError, match="--ranks N --min-ranks M.*--trust-network"):
+    with pytest.raises(ConfigError, match=r"--ranks N --min-ranks M.*--trust-network"):
         refuse_strangers(trust_network=False, variables=HOROVODRUNS | ELASTIC)
     refuse_strangers(trust_network=True, variables=HOROVODRUNS | ELASTIC)
