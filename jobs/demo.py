@@ -70,8 +70,8 @@ def steps(config: DemoConfig, scenes: list[str]) -> Iterator[list[str]]:
     size = str(choose_chip_size(config, scenes))
     yield [python, "-m", "jobs.label", "--scenes", *scenes, "--out", out, "--chip-size", size]
     yield [
-        *(str(tools / "horovodrun"), "--gloo", "-np", str(config.processes)),
-        *(python, "-m", "jobs.train", "--chips", str(run.chips), "--out", str(run.model)),
+        *(python, "-m", "jobs.train", "--ranks", str(config.processes)),
+        *("--chips", str(run.chips), "--out", str(run.model)),
         *("--config", str(conf / config.train), "--epochs", str(choose_epochs(config, run)), "--overwrite"),
     ]
     # The network alone, because the evaluation is to tell what it has learnt.
@@ -139,12 +139,12 @@ def run(config: DemoConfig) -> int:
 
 
 def _run(command: list[str]) -> int:
-    """Run a command and return its exit code; horovodrun marks every line, and rank 0's lose that mark."""
-    if Path(command[0]).name != "horovodrun":
+    """Run a command and return its exit code; ranks mark every line, and rank 0's lose that mark."""
+    if "--ranks" not in command:
         return subprocess.run(command, check=False).returncode
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():
-            print(line.removeprefix("[0]<stdout>:"), end="", flush=True)
+            print(line.removeprefix("[0] "), end="", flush=True)
     return process.returncode
 
 

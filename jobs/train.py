@@ -1,15 +1,16 @@
 """Train a network on a chips folder, on one process or on many with Horovod.
 
     python -m jobs.train --chips RUN/chips --out RUN/model
-    horovodrun -np 2 python -m jobs.train --chips RUN/chips --out RUN/model
+    python -m jobs.train --ranks 2 --chips RUN/chips --out RUN/model
+    python -m jobs.train --ranks 4 --min-ranks 1 --chips RUN/chips --out RUN/model
     horovodrun -np 8 -H node1:4,node2:4 python -m jobs.train --config jobs/conf/train.yaml …
-    horovodrun -np 2 --min-np 1 --max-np 4 --host-discovery-script jobs/discover_hosts.sh python …
     python -m jobs.train --chips RUN/chips --out RUN/model --resume
     python -m jobs.train --chips NEW/chips --out NEW/model --start RUN/model
     python -m jobs.train --config jobs/conf/train-kinds.yaml --chips RUN/chips --out RUN/kinds
 
 `--start` begins with the weights of a finished model. The last one names whole chips instead of pixels, for
-jobs.sieve.
+jobs.sieve. `--ranks` starts processes of this machine that nobody else can talk to; horovodrun, for several
+machines, shows its whole environment to all who can run `ps`, and believes everybody who reaches its ports.
 Exit code: 0 done, 2 usage or configuration, 75 ended by SIGTERM after a checkpoint (start it again with
 --resume), 1 anything else. horovodrun turns every code but 0 into 1: see training/ranks/stop.py for a batch
 script.
@@ -21,11 +22,14 @@ import os
 import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Sequence
 from pathlib import Path
 
+from jobs.launch import rank_options, start
 from labeling.errors import ConfigError, ModelError, PolynyaError
 from labeling.settings import load_settings
 from training.errors import StoppedError
+from training.ranks.launched import refuse_strangers
 from training.ranks.stop import REQUEUE, Stop
 from training.settings.config import TrainConfig
 
@@ -39,7 +43,12 @@ KEYS = (
 
 def parser() -> ArgumentParser:
     """Return the command line's parser; an option left out is the configuration's."""
-    options = ArgumentParser("jobs.train", description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    options = ArgumentParser(
+        "jobs.train",
+        description=__doc__,
+        parents=[rank_options()],
+        formatter_class=RawDescriptionHelpFormatter,
+    )
     options.add_argument("--chips", metavar="FOLDER", help="chips, as jobs.label writes them")
     options.add_argument("--out", metavar="FOLDER", help="model folder to write")
     options.add_argument("--config", type=Path, metavar="FILE", help="YAML file; flags override it")
@@ -50,6 +59,9 @@ def parser() -> ArgumentParser:
         options.add_argument(f"--{key.replace('_', '-')}", metavar=metavar, help=text)
     options.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     options.add_argument("--overwrite", action="store_true", help="delete the training in --out first")
+    options.add_argument(
+        "--trust-network", action="store_true", help="let horovodrun's elastic mode listen to everybody"
+    )
     return options
 
 
@@ -57,7 +69,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Train for these command-line arguments and return the exit code."""
     given = vars(parser().parse_args(arguments))
     file, resume, overwrite = (given.pop(key) for key in ("config", "resume", "overwrite"))
+    ranks, least, cooldown = (given.pop(key) for key in ("ranks", "min_ranks", "cooldown"))
+    trust_network = given.pop("trust_network")
     try:
+        if ranks is not None or least is not None:
+            return _as_ranks(ranks, least, cooldown, sys.argv[1:] if arguments is None else arguments)
+        refuse_strangers(trust_network=trust_network)
         with Stop() as stop:
             config = load_settings(TrainConfig, file, given)
             from training.fit import run  # only now: TensorFlow takes seconds to load
@@ -73,6 +90,18 @@ def main(arguments: list[str] | None = None) -> int:
             return REQUEUE
         return 2 if isinstance(error, ConfigError | ModelError) else 1
     return 0
+
+
+def _as_ranks(
+    ranks: int | None, least: int | None, cooldown: Sequence[float], arguments: Sequence[str]
+) -> int:
+    """Do the same in several processes, whose command line does not say so any more."""
+    if "HOROVOD_RANK" in os.environ:
+        raise ConfigError("--ranks starts ranks, and this is one already: leave it out under horovodrun")
+    if ranks is None:
+        raise ConfigError("--min-ranks says how many of --ranks must be left: give both")
+    _, own = rank_options().parse_known_args(arguments)
+    return start([sys.executable, "-m", "jobs.train", *own], ranks, least, cooldown)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Elastic training: ranks may be lost and come back while it goes on.
 
-    horovodrun -np 2 --min-np 1 --max-np 2 --host-discovery-script jobs/discover_hosts.sh \\
-        --blacklist-cooldown-range 60 300 python -m jobs.train --chips RUN/chips --out RUN/model
+    python -m jobs.train --ranks 2 --min-ranks 1 --chips RUN/chips --out RUN/model
 
 Every rank keeps a commit in memory: a checkpoint that was never written. When a rank is lost, an exchange
 fails on those that are left; when one can be taken in, they leave after a commit. Either way they meet anew,
@@ -9,8 +8,8 @@ share out what is left of the epoch among those who are there, and go on as afte
 0's commit or from a newer checkpoint in the model folder. Horovod gives rank 0 to one that was there before.
 
 The meeting is where Horovod 0.28 is weak: those who wait for a rank that dies on its way to it, or is later
-than `--gloo-timeout-seconds`, are ended by Horovod itself. So rank 0 writes a checkpoint before new ranks are
-taken in, and a batch script should start the training again with --resume.
+than HOROVOD_GLOO_TIMEOUT_SECONDS, are ended by Horovod itself. So rank 0 writes a checkpoint before new ranks
+are taken in, and a batch script should start the training again with --resume.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
+import horovod.common.elastic
 import horovod.tensorflow as hvd
 import tensorflow as tf
 from horovod.common.exceptions import HorovodInternalError, HostsUpdatedInterrupt
@@ -28,6 +28,8 @@ from training.folder.checkpoints import Checkpoint, State, taken
 from training.outcome import save
 from training.prepare import Training
 from training.ranks import collectives
+from training.ranks.launched import launched_here
+from training.ranks.news import News
 
 T = TypeVar("T")
 
@@ -64,7 +66,7 @@ class Commits:
             raise HostsUpdatedInterrupt(False)
 
     def on_hosts_updated(self, timestamp: int, result: Any) -> None:
-        """Remember the news; horovodrun sends it to rank 0, in a thread of Horovod's."""
+        """Remember the news, which comes to rank 0 in another thread."""
         self.hosts_changed = True
 
     def restore(self) -> None:
@@ -93,6 +95,8 @@ def run(train: Callable[[Start, Commit], T], *, resume: bool, overwrite: bool) -
             start = Start(resume or again, overwrite and not again, commits.last)
             return train(start, commits.add)
 
+    if launched_here():
+        horovod.common.elastic.notification_manager = News()
     result: T = hvd.elastic.run(attempt)(Commits())
     return result
 

@@ -94,7 +94,7 @@ def loop(training: Training, state: State, stop: Stop, started: float, commit: C
             if leads:
                 interrupted(training, state)
                 record_run(training, state, started, "interrupted")
-            # horovodrun kills the others soon after the first has gone: none goes before rank 0 is done.
+            # A launcher ends the others soon after the first has gone: none goes before rank 0 is done.
             collectives.wait("interrupted")
             raise
         epoch = state.epoch + 1

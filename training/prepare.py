@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import keras
 
@@ -195,7 +195,7 @@ def begin(training: Training, *, resume: bool, overwrite: bool, committed: Check
                 print(_place(state, training), file=sys.stderr, flush=True)
             elif config.start is not None:
                 load_start(config.start, training.model)
-    state = collectives.broadcast_object(state, "state")
+    state = State.of(collectives.broadcast_object(asdict(state), "state"))
     collectives.broadcast(training.model.weights)
     collectives.broadcast(training.optimizer.variables)
     return state

@@ -21,7 +21,6 @@ from training.folder.history import CSV_FILE
 from training.ranks.collectives import CPU_CYCLE_MS
 
 _ROOT: Final = Path(__file__).parents[2]
-_HOROVODRUN: Final = Path(sys.executable).with_name("horovodrun")
 
 TRAIN: Final = ("-m", "jobs.train")
 
@@ -64,7 +63,7 @@ def train(
     (folder / "train.yaml").write_text(json.dumps(values | {"out": str(out)}, default=str))  # JSON is YAML
     command = [sys.executable, *job, "--config", str(folder / "train.yaml")]
     if ranks > 1:
-        command = [str(_HOROVODRUN), "--gloo", "-np", str(ranks), *command]
+        command = [sys.executable, "-m", "jobs.launch", "--ranks", str(ranks), *command]
     done = subprocess.run(
         command, cwd=_ROOT, env=os.environ | _environment(tuning, timeline), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,

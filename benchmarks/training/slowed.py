@@ -1,6 +1,6 @@
 """A training whose last rank is slowed: after each chip it sleeps in proportion to what the chip took it.
 
-    horovodrun -np 2 python -m benchmarks.training.slowed --ratio 3 --config FILE
+    python -m jobs.launch --ranks 2 python -m benchmarks.training.slowed --ratio 3 --config FILE
 
 The rank sleeps ratio - 1 times the processor seconds it has used since it last slept, so it is `ratio` times
 slower than without, whatever else the machine does, and its core is free meanwhile. The other flags are

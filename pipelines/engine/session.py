@@ -23,6 +23,8 @@ from pipelines.engine import java
 from pipelines.engine.daemon import started_ahead
 from pipelines.engine.environment import check_java, settle_python, settle_spark, worker_fault
 from pipelines.engine.settings import SparkSettings
+from pipelines.secure.folders import private_folders
+from pipelines.secure.properties import LOCAL, submit_arguments
 
 
 @contextmanager
@@ -66,15 +68,19 @@ def spark_session(app: str, settings: SparkSettings) -> Iterator[SparkSession]:
         # Spark's shell script starts a Java of its own, only to put the real one's command together.
         os.environ.setdefault("SPARK_LAUNCHER_OPTS", java.QUICK)
         if _local(options["spark.master"]):
-            # Everything stays on this machine, whatever its name resolves to.
+            # Everything stays on this machine, whatever its name resolves to, and with this user.
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+            options |= LOCAL
+        elif arguments := submit_arguments(options["spark.master"], settings.properties):
+            os.environ["PYSPARK_SUBMIT_ARGS"] = arguments
     elif settings.master:
         options["spark.master"] = settings.master
     for key, value in options.items():
         builder = builder.config(key, value)
     # A Java that runs already does not know of a daemon that is started now.
     ours = not _under_spark_submit() and SparkContext._gateway is None
-    with started_ahead() if ours and _local(options["spark.master"]) else nullcontext():
+    here = ours and _local(options["spark.master"])
+    with private_folders() if here else nullcontext(), started_ahead() if here else nullcontext():
         with java.without_its_notice() if ours else nullcontext():
             session = builder.getOrCreate()
         session.sparkContext.setLogLevel("ERROR")

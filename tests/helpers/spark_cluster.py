@@ -37,11 +37,14 @@ def wait_for(condition, what, told=str, seconds=300):
 
 
 @contextmanager
-def standalone(folder):
-    """Yield the URL of a master with two workers of one core each; their files go to `folder`."""
+def standalone(folder, options=()):
+    """Yield the URL of a master with two workers of one core each; their files go to `folder`.
+
+    `options` go to each of them.
+    """
     url = f"spark://{MASTER}:{_free_port()}"
     log = folder / "daemons.log"
-    here = ["--webui-port", "0"]
+    here = ["--webui-port", "0", *map(str, options)]
     daemons = [(MASTER, ["master.Master", "--host", MASTER, "--port", url.rpartition(":")[2], *here])]
     daemons += [
         (host, ["worker.Worker", "--host", host, "--cores", "1", "--memory", "1g", *here,

@@ -27,10 +27,10 @@ def output(plans, tmp_path_factory):
     file = tmp_path_factory.mktemp("plans") / "jobs.json"
     jobs = [[name, *map(str, arguments)] for _, jobs in plans.values() for name, *arguments in jobs]
     file.write_text(json.dumps(jobs))
-    from ranks import horovodrun  # lies with those files, as the script does
+    from ranks import run_ranks  # lies with those files, as the script does
 
     script = Path(__file__).parents[1] / "parallel" / "one_start.py"
-    ended = horovodrun(2, sys.executable, script, file, timeout=1200)
+    ended = run_ranks(2, sys.executable, script, file, timeout=1200)
     assert ended.code == 0, ended.output
     return ended.output
 

@@ -1,4 +1,4 @@
-"""Runs `jobs.train` and writes down which chips each update learned from. Run by the tests under horovodrun.
+"""Runs `jobs.train` and writes down which chips each update learned from. Run by the tests on several ranks.
 
 python elastic_probe.py REPORTS VICTIM UPDATE ARGUMENTS…
 

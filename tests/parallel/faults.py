@@ -1,4 +1,4 @@
-"""Trains with something wrong on rank 1 alone. Run by the tests under horovodrun.
+"""Trains with something wrong on rank 1 alone. Run by the tests on several ranks.
 
 python faults.py nan|late CONFIG.json
 

@@ -1,4 +1,4 @@
-"""Does one job after the other, to start Horovod only once. Run under horovodrun.
+"""Does one job after the other, to start Horovod only once. Run by a launcher.
 
 python one_start.py JOBS.json
 

@@ -1,4 +1,4 @@
-"""Starts Horovod jobs for the tests."""
+"""Starts jobs of several ranks for the tests."""
 
 import os
 import signal
@@ -12,9 +12,8 @@ import psutil
 from lean_start import lean_environment
 
 ROOT = Path(__file__).parents[2]
-HOROVODRUN = [Path(sys.executable).with_name("horovodrun"), "--gloo"]
-QUICK = [sys.executable, Path(__file__).with_name("launcher.py"), "--gloo"]
-"""The same without what it does at each start and a test need not see again."""
+HOROVODRUN = [Path(sys.executable).with_name("horovodrun"), "--gloo", "-np"]
+LAUNCH = [sys.executable, "-m", "jobs.launch", "--ranks"]
 
 LIMIT_S = 300
 """After which a job counts as hanging; ranks that wait for one that has gone would do so for 600 s."""
@@ -25,13 +24,13 @@ class Ended(NamedTuple):
     output: str
 
 
-def horovodrun(ranks, *command, timeout=LIMIT_S, flags=(), program=QUICK):
+def run_ranks(ranks, *command, timeout=LIMIT_S, flags=(), program=LAUNCH):
     """Run a command on several ranks from the repository's root; fails the test when it does not end."""
     environment = lean_environment()
     if program is HOROVODRUN:  # as a user starts it: set-up alone keeps TensorFlow quiet, not this process
         environment = {name: text for name, text in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     job = subprocess.Popen(
-        list(map(str, [*program, "-np", ranks, *flags, *command])),
+        list(map(str, [*program, ranks, *flags, *command])),
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -49,7 +48,7 @@ def horovodrun(ranks, *command, timeout=LIMIT_S, flags=(), program=QUICK):
 
 
 def kill_all(pid):
-    """Kill horovodrun and its ranks, which are in process groups of their own."""
+    """Kill a launcher and its ranks, which are in process groups of their own."""
     started = psutil.Process(pid).children(recursive=True)
     os.killpg(pid, signal.SIGKILL)
     for process in started:
@@ -59,4 +58,4 @@ def kill_all(pid):
 
 def train(*arguments, ranks=2, **more):
     """Run `jobs.train` on several ranks."""
-    return horovodrun(ranks, sys.executable, "-m", "jobs.train", *arguments, **more)
+    return run_ranks(ranks, sys.executable, "-m", "jobs.train", *arguments, **more)

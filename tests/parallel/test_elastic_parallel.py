@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from chip_factory import write_chips
-from ranks import HOROVODRUN, LIMIT_S, QUICK, ROOT, horovodrun, kill_all, train
+from ranks import HOROVODRUN, LAUNCH, LIMIT_S, ROOT, kill_all, run_ranks, train
 from runs import write_runs
 from survival import assert_same_end, start, wait_for
 
@@ -17,7 +17,7 @@ from labeling.files.locks.folder import folder_lock
 from training.fit import run
 from training.folder.card import read_model_card
 from training.folder.checkpoints import latest
-from training.ranks.stop import MARK
+from training.ranks.stop import MARK, REQUEUE
 from training.settings.config import TrainConfig
 
 pytestmark = [pytest.mark.parallel, pytest.mark.slow]
@@ -29,7 +29,8 @@ UPDATES = 12
 KILLED_AT = 18
 """Half-way through the second epoch, and two updates after a commit."""
 
-ELASTIC = [
+ELASTIC = ["--min-ranks", 1, "--cooldown", 2, 4]
+OF_HOROVODRUN = [
     *("--min-np", 1, "--max-np", 2, "--host-discovery-script", ROOT / "jobs" / "discover_hosts.sh"),
     *("--blacklist-cooldown-range", 2, 4, "--gloo-timeout-seconds", 120),
 ]
@@ -57,7 +58,7 @@ def probed(settings, folder, victim, update):
     (folder / "rows").mkdir()
     probe = [sys.executable, Path(__file__).with_name("elastic_probe.py"), folder / "rows", victim, update]
     job = [*probe, "--config", settings, "--out", folder / "model"]
-    ended = horovodrun(2, *job, timeout=480, flags=ELASTIC)
+    ended = run_ranks(2, *job, timeout=480, flags=ELASTIC)
     rows = [
         json.loads(text)
         for file in (folder / "rows").glob("*.jsonl")
@@ -110,7 +111,7 @@ def assert_whole(ended, rows, out):
 
 def test_an_undisturbed_elastic_training_is_the_plain_one_bit_by_bit(settings, together, tmp_path):
     free = tmp_path / "elastic"
-    ended = train("--config", settings, "--out", free, flags=ELASTIC, program=HOROVODRUN)
+    ended = train("--config", settings, "--out", free, flags=ELASTIC)
     assert ended.code == 0, ended.output
     assert_same_end(together / "plain", free)
     assert_folder_is_whole(free)
@@ -121,13 +122,12 @@ def test_an_undisturbed_elastic_training_is_the_plain_one_bit_by_bit(settings, t
 
 def test_sigterm_ends_an_elastic_training_with_the_mark(settings, tmp_path):
     out, log = tmp_path / "model", tmp_path / "log"
-    flags = map(str, ["-np", 2, *ELASTIC])
     command = [sys.executable, "-m", "jobs.train", "--config", settings, "--out", out]
-    process = start([*QUICK, *flags, *command, "--epochs", 999], log)
+    process = start([*LAUNCH, 2, *ELASTIC, *command, "--epochs", 999], log)
     try:
         wait_for(process, out, UPDATES)
         os.kill(process.pid, signal.SIGTERM)
-        assert process.wait(timeout=LIMIT_S) != 0
+        assert process.wait(timeout=LIMIT_S) == REQUEUE
     finally:
         if process.poll() is None:
             kill_all(process.pid)
@@ -138,8 +138,19 @@ def test_sigterm_ends_an_elastic_training_with_the_mark(settings, tmp_path):
 def test_a_folder_in_use_is_refused_by_all_ranks_with_one_message(settings, tmp_path):
     with folder_lock(tmp_path, "train"):
         ended = train("--config", settings, "--out", tmp_path, flags=ELASTIC)
-    assert ended.code != 0
+    assert ended.code == 2
     assert ended.output.count(f"{tmp_path} is in use by train") == 1, ended.output
+
+
+def test_horovodruns_elastic_mode_is_refused_unless_its_network_is_trusted(settings, tmp_path):
+    arguments = ["--config", settings, "--out", tmp_path / "model"]
+    ended = train(*arguments, flags=OF_HOROVODRUN, program=HOROVODRUN)
+    assert ended.code != 0
+    assert "--trust-network" in ended.output, ended.output
+    assert not (tmp_path / "model").exists()
+    ended = train(*arguments, "--trust-network", flags=OF_HOROVODRUN, program=HOROVODRUN)
+    assert ended.code == 0, ended.output
+    assert_folder_is_whole(tmp_path / "model")
 
 
 def assert_folder_is_whole(out):

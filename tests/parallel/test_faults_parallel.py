@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from chip_factory import write_chips
-from ranks import horovodrun
+from ranks import run_ranks
 
 from training.settings.config import TrainConfig
 
@@ -31,14 +31,14 @@ def write_config(chips, folder, **changed):
 def fault(kind, folder, out):
     """Run faults.py on two ranks and return how that ended."""
     script = Path(__file__).with_name("faults.py")
-    return horovodrun(2, sys.executable, script, kind, write_config(folder / "chips", out))
+    return run_ranks(2, sys.executable, script, kind, write_config(folder / "chips", out))
 
 
 def assert_told_once(ended, message):
     """Check that the job failed with one message and without a traceback of a rank."""
     assert ended.code != 0
     assert ended.output.count(message) == 1, ended.output
-    # The lines of ranks begin with their number; horovodrun itself ends with a traceback.
+    # The lines of ranks begin with their number; the launcher has lines of its own.
     assert not [line for line in ended.output.splitlines() if line.startswith("[") and "Traceback" in line]
 
 

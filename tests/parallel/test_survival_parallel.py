@@ -8,11 +8,11 @@ import psutil
 import pytest
 import yaml
 from chip_factory import write_chips
-from ranks import LIMIT_S, QUICK
+from ranks import LAUNCH, LIMIT_S
 from runs import write_runs
 from survival import CHIPS, UPDATES, assert_same_end, job, kill_on_the_way, start, wait_for, write_config
 
-from training.ranks.stop import MARK
+from training.ranks.stop import MARK, REQUEUE
 
 pytestmark = pytest.mark.parallel
 
@@ -31,11 +31,11 @@ def unbroken(together):
 
 
 def two(chips, out, config):
-    return [*QUICK, "-np", "2", *job(chips, out, config)]
+    return [*LAUNCH, "2", *job(chips, out, config)]
 
 
 def rank(number):
-    """Return a function that finds the process of a rank below horovodrun's."""
+    """Return a function that finds the process of a rank below the launcher's."""
 
     def find(process):
         for child in psutil.Process(process.pid).children(recursive=True):
@@ -59,13 +59,13 @@ def test_ranks_killed_at_random_moments_end_with_the_same_weights(unbroken, tmp_
     assert_same_end(whole, out)
 
 
-def test_sigterm_to_horovodrun_leaves_the_mark_to_queue_again(unbroken, tmp_path):
+def test_sigterm_leaves_a_checkpoint_the_mark_and_code_75(unbroken, tmp_path):
     chips, config, whole = unbroken
     out, log = tmp_path / "model", tmp_path / "log"
     process = start(two(chips, out, config), log)
     wait_for(process, out, 20)
     os.kill(process.pid, signal.SIGTERM)
-    assert process.wait(timeout=LIMIT_S) != 0
+    assert process.wait(timeout=LIMIT_S) == REQUEUE, log.read_text()
     assert (out / MARK).is_file(), log.read_text()
     assert start(two(chips, out, config), log).wait(timeout=LIMIT_S) == 0, log.read_text()
     assert not (out / MARK).exists()

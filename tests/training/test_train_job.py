@@ -37,3 +37,27 @@ def test_what_the_user_can_mend_is_said_in_one_line_with_code_2(tmp_path, monkey
     monkeypatch.setenv("HOROVOD_RANK", "1")
     assert main([*nowhere, "--epochs", "0"]) == 2
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("flags", "rank", "said"),
+    [(["--ranks", "2"], "0", "leave it out under horovodrun"), (["--min-ranks", "1"], None, "give both"),
+     (["--ranks", "1", "--min-ranks", "2"], None, "between 1 and --ranks")],
+)  # fmt: skip
+def test_ranks_that_cannot_be_started_are_refused(monkeypatch, capsys, flags, rank, said):
+    if rank is not None:
+        monkeypatch.setenv("HOROVOD_RANK", rank)
+    assert main(["--chips", "nowhere", "--out", "nowhere", *flags]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_ranks_get_the_command_line_without_what_started_them(monkeypatch):
+    seen = []
+    monkeypatch.setattr("jobs.train.start", lambda *given: seen.append(given) or 75)
+    assert (
+        main(["--chips", "c", "--ranks", "4", "--out=o", "--min-ranks=2", "--resume", "--cooldown", "2", "4"])
+        == 75
+    )
+    assert seen == [
+        ([sys.executable, "-m", "jobs.train", "--chips", "c", "--out=o", "--resume"], 4, 2, [2.0, 4.0])
+    ]

@@ -67,6 +67,11 @@ class State:
     part: Part = field(default_factory=Part)
     """What was done of the epoch after `epoch`."""
 
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> State:
+        """Return the state that `asdict` and JSON made these values of; ValueError where they did not."""
+        return TypeAdapter(cls).validate_python(values)
+
 
 class Checkpoint(NamedTuple):
     """Everything a training goes on from."""
@@ -129,8 +134,7 @@ def read(file: Path) -> Checkpoint:
     """Read one checkpoint whole; what is raised for a damaged one depends on the damage."""
     # Opened here, because NumPy leaves a damaged file open.
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        values = json.loads(str(arrays["state"]))
-        state = TypeAdapter(State).validate_python(values)
+        state = State.of(json.loads(str(arrays["state"])))
         weights = _in_order(arrays, "weights")
         if not all(np.isfinite(each).all() for each in weights):
             raise ValueError("it holds weights that are no numbers")

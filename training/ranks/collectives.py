@@ -1,12 +1,13 @@
 """The seam to Horovod: everything that one rank says to the others goes through this module.
 
 Horovod's own Keras wrappers do not know Keras 3, so gradients and variables are exchanged as TensorFlow
-tensors. Without `horovodrun` all of it works on one process as rank 0 of 1. Every function below `start` is a
+tensors. Without a launcher all of it works on one process as rank 0 of 1. Every function below `start` is a
 collective: all ranks must call it, in the same order, or those that do wait until a time limit ends the job.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -41,7 +42,7 @@ class World(NamedTuple):
     local_rank: int
     """Rank among the processes of this machine."""
     elastic: bool = False
-    """Whether horovodrun lets ranks come and go; see training/elastic.py."""
+    """Whether ranks may come and go; see training/elastic.py."""
 
     @property
     def leads(self) -> bool:
@@ -105,17 +106,24 @@ def broadcast(variables: Sequence[keras.Variable]) -> None:
 
 
 def broadcast_object(value: T, name: str) -> T:
-    """Return on every rank what rank 0 passed; it must be picklable."""
+    """Return on every rank what rank 0 passed; it goes as JSON, so tuples come back as lists."""
+    # Horovod's own functions for objects unpickle what comes, and its connections know no secret.
+    own = _bytes_of(value)
     with _not_for_ever(name):
-        result: T = hvd.broadcast_object(value, root_rank=0, name=name)
+        size = int(hvd.broadcast(tf.constant(len(own)), root_rank=0, name=f"{name}.size"))
+        # Horovod wants arrays of one shape on all ranks.
+        data = hvd.broadcast(tf.constant(np.resize(own, size)), root_rank=0, name=name).numpy()
+    result: T = json.loads(data.tobytes())
     return result
 
 
 def gathered(value: T, name: str) -> list[T]:
-    """Return what every rank passed, in the order of the ranks; it must be picklable."""
+    """Return what every rank passed, in the order of the ranks; as JSON, as with `broadcast_object`."""
+    own = _bytes_of(value)
     with _not_for_ever(name):
-        found: list[T] = hvd.allgather_object(value, name=name)
-    return found
+        sizes = hvd.allgather(tf.constant([len(own)]), name=f"{name}.size").numpy()
+        data = hvd.allgather(tf.constant(own), name=name).numpy()
+    return [json.loads(part.tobytes()) for part in np.split(data, np.cumsum(sizes)[:-1])]
 
 
 def sum_step(sums: Sums, flags: Flags) -> tuple[Sums, Flags]:
@@ -170,9 +178,13 @@ def agreeing(what: str) -> Iterator[None]:
             raise ConfigError(f"{text}{others}")
 
 
+def _bytes_of(value: Any) -> NDArray[np.uint8]:
+    return np.frombuffer(json.dumps(value).encode(), np.uint8)
+
+
 @contextmanager
 def _not_for_ever(name: str) -> Iterator[None]:
-    """End the process when the block takes longer than the limit; horovodrun then ends the others.
+    """End the process when the block takes longer than the limit; the launcher then ends the others.
 
     The training step has no such limit: how long it takes is the user's choice of network and batch. A
     thread, because nothing else gets through to a process that waits inside a collective. Horovod's own

@@ -1,0 +1,1 @@
+"""Who may talk to Spark, and who may read what it leaves on a disk."""
