@@ -26,6 +26,7 @@ from labeling.files.atomic import refilling, write_json
 from labeling.files.layout import LABELS, Run, is_done, read_done, write_done
 from labeling.ice.profile import LabelingProfile
 from labeling.masks.clouds.raster import CLOUDS
+from labeling.masks.limits import LimitSettings
 from pipelines.chip_groups import ground, groups_of
 from pipelines.chip_worker import CUT, SURVEYED, WORK, ChipJob, cut_scenes, survey_scenes
 from pipelines.config import ChipSettings
@@ -43,6 +44,7 @@ def make_chips(
     run: Run,
     profile: LabelingProfile,
     settings: ChipSettings,
+    limits: LimitSettings,
 ) -> list[Failure]:
     """Cut the labelled scenes into `run.chips`, unless that is done; return the scenes that gave an error.
 
@@ -65,7 +67,7 @@ def make_chips(
         for row, group in zip(rows, groups, strict=True)
     ]
     with refilling(run.chips, CARD_FILE) as folder:
-        job = ChipJob(settings, profile.rendering, run.root / "labels", folder)
+        job = ChipJob(settings, limits, profile.rendering, run.root / "labels", folder)
         refused = [] if splits else _choose_blocks(spark(), rows, work, job)
         tasks = one_task_each(spark(), [task for task in work if task["scene_id"] not in dict(refused)], WORK)
         cut = [row.asDict() for row in tasks.mapInPandas(partial(cut_scenes, job=job), CUT).collect()]

@@ -42,7 +42,7 @@ def run(config: InferConfig) -> Outcome:
 
 
 def _infer(config: InferConfig, card: ModelCard, run: Run, started: float) -> Outcome:
-    rows, failures = build_catalog(config.scenes, run)
+    rows, failures = build_catalog(config.scenes, run, config.limits)
     rows, refused = part_by_rendering(rows, card.rendering, "infer", f"the model in {config.model}")
     if refused and not rows:  # then the model is the wrong one, not the scenes
         raise ModelError(refused[0].reason)

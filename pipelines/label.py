@@ -62,7 +62,7 @@ def run(config: LabelConfig) -> Outcome:
 
 
 def _label(config: LabelConfig, profiles: list[LabelingProfile], run: Run, started: float) -> Outcome:
-    rows, failures = build_catalog(config.scenes, run)
+    rows, failures = build_catalog(config.scenes, run, config.limits)
     kinds, refused = part_by_profile(rows, profiles)
     failures += refused
     rows = [row for kind in kinds for row in kind.rows]
@@ -74,7 +74,7 @@ def _label(config: LabelConfig, profiles: list[LabelingProfile], run: Run, start
             failures += label_scenes(spark, kind.rows, job, config)
         if "chips" in config.outputs:
             failed = {failure.scene for failure in failures}
-            failures += cut_chips(spark, kinds, failed, run, config.chips)
+            failures += cut_chips(spark, kinds, failed, run, config.chips, config.limits)
     # Of tasks that were killed, or had lost to another attempt and were late.
     _clean(run)
     failed = {failure.scene for failure in failures if failure.step == "label"}

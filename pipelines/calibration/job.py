@@ -55,11 +55,14 @@ def run(config: CalibrateConfig) -> Outcome:
 
 def _calibrate(config: CalibrateConfig, profiles: list[LabelingProfile], run: Run, started: float) -> Outcome:
     file = read_hints(config.hints)
-    rows, failures = build_catalog(config.scenes, run)
+    rows, failures = build_catalog(config.scenes, run, config.limits)
     start, usable, refused = _one_kind(rows, profiles)
     usable, low = part_by_sun(usable, config.limits, "calibrate")
     usable, large = _part_by_memory(usable, config.spark.worker_memory)
-    job = CountJob(Recipe(start, config.limits, checked(config.land), config.clouds), file)
+    job = CountJob(
+        Recipe(start, config.limits, checked(config.land), config.clouds),
+        file,
+    )
     with lazy_session("polynya calibrate", config.spark) as spark:
         counted, lost = _count(spark, usable, job) if usable else ([], [])
     failures += refused + low + large + lost

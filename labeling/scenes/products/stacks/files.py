@@ -17,6 +17,7 @@ from labeling.errors import SceneError
 from labeling.files import s3
 from labeling.files.raster import quiet_georeference
 from labeling.files.redact import without_secrets
+from labeling.files.storage import is_waiting
 from labeling.files.uri import gdal_path, is_url, shown
 from labeling.grid import Block
 from labeling.scenes.contract.pieces import check_pieces
@@ -98,6 +99,9 @@ def _masked_log() -> Iterator[None]:
 def _open_any(locations: Sequence[str]) -> DatasetReader:
     failures = []
     for location in locations:
+        if is_waiting(location):
+            failures.append(f"{location} is no file, but a pipe or a device")
+            continue
         try:
             image = rasterio.open(gdal_path(location), driver=_driver(location))
         except RasterioError as error:
