@@ -21,8 +21,10 @@ class LateError(Exception):
     """Work took longer than it may."""
 
 
-def in_time(work: Callable[[], T], seconds: float) -> T:
+def in_time(work: Callable[[], T], seconds: float | None = None) -> T:
     """Return what `work` returns, or raise what it raises; LateError when it takes longer than `seconds`.
+
+    None is as long as it takes, or until a signal ends the wait.
 
     Work that is given up goes on in its thread until what it waits for ends by itself, and its result is
     dropped. It must not need the main thread, nor anything that the caller closes.

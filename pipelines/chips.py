@@ -31,7 +31,7 @@ from pipelines.chip_groups import ground, groups_of
 from pipelines.chip_worker import CUT, SURVEYED, WORK, ChipJob, cut_scenes, survey_scenes
 from pipelines.config import ChipSettings
 from pipelines.engine.scenes import CatalogRow, Failure
-from pipelines.engine.session import one_task_each
+from pipelines.engine.session import collect, one_task_each
 
 CHANNELS = 3
 
@@ -70,7 +70,7 @@ def make_chips(
         job = ChipJob(settings, limits, profile.rendering, run.root / "labels", folder)
         refused = [] if splits else _choose_blocks(spark(), rows, work, job)
         tasks = one_task_each(spark(), [task for task in work if task["scene_id"] not in dict(refused)], WORK)
-        cut = [row.asDict() for row in tasks.mapInPandas(partial(cut_scenes, job=job), CUT).collect()]
+        cut = [row.asDict() for row in collect(tasks.mapInPandas(partial(cut_scenes, job=job), CUT))]
         card = _card(cut, rows, groups, profile, settings)
         write_json(folder / CARD_FILE, card.model_dump(mode="json"))
         failures = refused + [(row["scene_id"], row["error"]) for row in cut if row["error"]]
@@ -117,7 +117,7 @@ def _choose_blocks(
 ) -> list[tuple[str, str]]:
     """Put the split of each chip into the tasks' `cells`; return scenes without, and why."""
     tasks = one_task_each(spark, work, WORK)
-    found = tasks.mapInPandas(partial(survey_scenes, job=job), SURVEYED).collect()
+    found = collect(tasks.mapInPandas(partial(survey_scenes, job=job), SURVEYED))
     seen = {row["scene_id"]: row for row in found if row["error"] is None}
     surveyed = [row for row in rows if row.scene_id in seen]
     surveys = [_survey(row, json.loads(seen[row.scene_id]["chips"]), job.settings.size) for row in surveyed]

@@ -24,7 +24,7 @@ from pipelines.doubts import tell_doubts
 from pipelines.engine.outcome import Outcome, close_job
 from pipelines.engine.progress import progress
 from pipelines.engine.scenes import Failure
-from pipelines.engine.session import lazy_session, one_task_each
+from pipelines.engine.session import collect, lazy_session, one_task_each
 from pipelines.infer_worker import InferJob, predict_tasks, write_scene
 from pipelines.schemas import OUTCOME, PREDICTED, WINDOWS
 from training.folder.card import ModelCard, model_digest, read_model_card
@@ -87,7 +87,7 @@ def map_scenes(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[F
             progress("infer", scenes=len(rows), pixels=pixels) as shown,
             shown.wave(spark, scenes=len(rows), pixels=pixels, steps=(("predict", "write"),)),
         ):
-            outcomes = scenes.applyInPandas(partial(write_scene, job=job), OUTCOME).collect()
+            outcomes = collect(scenes.applyInPandas(partial(write_scene, job=job), OUTCOME))
     finally:
         remove(job.scratch)
     return [Failure(row.scene_id, "infer", row.error) for row in outcomes if row.error is not None]

@@ -34,7 +34,7 @@ from pipelines.engine.outcome import Outcome, close_job
 from pipelines.engine.plan import Plan, PlannedScene, make_plan, tasks_of
 from pipelines.engine.progress import progress
 from pipelines.engine.scenes import CatalogRow, Failure
-from pipelines.engine.session import lazy_session, one_task_each
+from pipelines.engine.session import collect, lazy_session, one_task_each
 from pipelines.engine.size import part_by_size
 from pipelines.kinds import cut_chips, part_by_profile
 from pipelines.label_worker import (
@@ -156,7 +156,7 @@ def label_whole(spark: SparkSession, scenes: list[PlannedScene], job: LabelJob) 
     """Label each scene in one go; a task does one scene, or some where there are many."""
     tasks = _tasks(spark, [task_of(scene) for scene in scenes])
     tasks = tasks.coalesce(tasks_of(len(scenes), spark.sparkContext.defaultParallelism))
-    return _failures(tasks.mapInPandas(partial(label_whole_scenes, job=job), OUTCOME).collect())
+    return _failures(collect(tasks.mapInPandas(partial(label_whole_scenes, job=job), OUTCOME)))
 
 
 def label_threaded(spark: SparkSession, scenes: list[PlannedScene], job: LabelJob) -> list[Failure]:
@@ -205,7 +205,7 @@ def _by_scene(frame: DataFrame, count: int, reduce: Callable[..., Any], schema: 
     """Reduce the rows of each of `count` scenes to one, on the workers."""
     # More partitions than scenes: hashing would otherwise give one task several scenes.
     scenes = frame.repartition(3 * count, "scene_id").groupBy("scene_id")
-    return scenes.applyInPandas(reduce, schema).collect()
+    return collect(scenes.applyInPandas(reduce, schema))
 
 
 def _failures(rows: list[Row]) -> list[Failure]:

@@ -34,7 +34,7 @@ from pipelines.engine.outcome import Outcome, close_job
 from pipelines.engine.plan import PlannedScene, cut_of, memory_of
 from pipelines.engine.progress import progress
 from pipelines.engine.scenes import CatalogRow, Failure
-from pipelines.engine.session import lazy_session, one_task_each
+from pipelines.engine.session import collect, lazy_session, one_task_each
 from pipelines.kinds import part_by_profile
 
 PROFILE: Final = "profile.yaml"
@@ -111,7 +111,7 @@ def _count(
         ]
         tasks = one_task_each(session, work, TASK).mapInPandas(partial(count_scenes, job=job), COUNTED)
         failed = []
-        for each in tasks.collect():
+        for each in collect(tasks):
             if each["error"] is not None:
                 failed.append(Failure(each["scene_id"], "calibrate", each["error"]))
                 continue

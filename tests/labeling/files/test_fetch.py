@@ -1,4 +1,4 @@
-"""Documents that would keep us waiting: pipes, devices, and servers that send nothing, or a byte at a time."""
+"""Documents that would keep us waiting: pipes, devices, servers that send nothing, or a byte at a time."""
 
 import os
 import threading

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -11,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-import pyogrio
 import pytest
 import shapely
 from affine import Affine
+from endless_land import write_endless_land, write_land
 from rasterio.crs import CRS
 
 from labeling.errors import ConfigError
@@ -28,12 +27,6 @@ PLACE = {
     "height": 100,
     "width": 100,
 }
-
-
-def write_polygons(path, shapes, layer="land"):
-    shapes = np.array([shapely.to_wkb(shape) for shape in shapes], object)
-    pyogrio.raw.write(path, shapes, [], [], geometry_type="Polygon", crs="EPSG:4326", layer=layer)
-    return path
 
 
 def given_up(call, *words, within):
@@ -63,7 +56,7 @@ def test_time_memory_and_death_are_told():
 def test_twenty_thousand_random_points_stay_within_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SECONDS", 20.0)
     points = np.random.default_rng(0).random((20_000, 2))
-    path = write_polygons(tmp_path / "land.gpkg", [shapely.Polygon([*points, points[0]])])
+    path = write_land(tmp_path / "land.gpkg", [shapely.Polygon([*points, points[0]])])
     layer = open_layer(path)
     before = psutil.Process().memory_info().rss
     given_up(lambda: land_mask(layer, **PLACE), "layer 'land'", str(path), within=60)
@@ -72,20 +65,11 @@ def test_twenty_thousand_random_points_stay_within_memory(tmp_path, monkeypatch)
 
 def test_a_view_without_end_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SECONDS", 3.0)
-    path = write_polygons(tmp_path / "land.gpkg", [shapely.box(0, 0, 1, 1)])
-    endless = "with recursive r(n) as (select 1 union all select n + 1 from r)"
-    with sqlite3.connect(path) as database:
-        database.execute(
-            f"create view evil as {endless} select n as fid, (select geom from land) as geom from r"
-        )
-        for table in ("gpkg_contents", "gpkg_geometry_columns"):
-            columns = [row[1] for row in database.execute(f"pragma table_info({table})")]
-            chosen = ["'evil'" if name in ("table_name", "identifier") else name for name in columns]
-            rows = f"select {', '.join(chosen)} from {table} where table_name = 'land'"
-            database.execute(f"insert into {table} {rows}")
-    database.close()
-    given_up(lambda: open_layer(path, "evil"), f"the land file {path}", within=20)
-    given_up(lambda: land_mask(VectorLayer(path, "evil", "EPSG:4326"), **PLACE), "layer 'evil'", within=20)
+    path = write_endless_land(tmp_path / "land.gpkg")
+    given_up(lambda: open_layer(path, "endless"), f"the land file {path}", within=20)
+    given_up(
+        lambda: land_mask(VectorLayer(path, "endless", "EPSG:4326"), **PLACE), "layer 'endless'", within=20
+    )
     assert land_mask(open_layer(path, "land"), **PLACE).all()
 
 
