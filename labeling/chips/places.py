@@ -14,9 +14,13 @@ from numpy.typing import NDArray
 from labeling.chips.card import CHIP_SCHEMA, Split
 from labeling.chips.ground import Ground, ground_of
 from labeling.errors import ConfigError
-from labeling.files.storage import AnyPath
+from labeling.files.storage import AnyPath, open_regular
 
 AGAIN: Final = "Make the chips again with python -m jobs.label."
+
+
+OVERHEAD: Final = 1 << 16
+"""Bytes of a column of a chip beside its pixels: a name, a CRS, heads of pages."""
 
 
 @contextmanager
@@ -27,6 +31,24 @@ def reading(file: AnyPath) -> Iterator[None]:
     except (pa.ArrowException, OSError, KeyError) as error:
         reason = str(error).partition("\n")[0]
         raise ConfigError(f"cannot read chips from {file}: {reason}. {AGAIN}") from None
+
+
+def check_declared(metadata: pq.FileMetaData, file: AnyPath, size: int) -> None:
+    """Raise ConfigError where a file says that a chip takes more memory than one of `size` pixels can.
+
+    A page of zeros packs a thousand times smaller, and Parquet unpacks it before anybody can look.
+    """
+    pixels = {"image": 3 * size**2, "label": size**2}
+    for group in range(metadata.num_row_groups):
+        row_group = metadata.row_group(group)
+        for column in map(row_group.column, range(row_group.num_columns)):
+            most = pixels.get(column.path_in_schema, 0) + OVERHEAD
+            if column.total_uncompressed_size > most:
+                raise ConfigError(
+                    f"{file} says that {column.path_in_schema} of chip {group} takes "
+                    f"{column.total_uncompressed_size} bytes; that of a chip of {size} x {size} pixels takes "
+                    f"{most} at most. {AGAIN}"
+                )
 
 
 class Places(NamedTuple):
@@ -49,9 +71,10 @@ def read_places(file: AnyPath, split: Split, size: int, *, whole: bool) -> Place
 
     With `whole` the place on the ground of each chip is held against its place in the scene, too.
     """
-    with reading(file), file.open("rb") as stream:
+    with reading(file), open_regular(file) as stream:
         source = pq.ParquetFile(stream)
         metadata = source.metadata
+        check_declared(metadata, file, size)
         if not source.schema_arrow.equals(CHIP_SCHEMA):
             raise ConfigError(f"{file} has other columns or types than chips have. {AGAIN}")
         if not metadata.num_rows:
