@@ -19,8 +19,8 @@ from labeling.files.storage import AnyPath, open_regular
 AGAIN: Final = "Make the chips again with python -m jobs.label."
 
 
-OVERHEAD: Final = 1 << 16
-"""Bytes of a column of a chip beside its pixels: a name, a CRS, heads of pages."""
+OVERHEAD: Final = 1 << 18
+"""Bytes of a chip beside its pixels: names, a CRS, heads of pages."""
 
 
 @contextmanager
@@ -38,17 +38,14 @@ def check_declared(metadata: pq.FileMetaData, file: AnyPath, size: int) -> None:
 
     A page of zeros packs a thousand times smaller, and Parquet unpacks it before anybody can look.
     """
-    pixels = {"image": 3 * size**2, "label": size**2}
+    most = 4 * size**2 + OVERHEAD
     for group in range(metadata.num_row_groups):
-        row_group = metadata.row_group(group)
-        for column in map(row_group.column, range(row_group.num_columns)):
-            most = pixels.get(column.path_in_schema, 0) + OVERHEAD
-            if column.total_uncompressed_size > most:
-                raise ConfigError(
-                    f"{file} says that {column.path_in_schema} of chip {group} takes "
-                    f"{column.total_uncompressed_size} bytes; that of a chip of {size} x {size} pixels takes "
-                    f"{most} at most. {AGAIN}"
-                )
+        taken = metadata.row_group(group).total_byte_size
+        if taken > most:
+            raise ConfigError(
+                f"{file} says that chip {group} takes {taken} bytes; one of {size} x {size} pixels takes "
+                f"{most} at most. {AGAIN}"
+            )
 
 
 class Places(NamedTuple):

@@ -220,7 +220,7 @@ def test_a_chip_that_unpacks_to_more_than_its_pixels_is_never_read(chips, column
     file = bombed(first(chips), column, 1 << 28)
     assert file.stat().st_size < 1 << 20
     before = pa.total_allocated_bytes()
-    with pytest.raises(ConfigError, match=rf"says that {column} of chip 0 takes 2684\d+ bytes; .* at most"):
+    with pytest.raises(ConfigError, match=r"says that chip 0 takes 2684\d+ bytes; .* at most"):
         read(chips)
     assert pa.total_allocated_bytes() - before < 1 << 20
 
