@@ -38,7 +38,7 @@ bench: setup
 
 sbom: setup
 	@mkdir -p build
-	@.venv/bin/cyclonedx-py environment --pyproject pyproject.toml --output-file build/sbom.cdx.json .venv
+	@.venv/bin/cyclonedx-py environment --output-reproducible --output-file build/sbom.cdx.json .venv
 	@echo build/sbom.cdx.json
 
 clean:
