@@ -1,6 +1,7 @@
 # make setup   everything into .venv          make demo    the whole way once, on scenes it makes
 # make test    all tests                      make check   linters, types and the fast tests
-.PHONY: setup demo test check lint bench clean
+# make sbom    what .venv holds, with versions and licences, in CycloneDX's form
+.PHONY: setup demo test check lint bench sbom clean
 
 PY := .venv/bin/python
 PRODUCT ?=
@@ -34,6 +35,11 @@ check: lint
 
 bench: setup
 	@$(PY) -m benchmarks.labelling.kernels
+
+sbom: setup
+	@mkdir -p build
+	@.venv/bin/cyclonedx-py environment --output-reproducible --output-file build/sbom.cdx.json .venv
+	@echo build/sbom.cdx.json
 
 clean:
 	rm -rf .venv demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

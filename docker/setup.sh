@@ -4,10 +4,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-HOROVOD=0.28.1
 VENV=.venv
+LOCK=docker/constraints.txt
 STAMP=$VENV/.setup-done
 INPUTS="docker/setup.sh docker/constraints.txt setup.cfg pyproject.toml"
+
+# Packages must be those of the lock, file by file: pip compares each with its hash, and takes no other.
+FIRST="setuptools wheel packaging"
 
 say() { printf '\033[1m[setup]\033[0m %s\n' "$*" >&2; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -59,10 +62,24 @@ install_system_packages() {
   fi
 }
 
+# The lines of the lock about some packages; with `but` in front, about all others.
+locked() {
+  awk -v names=" $* " '
+    BEGIN { but = sub(/^ but /, " ", names) }
+    /^[A-Za-z0-9]/ { name = $1; sub(/[=[].*/, "", name); chosen = (index(names, " " name " ") > 0) != but }
+    chosen && !/^ *#/' $LOCK
+}
+
+install_locked() {
+  locked "$@" >$VENV/lock.txt
+  $VENV/bin/pip install -qq --require-hashes --no-deps --no-build-isolation -r $VENV/lock.txt
+}
+
 # Horovod publishes no wheels. One is built per Python, TensorFlow and machine kind and kept for later
 # set-ups; it can be deleted at any time.
 install_horovod() {
-  local tag cache
+  local tag cache horovod
+  horovod=$(sed -n 's/^horovod==\([^ ]*\).*/\1/p' $LOCK)
   tag=$($VENV/bin/python - <<'PY'
 import platform, sys, importlib.metadata as m
 names = {d.metadata["Name"].lower().replace("_", "-"): d.version for d in m.distributions()}
@@ -70,19 +87,20 @@ tensorflow = next(f"{name}-{names[name]}" for name in ("tensorflow-cpu", "tensor
 print(f"py{sys.version_info[0]}{sys.version_info[1]}-{tensorflow}-{platform.machine()}")
 PY
 )
-  cache=${XDG_CACHE_HOME:-$HOME/.cache}/polynya/horovod-$HOROVOD-$tag
+  cache=${XDG_CACHE_HOME:-$HOME/.cache}/polynya/horovod-$horovod-$tag
   if ! ls "$cache"/horovod-*.whl >/dev/null 2>&1; then
-    say "building Horovod $HOROVOD (about two minutes, once per machine)"
+    say "building Horovod $horovod (about two minutes, once per machine)"
     rm -rf "$cache.part" && mkdir -p "$cache.part"
+    locked horovod >"$cache.part/lock.txt"
     HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1 HOROVOD_WITHOUT_PYTORCH=1 \
     HOROVOD_WITHOUT_MXNET=1 HOROVOD_CPU_OPERATIONS=GLOO CMAKE_POLICY_VERSION_MINIMUM=3.5 \
     MAKEFLAGS=-j$(nproc) PATH="$PWD/$VENV/bin:$PATH" \
-      $VENV/bin/pip wheel --no-deps --no-build-isolation --no-binary horovod "horovod==$HOROVOD" \
-        -w "$cache.part" >"$cache.part/build.log" 2>&1 \
+      $VENV/bin/pip wheel --require-hashes --no-deps --no-build-isolation --no-binary horovod \
+        -r "$cache.part/lock.txt" -w "$cache.part" >"$cache.part/build.log" 2>&1 \
       || { tail -40 "$cache.part/build.log" >&2; die "Horovod did not build; the whole log is $cache.part/build.log"; }
     rm -rf "$cache" && mv "$cache.part" "$cache"
   fi
-  $VENV/bin/pip install -qq -c docker/constraints.txt "$cache"/horovod-*.whl
+  $VENV/bin/pip install -qq --no-deps --no-index "$cache"/horovod-*.whl
 }
 
 main() {
@@ -94,8 +112,11 @@ main() {
   install_system_packages "$python"
   say "making $VENV with $("$python" --version) (about two minutes the first time)"
   [ -x $VENV/bin/python ] && $VENV/bin/python -c '' 2>/dev/null || "$python" -m venv --clear $VENV
-  $VENV/bin/pip install -qq -c docker/constraints.txt 'setuptools<81' wheel packaging
-  $VENV/bin/pip install -qq -c docker/constraints.txt --no-build-isolation -e '.[train,dev]'
+  # shellcheck disable=SC2086  # a list of words is meant
+  install_locked $FIRST
+  # shellcheck disable=SC2086
+  install_locked but horovod $FIRST
+  $VENV/bin/pip install -qq --no-deps --no-index --no-build-isolation -e .
   install_horovod
   # horovodrun imports TensorFlow before any of our code could quieten it.
   echo 'import os; os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")' \

@@ -16,6 +16,7 @@ from typing import Any, Final
 from labeling.errors import ConfigError, ModelError, PolynyaError
 from labeling.files.links import VARIABLE
 from labeling.files.redact import without_secrets
+from labeling.in_time import still_waiting
 from pipelines.engine import logs
 from pipelines.engine.outcome import ExitCode, Outcome
 
@@ -82,6 +83,20 @@ def overrides(given: argparse.Namespace) -> dict[str, Any]:
 
 def main_of(job: Callable[[], Outcome], name: str) -> int:
     """Run a job's main and return its exit code, with one line a failure on standard error."""
+    try:
+        code = _run(job, name)
+    except SystemExit as end:  # SIGTERM, or argparse
+        code = end.code if isinstance(end.code, int) else ExitCode.ERROR
+        if not still_waiting():
+            raise
+    if still_waiting():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # in the usual way libraries would close down under threads that wait inside of them
+    return code
+
+
+def _run(job: Callable[[], Outcome], name: str) -> int:
     # Python looks through all objects again before it exits, which takes a quarter of a second.
     atexit.register(gc.freeze)
     # As an exception, so that a batch system's SIGTERM leaves no lock and no scratch files behind.

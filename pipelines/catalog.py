@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import logging
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -29,17 +30,21 @@ from pipelines.schemas import CATALOG
 
 _ANEW: Final = "Delete it, and run jobs.label again: it is made anew, and what is labelled stays."
 
+_USUAL: Final = LimitSettings()
+
 _LOG = logging.getLogger("polynya.catalog")
 
 
-def build_catalog(scenes: list[str], run: Run) -> tuple[list[CatalogRow], list[Failure]]:
+def build_catalog(
+    scenes: list[str], run: Run, limits: LimitSettings = _USUAL
+) -> tuple[list[CatalogRow], list[Failure]]:
     """Return the scenes that can be opened, and why the others cannot.
 
     An argument that names no scene is one that cannot. Raises ConfigError when there is not a single file to
     try. A scene that the run's catalogue knows keeps its id, so that labels and maps of one scene meet.
     """
-    named, nothing = look_up(scenes)
-    described = [*nothing, *(_describe(uri) for uri in named)]
+    named, nothing = look_up(scenes, limits)
+    described = [*nothing, *(_describe(uri, limits) for uri in named)]
     infos = [item for item in described if isinstance(item, SceneInfo)]
     failures = [item for item in described if isinstance(item, Failure)]
     ids = distinct_ids({info.uri: stem(info.uri) for info in infos}, _known_ids(run))
@@ -142,10 +147,10 @@ def _has_nulls(table: pa.Table) -> bool:
 
 def expand(scenes: Iterable[str]) -> list[str]:
     """Return the URIs of all scenes as `look_up` finds them."""
-    return look_up(scenes)[0]
+    return look_up(scenes, _USUAL)[0]
 
 
-def look_up(scenes: Iterable[str]) -> tuple[list[str], list[Failure]]:
+def look_up(scenes: Iterable[str], limits: LimitSettings) -> tuple[list[str], list[Failure]]:
     """Return the URIs of all scenes named by files, folders, globs and URLs, without doubles, in order.
 
     Paths become absolute, and a list of STAC items becomes its items. A path that names no existing file is
@@ -160,7 +165,7 @@ def look_up(scenes: Iterable[str]) -> tuple[list[str], list[Failure]]:
             f"no scenes in {', '.join(map(shown, scenes))}: looked for existing files, and in folders for "
             f"{searched_for()}. `python -m jobs.demo --out DIR` works on scenes it makes itself."
         )
-    listed = {uri: _list(uri) for uri in named}
+    listed = {uri: _list(uri, limits) for uri in named}
     empty = [given for given, uris in found.items() if not any(listed[uri] for uri in uris)]
     failures = [Failure(shown(given), "open", _why_nothing(given)) for given in empty]
     return list(dict.fromkeys(scene for uri in named for scene in listed[uri])), failures
@@ -207,20 +212,25 @@ def _expand_bucket(given: str) -> list[str]:
         return [given]  # as in `_list`
 
 
-def _list(uri: str) -> list[str]:
+def _list(uri: str, limits: LimitSettings) -> list[str]:
     try:
-        return list_scenes(uri)
+        return limits.in_time(partial(list_scenes, uri))
     except Exception:  # whatever is wrong with one list must not stop the others
         return [uri]  # opening it fails for the same reason, which is then told
 
 
-def _describe(uri: str) -> SceneInfo | Failure:
+def _describe(uri: str, limits: LimitSettings) -> SceneInfo | Failure:
     try:
-        with open_scene(uri) as scene:
-            _records([CatalogRow("", scene.info)])
-            return scene.info
+        info = limits.in_time(partial(_read_info, uri))
+        _records([CatalogRow("", info)])
+        return info
     except Exception as problem:  # whatever is wrong with one scene must not stop the others
         return Failure(encodable(shown(uri)), "open", describe(problem))
+
+
+def _read_info(uri: str) -> SceneInfo:
+    with open_scene(uri) as scene:
+        return scene.info
 
 
 def _known_ids(run: Run) -> dict[str, str]:

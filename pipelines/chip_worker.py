@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pyspark.sql import types as T
 from rasterio.io import DatasetReader
 
-from labeling.chips.card import CHIP_SCHEMA, SPLITS, ChipTally
+from labeling.chips.card import CHIP_SCHEMA, SPLITS, ChipTally, Split
 from labeling.classes import CLASS_COUNT, IGNORE
 from labeling.errors import describe
 from labeling.files.atomic import remove, replacing
@@ -30,6 +30,7 @@ from labeling.ice.label import class_fractions
 from labeling.masks.clouds.cells import CellGrid
 from labeling.masks.clouds.find import cloud_mask
 from labeling.masks.clouds.raster import read_cloud_mask
+from labeling.masks.limits import LimitSettings
 from labeling.scenes.contract.scene import Scene, SceneInfo
 from labeling.scenes.open import open_scene
 from pipelines.config import ChipSettings
@@ -75,6 +76,7 @@ class ChipJob(NamedTuple):
     """What every worker needs to know; small, and pickled with the tasks."""
 
     settings: ChipSettings
+    limits: LimitSettings
     rendering: str
     labels: AnyPath
     """Folder of the labels, a folder a scene."""
@@ -94,7 +96,7 @@ class _Chip(NamedTuple):
 
 def survey_scenes(frames: Iterator[pd.DataFrame], job: ChipJob) -> Iterator[pd.DataFrame]:
     """Spark's step before blocks are chosen: WORK rows in, SURVEYED rows out."""
-    yield from each_row(frames, partial(_survey_scene, job=job), SURVEYED)
+    yield from each_row(frames, partial(_survey_scene, job=job), SURVEYED, job.limits)
 
 
 def _survey_scene(task: Row, job: ChipJob) -> Row:
@@ -117,18 +119,27 @@ def _cut_scene(task: Row, job: ChipJob) -> Iterator[Row]:
     none |= {"bytes": 0, "sha256": "", "empty": None, "error": None}
     files = {split: job.target / f"split={split}" / f"{scene_id}.parquet" for split in SPLITS}
     try:
-        splits = _choose_splits(task, info, job)
-        for split in SPLITS:
-            chosen = [block for block, choice in splits.items() if choice == split]
-            if chosen:
-                tally, mark = _write_split(files[split], task, info, chosen, job)
-                yield none | tally.of(split, scene_id)._asdict() | mark
-        if not any(splits.values()):
+        written = job.limits.in_time(partial(_write_splits, files, task, info, job))
+        for split, (tally, mark) in written.items():
+            yield none | tally.of(split, scene_id)._asdict() | mark
+        if not written:
             yield none | {"empty": _why_empty(info, job.settings)}
     except Exception as problem:  # whatever is wrong with one scene must not stop the others
         for file in files.values():
             remove(file)
         yield none | {"error": describe(problem)}
+
+
+def _write_splits(
+    files: dict[Split, AnyPath], task: Row, info: SceneInfo, job: ChipJob
+) -> dict[Split, tuple[ChipTally, FileMark]]:
+    """Write the chips of a scene; return what they are, by split: none of a split without chips."""
+    splits, written = _choose_splits(task, info, job), {}
+    for split in SPLITS:
+        chosen = [block for block, choice in splits.items() if choice == split]
+        if chosen:
+            written[split] = _write_split(files[split], task, info, chosen, job)
+    return written
 
 
 def _why_empty(info: SceneInfo, settings: ChipSettings) -> str:

@@ -26,11 +26,12 @@ from labeling.files.atomic import refilling, write_json
 from labeling.files.layout import LABELS, Run, is_done, read_done, write_done
 from labeling.ice.profile import LabelingProfile
 from labeling.masks.clouds.raster import CLOUDS
+from labeling.masks.limits import LimitSettings
 from pipelines.chip_groups import ground, groups_of
 from pipelines.chip_worker import CUT, SURVEYED, WORK, ChipJob, cut_scenes, survey_scenes
 from pipelines.config import ChipSettings
 from pipelines.engine.scenes import CatalogRow, Failure
-from pipelines.engine.session import one_task_each
+from pipelines.engine.session import collect, one_task_each
 
 CHANNELS = 3
 
@@ -43,6 +44,7 @@ def make_chips(
     run: Run,
     profile: LabelingProfile,
     settings: ChipSettings,
+    limits: LimitSettings,
 ) -> list[Failure]:
     """Cut the labelled scenes into `run.chips`, unless that is done; return the scenes that gave an error.
 
@@ -65,10 +67,10 @@ def make_chips(
         for row, group in zip(rows, groups, strict=True)
     ]
     with refilling(run.chips, CARD_FILE) as folder:
-        job = ChipJob(settings, profile.rendering, run.root / "labels", folder)
+        job = ChipJob(settings, limits, profile.rendering, run.root / "labels", folder)
         refused = [] if splits else _choose_blocks(spark(), rows, work, job)
         tasks = one_task_each(spark(), [task for task in work if task["scene_id"] not in dict(refused)], WORK)
-        cut = [row.asDict() for row in tasks.mapInPandas(partial(cut_scenes, job=job), CUT).collect()]
+        cut = [row.asDict() for row in collect(tasks.mapInPandas(partial(cut_scenes, job=job), CUT))]
         card = _card(cut, rows, groups, profile, settings)
         write_json(folder / CARD_FILE, card.model_dump(mode="json"))
         failures = refused + [(row["scene_id"], row["error"]) for row in cut if row["error"]]
@@ -115,7 +117,7 @@ def _choose_blocks(
 ) -> list[tuple[str, str]]:
     """Put the split of each chip into the tasks' `cells`; return scenes without, and why."""
     tasks = one_task_each(spark, work, WORK)
-    found = tasks.mapInPandas(partial(survey_scenes, job=job), SURVEYED).collect()
+    found = collect(tasks.mapInPandas(partial(survey_scenes, job=job), SURVEYED))
     seen = {row["scene_id"]: row for row in found if row["error"] is None}
     surveyed = [row for row in rows if row.scene_id in seen]
     surveys = [_survey(row, json.loads(seen[row.scene_id]["chips"]), job.settings.size) for row in surveyed]

@@ -23,7 +23,7 @@ from pipelines.doubts import tell_doubts
 from pipelines.engine.outcome import Outcome, close_job
 from pipelines.engine.progress import progress
 from pipelines.engine.scenes import Failure
-from pipelines.engine.session import lazy_session, one_task_each
+from pipelines.engine.session import collect, lazy_session, one_task_each
 from pipelines.infer_worker import InferJob, predict_tasks, write_scene
 from pipelines.map_sources import MapRow, choose_sources
 from pipelines.schemas import OUTCOME, PREDICTED, WINDOWS
@@ -42,7 +42,7 @@ def run(config: InferConfig) -> Outcome:
 
 
 def _infer(config: InferConfig, card: ModelCard, run: Run, started: float) -> Outcome:
-    rows, failures = build_catalog(config.scenes, run)
+    rows, failures = build_catalog(config.scenes, run, config.limits)
     rows, refused = part_by_rendering(rows, card.rendering, "infer", f"the model in {config.model}")
     if refused and not rows:  # then the model is the wrong one, not the scenes
         raise ModelError(refused[0].reason)
@@ -87,7 +87,7 @@ def map_scenes(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[F
             progress("infer", scenes=len(rows), pixels=pixels) as shown,
             shown.wave(spark, scenes=len(rows), pixels=pixels, steps=(("predict", "write"),)),
         ):
-            outcomes = scenes.applyInPandas(partial(write_scene, job=job), OUTCOME).collect()
+            outcomes = collect(scenes.applyInPandas(partial(write_scene, job=job), OUTCOME))
     finally:
         remove(job.scratch)
     return [Failure(row.scene_id, "infer", row.error) for row in outcomes if row.error is not None]

@@ -83,7 +83,7 @@ class InferJob(NamedTuple):
         inputs = row.info.identity() | {
             "palette": self.palette,
             "land": land_inputs(self.land),
-            "limits": self.limits.model_dump(),
+            "limits": self.limits.deciding,
         }
         if row.source != LABELS_ALONE:
             inputs |= {"model": self.model_digest, "window": self.window, "margin": self.margin}
@@ -107,7 +107,7 @@ class InferJob(NamedTuple):
 
 def predict_tasks(frames: Iterator[pd.DataFrame], job: InferJob) -> Iterator[pd.DataFrame]:
     """Spark's map step: WINDOWS rows in, PREDICTED rows out."""
-    yield from each_row(frames, partial(_predict, job=job), PREDICTED)
+    yield from each_row(frames, partial(_predict, job=job), PREDICTED, job.limits)
 
 
 def _map_row(row: Row) -> MapRow:
@@ -190,7 +190,7 @@ def write_scene(predicted: pd.DataFrame, job: InferJob) -> pd.DataFrame:
             _write_map(row, job)
         return {}
 
-    return one_row(predicted, write, OUTCOME)
+    return one_row(predicted, write, OUTCOME, job.limits)
 
 
 def _write_map(row: MapRow, job: InferJob) -> None:

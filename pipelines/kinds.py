@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 
 from labeling.files.layout import Run
 from labeling.ice.profile import LabelingProfile
+from labeling.masks.limits import LimitSettings
 from labeling.scenes.contract.rendering import RGB8, base_of
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.scenes.open import refusal
@@ -55,6 +56,7 @@ def cut_chips(
     failed: set[str],
     run: Run,
     settings: ChipSettings,
+    limits: LimitSettings,
 ) -> list[Failure]:
     """Cut chips from the labelled scenes of one kind, that of most; those of others are listed as not made.
 
@@ -79,7 +81,7 @@ def cut_chips(
         if kind is not most
         for row in kind.rows
     ]
-    return without + make_chips(spark, most.rows, run, most.profile, settings)
+    return without + make_chips(spark, most.rows, run, most.profile, settings, limits)
 
 
 def _other_kind(profile: LabelingProfile, chosen: LabelingProfile) -> str:

@@ -34,7 +34,7 @@ from pipelines.engine.outcome import Outcome, close_job
 from pipelines.engine.plan import Plan, PlannedScene, make_plan, tasks_of
 from pipelines.engine.progress import progress
 from pipelines.engine.scenes import CatalogRow, Failure
-from pipelines.engine.session import lazy_session, one_task_each
+from pipelines.engine.session import collect, lazy_session, one_task_each
 from pipelines.engine.size import part_by_size
 from pipelines.kinds import cut_chips, part_by_profile
 from pipelines.label_worker import (
@@ -62,7 +62,7 @@ def run(config: LabelConfig) -> Outcome:
 
 
 def _label(config: LabelConfig, profiles: list[LabelingProfile], run: Run, started: float) -> Outcome:
-    rows, failures = build_catalog(config.scenes, run)
+    rows, failures = build_catalog(config.scenes, run, config.limits)
     kinds, refused = part_by_profile(rows, profiles)
     failures += refused
     rows = [row for kind in kinds for row in kind.rows]
@@ -74,7 +74,7 @@ def _label(config: LabelConfig, profiles: list[LabelingProfile], run: Run, start
             failures += label_scenes(spark, kind.rows, job, config)
         if "chips" in config.outputs:
             failed = {failure.scene for failure in failures}
-            failures += cut_chips(spark, kinds, failed, run, config.chips)
+            failures += cut_chips(spark, kinds, failed, run, config.chips, config.limits)
     # Of tasks that were killed, or had lost to another attempt and were late.
     _clean(run)
     failed = {failure.scene for failure in failures if failure.step == "label"}
@@ -158,7 +158,7 @@ def label_whole(spark: SparkSession, scenes: list[PlannedScene], job: LabelJob) 
     """Label each scene in one go; a task does one scene, or some where there are many."""
     tasks = _tasks(spark, [task_of(scene) for scene in scenes])
     tasks = tasks.coalesce(tasks_of(len(scenes), spark.sparkContext.defaultParallelism))
-    return _failures(tasks.mapInPandas(partial(label_whole_scenes, job=job), OUTCOME).collect())
+    return _failures(collect(tasks.mapInPandas(partial(label_whole_scenes, job=job), OUTCOME)))
 
 
 def label_threaded(spark: SparkSession, scenes: list[PlannedScene], job: LabelJob) -> list[Failure]:
@@ -207,7 +207,7 @@ def _by_scene(frame: DataFrame, count: int, reduce: Callable[..., Any], schema: 
     """Reduce the rows of each of `count` scenes to one, on the workers."""
     # More partitions than scenes: hashing would otherwise give one task several scenes.
     scenes = frame.repartition(3 * count, "scene_id").groupBy("scene_id")
-    return scenes.applyInPandas(reduce, schema).collect()
+    return collect(scenes.applyInPandas(reduce, schema))
 
 
 def _failures(rows: list[Row]) -> list[Failure]:

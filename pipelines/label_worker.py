@@ -77,7 +77,7 @@ class _Task(NamedTuple):
 
 def label_whole_scenes(frames: Iterator[pd.DataFrame], job: LabelJob) -> Iterator[pd.DataFrame]:
     """Spark's map step over scenes that one task does: WORK rows in, OUTCOME rows out."""
-    yield from each_row(frames, partial(_label_whole, job=job), OUTCOME)
+    yield from each_row(frames, partial(_label_whole, job=job), OUTCOME, job.recipe.limits)
 
 
 def _label_whole(row: Row, job: LabelJob) -> Row:
@@ -94,7 +94,7 @@ def _label_whole(row: Row, job: LabelJob) -> Row:
 
 def decode_tasks(frames: Iterator[pd.DataFrame], job: LabelJob) -> Iterator[pd.DataFrame]:
     """Spark's first map step: WORK rows in, DECODED rows out."""
-    yield from each_row(frames, partial(_decode, job=job), DECODED)
+    yield from each_row(frames, partial(_decode, job=job), DECODED, job.recipe.limits)
 
 
 def _decode(row: Row, job: LabelJob) -> Row:
@@ -108,7 +108,7 @@ def _decode(row: Row, job: LabelJob) -> Row:
 
 def compare_tasks(frames: Iterator[pd.DataFrame], job: LabelJob) -> Iterator[pd.DataFrame]:
     """Spark's second map step: WORK rows in, COMPARED rows out."""
-    yield from each_row(frames, partial(_compare, job=job), COMPARED)
+    yield from each_row(frames, partial(_compare, job=job), COMPARED, job.recipe.limits)
 
 
 def _compare(row: Row, job: LabelJob) -> Row:
@@ -132,7 +132,7 @@ def exclude_scene(decoded: pd.DataFrame, job: LabelJob) -> pd.DataFrame:
         found = steps.exclude(task.info, cut, counts, task.planes(job), job.recipe)
         return {"excluded": json.dumps(found._asdict())}
 
-    return one_row(decoded, exclude, EXCLUDED)
+    return one_row(decoded, exclude, EXCLUDED, job.recipe.limits)
 
 
 def write_scene(compared: pd.DataFrame, job: LabelJob) -> pd.DataFrame:
@@ -156,4 +156,4 @@ def write_scene(compared: pd.DataFrame, job: LabelJob) -> pd.DataFrame:
         )
         return {}
 
-    return one_row(compared, write, OUTCOME)
+    return one_row(compared, write, OUTCOME, job.recipe.limits)

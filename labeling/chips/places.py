@@ -14,10 +14,14 @@ from numpy.typing import NDArray
 from labeling.chips.card import CHIP_SCHEMA, Split
 from labeling.chips.ground import Ground, ground_of
 from labeling.errors import ConfigError
-from labeling.files.storage import AnyPath
+from labeling.files.storage import AnyPath, open_regular
 from labeling.scene_id import is_scene_id
 
 AGAIN: Final = "Make the chips again with python -m jobs.label."
+
+
+OVERHEAD: Final = 1 << 18
+"""Bytes of a chip beside its pixels: names, a CRS, heads of pages."""
 
 
 @contextmanager
@@ -28,6 +32,21 @@ def reading(file: AnyPath) -> Iterator[None]:
     except (pa.ArrowException, OSError, KeyError) as error:
         reason = str(error).partition("\n")[0]
         raise ConfigError(f"cannot read chips from {file}: {reason}. {AGAIN}") from None
+
+
+def check_declared(metadata: pq.FileMetaData, file: AnyPath, size: int) -> None:
+    """Raise ConfigError where a file says that a chip takes more memory than one of `size` pixels can.
+
+    A page of zeros packs a thousand times smaller, and Parquet unpacks it before anybody can look.
+    """
+    most = 4 * size**2 + OVERHEAD
+    for group in range(metadata.num_row_groups):
+        taken = metadata.row_group(group).total_byte_size
+        if taken > most:
+            raise ConfigError(
+                f"{file} says that chip {group} takes {taken} bytes; one of {size} x {size} pixels takes "
+                f"{most} at most. {AGAIN}"
+            )
 
 
 class Places(NamedTuple):
@@ -50,9 +69,10 @@ def read_places(file: AnyPath, split: Split, size: int, *, whole: bool) -> Place
 
     With `whole` the place on the ground of each chip is held against its place in the scene, too.
     """
-    with reading(file), file.open("rb") as stream:
+    with reading(file), open_regular(file) as stream:
         source = pq.ParquetFile(stream)
         metadata = source.metadata
+        check_declared(metadata, file, size)
         if not source.schema_arrow.equals(CHIP_SCHEMA):
             raise ConfigError(f"{file} has other columns or types than chips have. {AGAIN}")
         if not metadata.num_rows:

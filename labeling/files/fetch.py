@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from hashlib import sha256
-from http.client import HTTPException, HTTPMessage, InvalidURL
+from http.client import HTTPException, HTTPMessage, HTTPResponse, InvalidURL
 from typing import Any, Final, NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
@@ -12,11 +13,15 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from labeling.errors import SceneError
 from labeling.files.links import redirected
 from labeling.files.state import FileState, state_of
-from labeling.files.storage import at, is_s3
+from labeling.files.storage import at, is_s3, open_regular
 from labeling.files.uri import is_url, shown
+from labeling.in_time import LateError, in_time
 
 TIMEOUT: Final = 30.0
 """Seconds without a byte after which a server is given up."""
+
+WHOLE: Final = 120.0
+"""Seconds for a whole document, all attempts together: who sends a byte now and then is given up."""
 
 PAUSES: Final = (0.5, 2.0)
 """Seconds before the second and the third attempt at a server that is overloaded or stumbles."""
@@ -54,7 +59,7 @@ def fetch(location: str, largest: int) -> Document:
         return _fetch_remote(location, largest)
     path = at(location)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(largest + 1)
         state = state_of(path)
     except OSError as error:
@@ -85,7 +90,17 @@ def _fetch_remote(location: str, largest: int) -> Document:
 
 
 def _attempt(location: str, most: int, wanted: dict[str, str]) -> tuple[bytes, HTTPMessage]:
-    """Get up to `most` bytes of a file, again where a failure may pass."""
+    """Get up to `most` bytes of a file, again where a failure may pass; SceneError after WHOLE seconds."""
+    try:
+        return in_time(partial(_try_again, location, most, wanted), WHOLE)
+    except LateError:
+        raise SceneError(
+            f"{shown(location)} did not arrive within {WHOLE:g} seconds: its server is too slow, or keeps us "
+            "waiting on purpose. Run again later, or fetch the file by other means and give the local copy."
+        ) from None
+
+
+def _try_again(location: str, most: int, wanted: dict[str, str]) -> tuple[bytes, HTTPMessage]:
     problem = ""
     for pause in (0.0, *PAUSES):
         time.sleep(pause)
@@ -104,7 +119,7 @@ def _get(location: str, most: int, wanted: dict[str, str]) -> tuple[bytes, HTTPM
     name = shown(location)
     try:
         with _OPENER.open(Request(location, headers=wanted), timeout=TIMEOUT) as answer:
-            content, headers = answer.read(most), answer.headers
+            content, headers = _read(answer, most), answer.headers
     except HTTPError as error:
         with error:
             problem = f"{name}: the server answers {error.code} {error.reason}"
@@ -120,6 +135,16 @@ def _get(location: str, most: int, wanted: dict[str, str]) -> tuple[bytes, HTTPM
     if len(content) < min(most, int(headers["Content-Length"] or 0)):
         raise _PassingError(f"{name} ends early, after {len(content)} bytes")
     return content, headers
+
+
+def _read(answer: HTTPResponse, most: int) -> bytes:
+    until, pieces = time.monotonic() + WHOLE, []
+    while most > 0 and (piece := answer.read1(min(most, 1 << 20))):
+        if time.monotonic() > until:
+            raise LateError  # nobody waits for it any more: so this thread ends
+        pieces.append(piece)
+        most -= len(piece)
+    return b"".join(pieces)
 
 
 def _unreadable(location: str, error: OSError) -> SceneError:

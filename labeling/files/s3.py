@@ -28,11 +28,11 @@ GDAL_TRANSFER: Final[dict[str, Any]] = {
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": True,
     # Nothing outlives its file: a process that goes on must not mix a new image with blocks of the old one.
     "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/:/vsis3/",
-    # Seconds. A request is for a few blocks; one that brings nothing for a while is given up.
+    # Seconds, bytes a second. A request is for a few blocks; one that brings next to nothing is given up.
     "GDAL_HTTP_CONNECTTIMEOUT": 10,
     "GDAL_HTTP_TIMEOUT": 120,
     "GDAL_HTTP_LOW_SPEED_TIME": 30,
-    "GDAL_HTTP_LOW_SPEED_LIMIT": 1,
+    "GDAL_HTTP_LOW_SPEED_LIMIT": 1024,
     # Of a server that is overloaded or stumbles (429, 5xx); seconds between, growing.
     "GDAL_HTTP_MAX_RETRY": 3,
     "GDAL_HTTP_RETRY_DELAY": 1,

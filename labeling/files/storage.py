@@ -7,8 +7,11 @@ can be renamed: an object appears whole when it has been sent. What that changes
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 if TYPE_CHECKING:
     from labeling.files.bucket_path import BucketPath
@@ -35,10 +38,37 @@ def at(place: str | AnyPath) -> AnyPath:
     return BucketPath(f"s3://{place[5:]}")
 
 
+def open_regular(path: AnyPath) -> BinaryIO:
+    """Open a file for reading; OSError without it, and for what is no file, which could keep us waiting.
+
+    A pipe is opened without waiting for who writes, and the open file is looked at: its name may be another's
+    at any moment.
+    """
+    if not isinstance(path, Path):
+        return path.open("rb")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise OSError(errno.EINVAL, "it is no file, but a pipe or a device", str(path))
+    return open(descriptor, "rb")  # noqa: PTH123 - there is no path any more
+
+
+def is_waiting(place: str) -> bool:
+    """Tell whether reading a path of this machine could wait for ever: it is a pipe, a socket or a device."""
+    try:
+        mode = os.stat(place).st_mode  # noqa: PTH116 - a name that GDAL is given, and no Path has to be made
+    except (OSError, ValueError):
+        return False  # opening it says why
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
 def read_range(path: AnyPath, start: int, count: int) -> bytes:
     """Return `count` bytes of a file from `start` on, less where it ends before."""
     if not isinstance(path, Path):
         return path.read_range(start, count)
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         file.seek(start)
         return file.read(count)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
 from labeling.doubt import Doubt
 from labeling.errors import SceneError
 from labeling.files.advice import edit_info, is_jpeg
+from labeling.in_time import LateError, in_time
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.settings import Settings
+
+T = TypeVar("T")
 
 
 class LimitSettings(Settings):
@@ -26,6 +30,28 @@ class LimitSettings(Settings):
         "edge",
         description="black that is no-data where a picture declares none: what reaches its edge, or all",
     )
+    seconds: float = Field(
+        3600,
+        gt=0,
+        le=1e6,
+        description="a scene is given up that takes longer to open, as a whole, or in a block of it",
+    )
+
+    @property
+    def deciding(self) -> dict[str, Any]:
+        """What decides a scene's result, for its completion mark: how long it may take does not."""
+        return self.model_dump(exclude={"seconds"})
+
+    def in_time(self, work: Callable[[], T]) -> T:
+        """Return what work on a scene returns; SceneError when it takes longer than it may."""
+        try:
+            return in_time(work, self.seconds)
+        except LateError:
+            raise SceneError(
+                f"the scene was given up after {self.seconds:g} seconds, as limits.seconds says: what it is "
+                "read from is too slow or too large, or was made to keep us waiting. Raise it in the "
+                "configuration file, or leave the scene out."
+            ) from None
 
 
 def check_sun(info: SceneInfo, limits: LimitSettings) -> None:

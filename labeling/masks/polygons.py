@@ -9,6 +9,7 @@ are cut smaller, and only pixels along the coast are tested one by one.
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -23,6 +24,8 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from rasterio.crs import CRS
 
 from labeling.errors import ConfigError, SceneError
+from labeling.files.storage import is_waiting
+from labeling.masks.bounded import bounded
 from labeling.masks.vector_kinds import GDAL_OPTIONS, check_kind
 
 SIDES: Final = (1024, 128, 16)
@@ -54,7 +57,11 @@ def land_mask(
     mask = np.zeros((height + 2 * margin, width + 2 * margin), np.bool_)
     grid = _Grid(layer, crs, transform @ Affine.translation(-margin, -margin))
     corner = np.zeros(1, int)
-    _fill(mask, _read_land(layer, grid.boxes(corner, corner, mask.shape, lattice=33)[0], grid.turns), grid)
+    box = grid.boxes(corner, corner, mask.shape, lattice=33)[0]
+    land = bounded(
+        partial(_read_land, layer, box, grid.turns), f"layer '{layer.name}' of the land file {layer.path}"
+    )
+    _fill(mask, land, grid)
     if margin:
         square = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
         cv2.dilate(mask.view(np.uint8), square, dst=mask.view(np.uint8))
@@ -65,11 +72,18 @@ def open_layer(path: Path, name: str | None = None) -> VectorLayer:
     """Check a vector file and return its layer `name`, or its only one. A job calls it early, to fail early.
 
     Raises ConfigError where the file is missing or of no kind that is read (vector_kinds.py), the layer is
-    not there or must be named, it has no polygons, or it does not say its CRS.
+    not there or must be named, it has no polygons, it does not say its CRS, or looking for all that takes too
+    much time or memory.
     """
     if not path.exists():
         raise ConfigError(f"the land file {path} does not exist. Check land.vector.")
+    if is_waiting(str(path)):
+        raise ConfigError(f"the land file {path} is no file, but a pipe or a device. Check land.vector.")
     check_kind(path)
+    return bounded(partial(_check_layer, path, name), f"the land file {path}")
+
+
+def _check_layer(path: Path, name: str | None) -> VectorLayer:
     pyogrio.set_gdal_config_options(GDAL_OPTIONS)
     try:
         chosen = _choose_layer(path, pyogrio.list_layers(path)[:, 0].tolist(), name)
@@ -226,6 +240,7 @@ def _polygons_of(shapes: NDArray[Any]) -> NDArray[Any]:
 
 def _read_land(layer: VectorLayer, box: shapely.Geometry, turns: tuple[float, ...]) -> shapely.Geometry:
     """Return all land in a box as one shape; it may be drawn any of the `turns` away."""
+    pyogrio.set_gdal_config_options(GDAL_OPTIONS)
     pieces = []
     for turn in turns:
         bounds = tuple(np.add(box.bounds, (turn, 0.0, turn, 0.0)))

@@ -74,7 +74,7 @@ class Recipe(NamedTuple):
         """Return what decides a scene's labels, for its completion mark."""
         return info.identity() | {
             "profile": self.profile.model_dump(),
-            "limits": self.limits.model_dump(),
+            "limits": self.limits.deciding,
             "land": land_inputs(self.land),
             "clouds": self.clouds.model_dump(),
         }

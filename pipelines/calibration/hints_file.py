@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -14,6 +16,8 @@ from pyogrio.errors import DataLayerError, DataSourceError, FieldError
 
 from labeling.classes import IceClass
 from labeling.errors import ConfigError
+from labeling.files.storage import is_waiting
+from labeling.masks.bounded import bounded
 from labeling.masks.vector_kinds import GDAL_OPTIONS, check_kind
 from labeling.scenes.contract.scene import SceneInfo
 from pipelines.calibration.config import HintSettings
@@ -67,7 +71,13 @@ def read_hints(settings: HintSettings) -> HintFile | None:
         return None
     if not path.exists():
         raise ConfigError(f"the hints file {path} does not exist. Check --hints.")
+    if is_waiting(str(path)):
+        raise ConfigError(f"the hints file {path} is no file, but a pipe or a device. Check --hints.")
     check_kind(path, "hints file")
+    return bounded(partial(_read, path, settings), f"the hints file {path}")
+
+
+def _read(path: Path, settings: HintSettings) -> HintFile:
     pyogrio.set_gdal_config_options(GDAL_OPTIONS)
     try:
         layer = _layer(settings)

@@ -34,7 +34,7 @@ from pipelines.engine.outcome import Outcome, close_job
 from pipelines.engine.plan import PlannedScene, cut_of, memory_of
 from pipelines.engine.progress import progress
 from pipelines.engine.scenes import CatalogRow, Failure
-from pipelines.engine.session import lazy_session, one_task_each
+from pipelines.engine.session import collect, lazy_session, one_task_each
 from pipelines.kinds import part_by_profile
 
 PROFILE: Final = "profile.yaml"
@@ -55,11 +55,14 @@ def run(config: CalibrateConfig) -> Outcome:
 
 def _calibrate(config: CalibrateConfig, profiles: list[LabelingProfile], run: Run, started: float) -> Outcome:
     file = read_hints(config.hints)
-    rows, failures = build_catalog(config.scenes, run)
+    rows, failures = build_catalog(config.scenes, run, config.limits)
     start, usable, refused = _one_kind(rows, profiles)
     usable, low = part_by_sun(usable, config.limits, "calibrate")
     usable, large = _part_by_memory(usable, config.spark.worker_memory)
-    job = CountJob(Recipe(start, config.limits, checked(config.land), config.clouds), file)
+    job = CountJob(
+        Recipe(start, config.limits, checked(config.land), config.clouds),
+        file,
+    )
     with lazy_session("polynya calibrate", config.spark) as spark:
         counted, lost = _count(spark, usable, job) if usable else ([], [])
     failures += refused + low + large + lost
@@ -108,7 +111,7 @@ def _count(
         ]
         tasks = one_task_each(session, work, TASK).mapInPandas(partial(count_scenes, job=job), COUNTED)
         failed = []
-        for each in tasks.collect():
+        for each in collect(tasks):
             if each["error"] is not None:
                 failed.append(Failure(each["scene_id"], "calibrate", each["error"]))
                 continue

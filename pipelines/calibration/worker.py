@@ -67,7 +67,7 @@ class CountJob(NamedTuple):
 
 def count_scenes(frames: Iterator[pd.DataFrame], job: CountJob) -> Iterator[pd.DataFrame]:
     """Spark's map step: TASK rows in, COUNTED rows out."""
-    yield from each_row(frames, partial(_count, job=job), COUNTED)
+    yield from each_row(frames, partial(_count, job=job), COUNTED, job.recipe.limits)
 
 
 def _count(row: Row, job: CountJob) -> Row:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from zipimport import zipimporter
 
@@ -14,29 +14,33 @@ import pandas as pd
 from pyspark.sql.types import StructType
 
 from labeling.errors import describe
+from labeling.masks.limits import LimitSettings
 
 Row = dict[str, Any]
 
 
 def each_row(
-    frames: Iterator[pd.DataFrame], work: Callable[[Row], Row], schema: StructType
+    frames: Iterator[pd.DataFrame], work: Callable[[Row], Row], schema: StructType, limits: LimitSettings
 ) -> Iterator[pd.DataFrame]:
     """Do each row's work; yield a row of `schema` for it.
 
-    A row out has what `work` returns, else what the row in has, else null, and an `error`.
+    A row out has what `work` returns, else what the row in has, else null, and an `error`, which may be that
+    it took longer than `limits` allow.
     """
     settle()
     for frame in frames:
         for row in records(frame):
             result = {name: row.get(name) for name in schema.names} | {"error": None}
             try:
-                result |= work(row)
+                result |= limits.in_time(partial(work, row))
             except Exception as problem:  # whatever is wrong with one scene must not stop the others
                 result["error"] = describe(problem)
             yield pd.DataFrame([result])
 
 
-def one_row(frame: pd.DataFrame, work: Callable[[list[Row]], Row], schema: StructType) -> pd.DataFrame:
+def one_row(
+    frame: pd.DataFrame, work: Callable[[list[Row]], Row], schema: StructType, limits: LimitSettings
+) -> pd.DataFrame:
     """Do a scene's work from all of its rows, unless one of them failed; return its row of `schema`."""
     settle()
     rows = records(frame)
@@ -44,7 +48,7 @@ def one_row(frame: pd.DataFrame, work: Callable[[list[Row]], Row], schema: Struc
     error = next((row["error"] for row in rows if row["error"] is not None), None)
     if error is None:
         try:
-            result |= work(rows)
+            result |= limits.in_time(partial(work, rows))
         except Exception as problem:  # as above
             error = describe(problem)
     return pd.DataFrame([result | {"error": error}])

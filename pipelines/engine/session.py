@@ -13,12 +13,14 @@ import pyarrow as pa
 from py4j.protocol import Py4JError  # type: ignore[import-untyped] # no type information is published
 from pyspark import SparkContext
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
+from pyspark.util import inheritable_thread_target
 
 from labeling.errors import ConfigError
 from labeling.files.links import VARIABLE
+from labeling.in_time import in_time
 from pipelines.engine import java
 from pipelines.engine.daemon import started_ahead
 from pipelines.engine.environment import check_java, settle_python, settle_spark, worker_fault
@@ -118,6 +120,15 @@ def one_task_each(spark: SparkSession, work: list[dict[str, Any]], schema: Struc
     """
     rows = pa.Table.from_pylist(work, schema=to_arrow_schema(schema))
     return spark.createDataFrame(rows, schema)
+
+
+def collect(frame: DataFrame) -> list[Row]:
+    """Return the rows of a table. SIGTERM is obeyed meanwhile, and the session can be stopped in good order.
+
+    A signal that interrupts a call to Java leaves its answer unread, and the next call would wait for its own
+    until this one is done. So the call is made by another thread, which has a connection of its own.
+    """
+    return in_time(inheritable_thread_target(frame.sparkSession)(frame.collect))
 
 
 def _local(master: str) -> bool:

@@ -47,7 +47,7 @@ def run(config: FitsConfig) -> Outcome:
     profile = _profile(config, card)
     run = make_run(config.out)
     with run_lock(run, "fits"):
-        rows, failures = build_catalog(config.scenes, run)
+        rows, failures = build_catalog(config.scenes, run, config.limits)
         rows, refused = part_by_rendering(rows, card.rendering, "fits", f"the model in {config.model}")
         rows, low = part_by_sun(rows, config.limits, "fits")
         job = FitJob(
@@ -56,6 +56,7 @@ def run(config: FitsConfig) -> Outcome:
             card.multiple,
             profile,
             **config.model_dump(include={"window", "windows", "skies", "contradicted", "seed"}),
+            limits=config.limits,
         )
         with lazy_session("polynya fits", config.spark) as spark:
             counts, lost = _count(spark(), rows, job) if rows else ({}, [])

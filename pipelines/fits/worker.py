@@ -18,6 +18,7 @@ from labeling.errors import SceneError
 from labeling.grid import Block
 from labeling.ice.label import class_fractions, label_scene, label_with_table
 from labeling.ice.profile import LabelingProfile
+from labeling.masks.limits import LimitSettings
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.scenes.open import open_scene
 from labeling.stages.planes import MemoryPlanes
@@ -67,11 +68,12 @@ class FitJob(NamedTuple):
     skies: int
     contradicted: float
     seed: int
+    limits: LimitSettings = LimitSettings()
 
 
 def fit_scenes(frames: Iterator[pd.DataFrame], job: FitJob) -> Iterator[pd.DataFrame]:
     """Spark's map step: TASK rows in, FITTED rows out."""
-    yield from each_row(frames, partial(_fit, job=job), FITTED)
+    yield from each_row(frames, partial(_fit, job=job), FITTED, job.limits)
 
 
 def _fit(row: Row, job: FitJob) -> Row:

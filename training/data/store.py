@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from labeling.chips.card import ChipCard, Split, read_card, split_files
 from labeling.chips.check import check_codes
-from labeling.chips.places import reading
+from labeling.chips.places import check_declared, reading
 from labeling.classes import IGNORE
 from labeling.errors import ConfigError
+from labeling.files.storage import open_regular
 from training.data.files import pixels, read_kinds
 from training.settings.task import CLASSES, Task
 
@@ -51,7 +52,7 @@ class ChipStore:
             raise ConfigError(f"chips in {chips} have {self.card.channels} channels; training needs R, G, B")
         self._open = lru_cache(OPEN_FILES)(pq.ParquetFile)
         self._files = split_files(chips, split)
-        self._places = [place for file in self._files for place in _places(file)]
+        self._places = [place for file in self._files for place in _places(file, self.card.size)]
         expected = self.card.counts.get(split, 0)
         if len(self._places) != expected:
             raise ConfigError(
@@ -119,9 +120,10 @@ class ChipStore:
         return Chip(np.zeros((size, size, 3), np.uint8), np.full(self.label_shape, IGNORE, np.uint8))
 
 
-def _places(file: Path) -> list[_Place]:
-    with reading(file):
-        metadata = pq.read_metadata(file)
+def _places(file: Path, size: int) -> list[_Place]:
+    with reading(file), open_regular(file) as stream:
+        metadata = pq.read_metadata(stream)
+    check_declared(metadata, file, size)
     if metadata.num_row_groups != metadata.num_rows:
         raise ConfigError(f"{file} does not keep one chip a row group. Make the chips again.")
     return [_Place(file, row_group) for row_group in range(metadata.num_row_groups)]

@@ -22,16 +22,20 @@ def open_network(folder: Path, card: ModelCard) -> keras.Model:
     # Imported here: the driver that plans the work needs the card only, and TensorFlow takes seconds to load.
     import keras
 
+    from training.folder.declared import declared_fault
     from training.network.precision import settle_keras
 
     settle_keras()
     file = folder / MODEL_FILE
     try:
-        network = keras.saving.load_model(file, compile=False)
+        fault = declared_fault(file)
+        network = None if fault else keras.saving.load_model(file, compile=False)
     except Exception as error:  # Keras lets through whatever it meets in a damaged file
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(f"cannot read {file}: {reason}. {WAY_OUT}") from None
-    fault = network_fault(network, channels=CHANNEL_COUNT[card.channels], classes=len(CLASSES[card.task]))
+    fault = fault or network_fault(
+        network, channels=CHANNEL_COUNT[card.channels], classes=len(CLASSES[card.task])
+    )
     if fault is not None:
         raise faulty(folder, fault)
     return network

@@ -1,6 +1,7 @@
 """Folders of chips that are not what they seem: each is refused in a sentence, and a good one is quick."""
 
 import json
+import os
 import time
 
 import numpy as np
@@ -13,6 +14,7 @@ from labeling.chips.card import CHIP_SCHEMA, ChipTally, card_contents, held_file
 from labeling.chips.check import check_chips, check_ground
 from labeling.errors import ConfigError
 from labeling.files.atomic import write_json
+from training.data.store import ChipStore
 
 
 @pytest.fixture
@@ -219,3 +221,34 @@ def test_a_file_of_chips_that_no_id_names_is_refused(chips):
     file.rename(file.with_name("...parquet"))
     with pytest.raises(ConfigError, match="is not named by a scene's id"):
         check_ground(chips, read_card(chips), {})
+
+
+def bombed(file, column, size):
+    """Let a chip of a file have a value of so many zeros, which pack to nearly nothing."""
+    rows = pq.read_table(file).to_pylist()
+    kind = CHIP_SCHEMA.field(column).type
+    rows[0][column] = bytes(size) if kind == pa.binary() else "0" * size
+    with pq.ParquetWriter(file, CHIP_SCHEMA, compression="zstd") as writer:
+        for row in rows:
+            writer.write_table(pa.Table.from_pylist([row], CHIP_SCHEMA))
+    return file
+
+
+@pytest.mark.parametrize("column", ["image", "label", "crs", "group"])
+@pytest.mark.parametrize(
+    "read", [lambda chips: check_chips(chips, read_card(chips)), lambda c: ChipStore(c, "train")]
+)
+def test_a_chip_that_unpacks_to_more_than_its_pixels_is_never_read(chips, column, read):
+    file = bombed(first(chips), column, 1 << 28)
+    assert file.stat().st_size < 1 << 20
+    before = pa.total_allocated_bytes()
+    with pytest.raises(ConfigError, match=r"says that chip 0 takes 2684\d+ bytes; .* at most"):
+        read(chips)
+    assert pa.total_allocated_bytes() - before < 1 << 20
+
+
+def test_a_pipe_among_chips_keeps_nobody_waiting(chips):
+    os.mkfifo(chips / "split=train/zzz.parquet")
+    for read in (lambda: check_chips(chips, read_card(chips)), lambda: ChipStore(chips, "train")):
+        with pytest.raises(ConfigError, match=r"zzz\.parquet: .*it is no file, but a pipe"):
+            read()

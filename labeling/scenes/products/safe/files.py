@@ -21,7 +21,7 @@ from typing import Final
 
 from labeling.bands import Band
 from labeling.errors import SceneError
-from labeling.files.storage import AnyPath, at
+from labeling.files.storage import AnyPath, at, open_regular
 from labeling.files.uri import gdal_path
 from labeling.scenes.products.safe.aws import is_of_aws, of_aws
 from labeling.scenes.products.safe.known import inner, product_xmls
@@ -111,7 +111,7 @@ class ProductFiles:
                 with open_zip(self.uri) as archive, archive.open(self._member(name)) as file:
                     content = file.read(LARGEST_XML + 1)
             else:
-                with (self.uri / name).open("rb") as file:
+                with open_regular(self.uri / name) as file:
                     content = file.read(LARGEST_XML + 1)
         except UNREADABLE as error:
             raise SceneError(

@@ -23,6 +23,9 @@ from labeling.scenes.products.safe.xml import local, parse, unusable
 _FARTHEST: Final = 1e8
 """Metres; no coordinate of a UTM zone comes near."""
 
+MOST_POSITIONS: Final = 1 << 20
+"""Of all rings of a mask, which real ones stay far below; every row of the scene is held against each."""
+
 _LEAST_POSITIONS: Final = 4
 """Of a closed ring."""
 
@@ -57,13 +60,13 @@ class Outline(NamedTuple):
 def parse_mask(content: bytes, *, where: str) -> list[MaskPolygon]:
     """Read the polygons of a mask in the order of the file, none for an empty mask.
 
-    `where` names the file in messages. Raises SceneError for XML that is damaged, carries a document type or
-    entities, is no mask, or has a polygon that cannot be read.
+    `where` names the file in messages. Raises SceneError as `parse` does, and for what is no mask, or has a
+    polygon that cannot be read, or too many positions.
     """
     root = parse(content, where)
     if local(root.tag) != "Mask":
         raise unusable(where, f"it holds {local(root.tag)}, not a Mask")
-    return [
+    found = [
         MaskPolygon(
             next((child.text or "" for child in _all("maskType", feature)), "").strip(),
             next((value for key, value in feature.attrib.items() if local(key) == "id"), ""),
@@ -72,6 +75,10 @@ def parse_mask(content: bytes, *, where: str) -> list[MaskPolygon]:
         for feature in _all("MaskFeature", root)
         for polygon in _all("Polygon", feature)
     ]
+    positions = sum(len(ring) for polygon in found for ring in polygon.rings)
+    if positions > MOST_POSITIONS:
+        raise unusable(where, f"its polygons have {positions} positions, more than {MOST_POSITIONS}")
+    return found
 
 
 def outline(polygon: MaskPolygon, code: int, transform: Affine) -> Outline:

@@ -12,6 +12,7 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
 from labeling.errors import SceneError
+from labeling.files.storage import is_waiting
 from labeling.grid import Block
 from labeling.scenes.contract.product import GRID
 from labeling.scenes.products.safe.blocks import BlockRaster
@@ -70,6 +71,8 @@ class Images:
 
     def _open(self, name: str) -> DatasetReader:
         if name not in self._open_images:
+            if is_waiting(str(self._files.uri / name)):
+                raise SceneError(f"{self._files.uri}: {name} is no file. Fetch the product again.")
             try:
                 # The driver is named so that no other kind of file passes for an image.
                 image = rasterio.open(self._files.gdal_path(name), driver="JP2OpenJPEG")

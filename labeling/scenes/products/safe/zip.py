@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from labeling.errors import SceneError
-from labeling.files.storage import AnyPath
+from labeling.files.storage import AnyPath, open_regular
 
 LARGEST_PRODUCT: Final = 8 << 30
 """Bytes that a zip may hold when unpacked; a real product holds about 1 GiB."""
@@ -35,7 +35,7 @@ UNREADABLE: Final = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZip
 @contextmanager
 def open_zip(path: AnyPath) -> Iterator[zipfile.ZipFile]:
     """Open a zip; of one in a bucket only its list and what is read are fetched."""
-    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+    with open_regular(path) as file, zipfile.ZipFile(file) as archive:
         yield archive
 
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from itertools import islice
 from typing import Any, Final
 
 from labeling.bands import Band
@@ -44,6 +45,9 @@ LAYER_KEYS: Final = {"SCL": ("SCL", "scl", "SCL_20m"), "TCI": ("visual", "TCI", 
 
 SCALE: Final = 0.0001
 """Reflectance of one DN, in every product so far."""
+
+MOST_COPIES: Final = 3
+"""Further places of an asset that are tried, each for as long as a server may keep us waiting."""
 
 _XML_KEYS: Final = (("product-metadata", "granule-metadata"), ("product_metadata", "granule_metadata"))
 
@@ -182,9 +186,9 @@ def _dtypes(asset: Asset) -> tuple[str, ...]:
 
 
 def _places(asset: Asset, location: str) -> tuple[str, ...]:
-    """Return where an asset's file is, and after that its copies elsewhere that can be read from here."""
+    """Return where an asset's file is, then its first copies elsewhere that can be read from here."""
     places = [linked(location, asset.href)]
-    for copy in asset.alternate.values():
+    for copy in islice(asset.alternate.values(), MOST_COPIES):
         with suppress(SceneError):
             places.append(linked(location, copy.href))
     return tuple(places)

@@ -8,17 +8,22 @@ from __future__ import annotations
 import json
 from collections import Counter
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labeling.errors import SceneError
-from labeling.files.fetch import Document, fetch
-from labeling.files.state import FileState
-from labeling.files.uri import parse, shown, stem
+from labeling.files.fetch import Document, fetch, probe
+from labeling.files.state import FileState, state_of
+from labeling.files.uri import is_url, parse, shown, stem
 
 LARGEST: Final = 64 << 20
 """Bytes of a document; an item of CDSE has 130 KB, the longest page of a search some MB."""
+
+
+_last: Final[list[_List]] = []
+"""The list that was read last, if any."""
 
 
 class _Part(BaseModel):
@@ -73,6 +78,16 @@ class Found(NamedTuple):
     state: FileState
 
 
+class _List(NamedTuple):
+    """A document that lists items, taken apart once: it may list thousands, and each is a scene."""
+
+    location: str
+    state: FileState
+    """Of the document."""
+    items: dict[str, bytes]
+    """JSON of each item by its id; parsed, all of them would take ten times the memory."""
+
+
 def find_item(uri: str) -> Found:
     """Read the item at `uri`: a path or URL, followed by `#` and an id where the document lists several.
 
@@ -80,21 +95,48 @@ def find_item(uri: str) -> Found:
     again has not changed. Raises SceneError when there is none, and as `list_items` does.
     """
     location, wanted = parse(uri)
+    if wanted is not None and (known := _known(location)) is not None and wanted in known.items:
+        return _listed(known, wanted)
     document = fetch(location, LARGEST)
     content = _decode(document.content, location)
     if not _is_list(content) and wanted in (None, content.get("id")):
         return Found(_item(content, location), location, document.state)
     ids = _ids(content, document, location)
-    if wanted not in ids:
+    if wanted is None or wanted not in ids:
         some = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
         raise SceneError(
             f"{shown(location)} lists {some}, and {wanted or 'none of them'} was asked for. Give one as "
             f"{shown(location)}#ID."
         )
-    feature = _features(content, location)[ids.index(wanted)]
-    text = json.dumps(_unsigned(feature), sort_keys=True).encode()
+    items = dict(zip(ids, map(_encoded, _features(content, location)), strict=True))
+    _last[:] = [_List(location, document.state, items)]
+    return _listed(_last[0], wanted)
+
+
+def _known(location: str) -> _List | None:
+    """Return the list that was read last if it is this one, and has not changed."""
+    known = next((each for each in _last if each.location == location), None)
+    if known is None:
+        return None
+    try:
+        state = probe(location) if is_url(location) else state_of(Path(location))
+    except (OSError, SceneError):
+        return None  # reading it says why
+    # A server need not say how large a file is, where it says which it is.
+    same = state.etag == known.state.etag if state.etag else not is_url(location) and state == known.state
+    return known if same else None
+
+
+def _listed(known: _List, name: str) -> Found:
+    """Return an item of a list; the queries of its links, which expire, do not count in its state."""
+    feature = json.loads(known.items[name])
+    text = _encoded(_unsigned(feature))
     state = FileState(len(text), 0, f"sha256:{sha256(text).hexdigest()[:16]}")
-    return Found(_item(feature, location), location, state)
+    return Found(_item(feature, known.location), known.location, state)
+
+
+def _encoded(content: Any) -> bytes:
+    return json.dumps(content, sort_keys=True).encode()
 
 
 def list_items(uri: str) -> list[str]:

@@ -17,7 +17,7 @@ from labeling.errors import SceneError
 from labeling.files import s3
 from labeling.files.raster import check_alone, check_beside, quiet_georeference
 from labeling.files.redact import without_secrets
-from labeling.files.storage import at, is_s3
+from labeling.files.storage import at, is_s3, is_waiting
 from labeling.files.uri import gdal_path, is_url, shown
 from labeling.grid import Block
 from labeling.scenes.contract.pieces import check_pieces
@@ -99,6 +99,9 @@ def _masked_log() -> Iterator[None]:
 def _open_any(locations: Sequence[str], *, beside: bool) -> DatasetReader:
     failures = []
     for location in locations:
+        if is_waiting(location):
+            failures.append(f"{location} is no file, but a pipe or a device")
+            continue
         if beside and (is_s3(location) or not is_url(location)):
             check_beside(at(location))
         try:

@@ -1,5 +1,6 @@
 """Masks in GML: what is read from the file, and that burning them never depends on how the grid is cut."""
 
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +11,7 @@ from rasterio.transform import from_origin
 
 from labeling.errors import SceneError
 from labeling.grid import Block
+from labeling.scenes.products.safe import gml
 from labeling.scenes.products.safe.gml import MaskPolygon, burn, outline, parse_mask
 
 GRID = from_origin(399_960, 1_700_040, 10, 10)
@@ -202,3 +204,18 @@ def test_holes_stay_open_and_the_last_polygon_wins():
 
 def test_no_polygons_burn_to_nothing():
     assert not burn([], WHOLE).any()
+
+
+def test_a_mask_nested_without_end_is_refused_at_once():
+    deep = "<eop:MaskFeature>" * 20_000 + member(ring(SQUARE)) + "</eop:MaskFeature>" * 20_000
+    began = time.monotonic()
+    with pytest.raises(SceneError, match="more than 64 elements lie inside each other"):
+        parse(mask(deep))
+    assert time.monotonic() - began < 2
+
+
+def test_more_positions_than_a_mask_can_have_are_refused(monkeypatch):
+    monkeypatch.setattr(gml, "MOST_POSITIONS", 9)
+    assert len(parse(mask(member(ring(SQUARE))))) == 1
+    with pytest.raises(SceneError, match="its polygons have 10 positions, more than 9"):
+        parse(mask(member(ring(SQUARE) + ring(HOLE, side="interior"))))

@@ -512,3 +512,19 @@ def test_what_is_taken_for_an_item(tmp_path):
     assert not has_items(tmp_path / "catalog.json")
     assert not has_items(tmp_path / "absent.json")
     assert not has_items(tmp_path)
+
+
+def test_only_the_first_copies_of_an_asset_are_tried(item_of, tmp_path):
+    copies = {f"copy-{number}": {"href": f"copy-{number}.tif"} for number in range(1000)}
+    path = item_of(NEW, "planetary-computer")
+    edit(path, lambda item: item["assets"]["B04"].update(href="absent.tif", alternate=copies))
+    said = refused(path, "absent.tif cannot be opened", "copy-2.tif cannot be opened")
+    assert "copy-3.tif" not in said
+
+
+@pytest.mark.parametrize("place", ["pipe.tif", "/dev/zero"])
+def test_a_pipe_or_device_as_band_keeps_nobody_waiting(item_of, tmp_path, place):
+    os.mkfifo(tmp_path / "pipe.tif")
+    path = item_of(NEW, "planetary-computer")
+    edit(path, lambda item: item["assets"]["B04"].update(href=place))
+    refused(path, f"{place} is no file, but a pipe or a device")

@@ -1,6 +1,8 @@
 """Lists of STAC items: one scene each, every one told from the others, and from its own earlier state."""
 
 import json
+import os
+import time
 
 import numpy as np
 import pytest
@@ -10,9 +12,11 @@ from stac_server import FileServer
 
 from labeling.bands import RED
 from labeling.errors import SceneError
+from labeling.files.fetch import fetch
 from labeling.files.uri import stem
 from labeling.grid import Block
 from labeling.scenes.open import list_scenes, open_scene
+from labeling.scenes.products.stac import item
 from labeling.scenes.products.stac.reader import has_items, open_stac
 
 SIZE = 60
@@ -151,3 +155,34 @@ def test_a_page_of_a_search_is_taken_from_a_file_but_not_from_its_server(items):
         with open_stac(uris[2]) as (item, state):
             assert item.read(Block(0, 0, 2, 2), [RED]).values[0, 0, 0] == np.float32(0.3)
             assert state.etag.startswith("sha256:")
+
+
+def test_a_long_list_is_read_and_parsed_once(items, monkeypatch):
+    content = json.loads(items.read_text())
+    some = content["features"][0]
+    content["features"] = [some | {"id": f"S2B_58CDU_20191103_{number}_L2A"} for number in range(3000)]
+    items.write_text(json.dumps(content))
+    read = []
+    monkeypatch.setattr(item, "fetch", lambda *asked: read.append(asked) or fetch(*asked))
+    names = [feature["id"] for feature in content["features"]]
+    began = time.monotonic()
+    assert [item.find_item(f"{items}#{name}").item.id for name in names] == names
+    assert time.monotonic() - began < 30  # minutes, when it was parsed for each
+    assert len(read) == 1
+    content["features"] = content["features"][:5]
+    items.write_text(json.dumps(content))
+    assert item.find_item(f"{items}#{names[4]}").item.id == names[4]
+    refused(lambda: item.find_item(f"{items}#{names[5]}"), "lists", "was asked for")
+    assert len(read) == 3
+
+
+def test_a_list_on_a_server_is_fetched_once_while_it_is_the_same(items):
+    with FileServer(items.parent) as server:
+        for _ in range(2):
+            for name in IDS:
+                item.find_item(f"{server.url(items.name)}#{name}")
+        assert server.sent(items.name) < 2 * items.stat().st_size
+        items.write_text(items.read_text() + " ")
+        os.utime(items, ns=(1, 1))
+        item.find_item(f"{server.url(items.name)}#{IDS[0]}")
+        assert server.sent(items.name) > 2 * items.stat().st_size
