@@ -39,7 +39,7 @@ _LEAST_CHECKED: Final = 0.02
 _MOST_LIFTED: Final = 0.5
 """Share of the labels without evidence from which on thin ice that the network calls thick lies in shadow.
 
-Where a network does not know the ice, it lifted a quarter at most of clear scenes (docs/science.md).
+Networks that do not know the ice of a clear scene lift far less of it (docs/science.md).
 """
 
 _LEAST_THICK: Final = 0.02
