@@ -73,6 +73,17 @@ def test_a_view_without_end_is_given_up(tmp_path, monkeypatch):
     assert land_mask(open_layer(path, "land"), **PLACE).all()
 
 
+def not_in_a_fork():
+    """Die in a fork of this process, as libraries that threads have used may."""
+    if multiprocessing.parent_process():
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return os.getpid()
+
+
+def test_what_dies_in_a_fork_is_done_in_a_new_process():
+    assert bounded(not_in_a_fork, "it") != os.getpid()
+
+
 def test_a_pipe_is_no_land_file(tmp_path):
     os.mkfifo(tmp_path / "land.gpkg")
     with pytest.raises(ConfigError, match="no file, but a pipe"):

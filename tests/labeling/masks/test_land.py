@@ -440,13 +440,3 @@ def test_state_of_a_single_file_leaves_its_neighbours_out(tmp_path):
     (tmp_path / "land.txt").write_text("notes")
     stat = path.stat()
     assert vector_state(path) == {"land.gpkg": [stat.st_size, stat.st_mtime_ns]}
-
-
-def test_state_of_a_folder_counts_all_its_files(tmp_path):
-    folder = tmp_path / "set"
-    folder.mkdir()
-    write(folder / "land.shp", [COAST])
-    before = vector_state(folder)
-    assert "set/land.dbf" in before
-    (folder / "land.cpg").write_text("other")
-    assert vector_state(folder) != before

@@ -522,9 +522,12 @@ def test_only_the_first_copies_of_an_asset_are_tried(item_of, tmp_path):
     assert "copy-3.tif" not in said
 
 
-@pytest.mark.parametrize("place", ["pipe.tif", "/dev/zero"])
-def test_a_pipe_or_device_as_band_keeps_nobody_waiting(item_of, tmp_path, place):
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [("pipe.tif", "which is no regular file"), ("/dev/zero", "which is outside of its")],
+)
+def test_a_pipe_or_device_as_band_keeps_nobody_waiting(item_of, tmp_path, place, words):
     os.mkfifo(tmp_path / "pipe.tif")
     path = item_of(NEW, "planetary-computer")
     edit(path, lambda item: item["assets"]["B04"].update(href=place))
-    refused(path, f"{place} is no file, but a pipe or a device")
+    refused(path, f"{place}, {words}")

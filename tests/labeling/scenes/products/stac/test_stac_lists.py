@@ -13,6 +13,7 @@ from stac_server import FileServer
 from labeling.bands import RED
 from labeling.errors import SceneError
 from labeling.files.fetch import fetch
+from labeling.files.links import VARIABLE
 from labeling.files.uri import stem
 from labeling.grid import Block
 from labeling.scenes.open import list_scenes, open_scene
@@ -106,7 +107,9 @@ def test_the_state_is_that_of_the_item_and_not_of_the_list(items):
     assert after[1] != before[1]
 
 
-def test_signing_again_changes_no_state(items):
+def test_signing_again_changes_no_state(items, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "http://127.0.0.1:9")
+
     def sign(signature):
         def change(content):
             for asset in content["features"][0]["assets"].values():
