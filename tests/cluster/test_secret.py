@@ -18,8 +18,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 PROFILE = load_profile("polynya-clear")
 PICTURE = patchwork(300, 420, seed=1)
-REFUSED_S = 60
-"""Spark's driver asks a master three times, 20 s apart; until then nothing must have come of it."""
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +34,14 @@ def master(tmp_path_factory, properties):
         yield url
 
 
-def job(master, folder, options):
+def job(master, folder, options, **more):
     write_tif(folder / "scenes/a.tif", planar(PICTURE))
     shutil.copy(ROOT / "jobs/label.py", folder / "label.py")
     return spark_cluster.submit(
         master, folder / "label.py", "--scenes", folder / "scenes", "--out", folder / "run",
         "--cut", "always", "--block-size", "128", "--profile", PROFILE.name, "--outputs", "labels",
-        options=options, env={"PYTHONPATH": str(ROOT)},
+        options=[*options, "--conf", f"spark.executorEnv.PYTHONPATH={ROOT}"],
+        env={"PYTHONPATH": str(ROOT)}, **more,
     )  # fmt: skip
 
 
@@ -72,41 +71,46 @@ def test_labels_are_the_same_and_no_command_line_has_the_secret(master, properti
     )
 
 
-@pytest.mark.parametrize("kind", ["none", "another"])
-def test_a_driver_without_the_secret_is_not_heard(master, tmp_path, kind):
-    options = []
-    if kind == "another":
-        write_properties(tmp_path / "other.conf")
-        options = ["--properties-file", tmp_path / "other.conf"]
-    process = job(master, tmp_path, options)
+@pytest.fixture(params=["none", "another"])
+def wrong(request, tmp_path):
+    """Options of somebody who does not know the secret."""
+    if request.param == "none":
+        return []
+    write_properties(tmp_path / "other.conf")
+    return ["--properties-file", tmp_path / "other.conf"]
+
+
+def refusal(process, log, said):
+    """Wait until a process has said in its log that the master does not hear it, and return the log."""
     try:
-        process.communicate(timeout=REFUSED_S)
-    except subprocess.TimeoutExpired:
-        pass  # it goes on asking
+        spark_cluster.wait_for(
+            lambda: said in log.read_text() or process.poll() is not None, said, log.read_text
+        )
     finally:
         spark_cluster.kill_group(process)
-    assert process.returncode != 0
+    return log.read_text()
+
+
+def test_a_driver_without_the_secret_is_not_heard(master, tmp_path, wrong):
+    log = tmp_path / "log"
+    with log.open("w") as stream:
+        process = job(master, tmp_path, wrong, stdout=stream)
+    said = "Failed to connect to master"
+    assert said in refusal(process, log, said)
     assert not list(tmp_path.glob("run/labels/*/labels.tif"))
 
 
-@pytest.mark.parametrize("kind", ["none", "another"])
-def test_a_worker_without_the_secret_gets_no_work(master, tmp_path, kind):
-    options = []
-    if kind == "another":
-        write_properties(tmp_path / "other.conf")
-        options = ["--properties-file", tmp_path / "other.conf"]
+def test_a_worker_without_the_secret_gets_no_work(master, tmp_path, wrong):
+    log = tmp_path / "log"
     command = [spark_cluster.SPARK_HOME / "bin/spark-class", "org.apache.spark.deploy.worker.Worker"]
     here = ["--host", "127.0.0.4", "--webui-port", "0", "--work-dir", tmp_path / "work"]
-    done = subprocess.Popen(
-        list(map(str, [*command, *here, *options, master])), env=spark_cluster.bare_environment("127.0.0.4"),
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-    )  # fmt: skip
-    try:
-        printed, _ = done.communicate(timeout=REFUSED_S)
-    except subprocess.TimeoutExpired:
-        spark_cluster.kill_group(done)
-        printed, _ = done.communicate()
-    finally:
-        spark_cluster.kill_group(done)
-    assert "Failed to connect to master" in printed
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            list(map(str, [*command, *here, *wrong, master])),
+            env=spark_cluster.bare_environment("127.0.0.4"),
+            stdout=stream, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    said = "Failed to connect to master"
+    printed = refusal(process, log, said)
+    assert said in printed
     assert "Successfully registered" not in printed
