@@ -1,8 +1,8 @@
 """Damaged examples of every kind of foreign file, opened by the functions that jobs open them with.
 
-Right is that a file opens, or is refused with an error of labeling/errors.py. Another exception, the end of the
-process, more than 20 seconds and a file outside of the temporary folder are findings: each is printed, its input
-kept, and the exit code is 1. The same seed gives the same inputs.
+Right is that a file opens, or is refused with an error of labeling/errors.py. Another exception, the end of
+the process, more than 20 seconds and a file outside of the temporary folder are findings: each is printed,
+its input kept, and the exit code is 1. The same seed gives the same inputs.
 
     python -m benchmarks.fuzz --seconds 180
     python -m benchmarks.fuzz --seconds 60 --seed 7 --keep findings/
@@ -46,7 +46,7 @@ HEAD: Final = f"{'kind':16}{'tried':>10}{'opened':>10}{'refused':>10}{'findings'
 
 
 def damaged(example: Example, valid: bytes, seed: int, number: int) -> bytes:
-    """Return the input of a kind with that number; two in three are damaged once, the others up to four times."""
+    """Return the input of a kind with that number, damaged once to four times."""
     rng = Random(f"{seed} {example.kind} {number}")
     content = rng.choice(example.damages)(valid, rng)
     for _ in range(rng.choice([0, 0, 0, 0, 1, 3])):
@@ -64,7 +64,7 @@ def fuzz(
     keep: Path,
     patience: float = PATIENCE,
 ) -> dict[str, Tally]:
-    """Try one input of each kind after another for `seconds`, at least one of each; print findings, keep inputs.
+    """Try inputs of each kind in turn for `seconds`, at least one of each; print findings and keep them.
 
     The examples lie below `inside`, where openers may write. RuntimeError for an example that does not open.
     """

@@ -98,8 +98,9 @@ def _item(folder: Path, safe: Path, spec: ProductSpec) -> dict[str, Any]:
         "type": "Feature", "stac_version": "1.0.0", "id": "S2A_58CDU_20191103_0_L1C",
         "collection": "sentinel-2-l1c", "geometry": None, "links": [], "assets": assets,
         "properties": {
-            "datetime": "2019-11-03T20:39:01.024000Z", "platform": "sentinel-2a", "constellation": "sentinel-2",
-            "proj:epsg": 32758, "grid:code": "MGRS-58CDU", "sat:relative_orbit": 57,
+            "datetime": "2019-11-03T20:39:01.024000Z", "platform": "sentinel-2a",
+            "constellation": "sentinel-2", "proj:epsg": 32758,
+            "grid:code": "MGRS-58CDU", "sat:relative_orbit": 57,
             "view:sun_elevation": 28.75, "view:sun_azimuth": 55.0, "view:incidence_angle": 5.0,
             "view:azimuth": 105.0, "s2:product_type": "S2MSI1C", "s2:processing_baseline": spec.baseline,
             "s2:product_uri": f"{spec.name}.SAFE", "s2:datatake_id": spec.datatake,

@@ -14,8 +14,9 @@ Damage = Callable[[bytes, Random], bytes]
 NUMBERS: Final = (
     "0", "-1", "-0.0", "1e308", "1e999", "-1e999", "NaN", "Infinity", "1e-320", "4294967296",
     "99999999999999999999", "0x10", "1_000", "\u0663", "1" * 5000, "", " ", "1 2", "true", "null",
+    "2019-99-99", "!!bool 1x", "!!int ''", "!!timestamp x", "*a", "&a [*a]", "!!python/name:os.system",
 )  # fmt: skip
-"""In the place of a number; the last but some are what other languages take for one."""
+"""In the place of a number; what other languages take for one, and what YAML takes for more."""
 
 TEXTS: Final = (
     "", " ", ".", "..", "/", "../../../../tmp/escaped", "/dev/zero", "/dev/null/x", "file:///etc/hostname",
@@ -78,7 +79,8 @@ def rewritten_json(content: bytes, rng: Random) -> bytes:
 
 
 _STRANGE: Final[tuple[Any, ...]] = (
-    None, True, 0, -1, 2**31, 2**63, 10**400, 1e308, float("nan"), float("inf"), [], {}, [[]], [None], {"": None},
+    None, True, 0, -1, 2**31, 2**63, 10**400, 1e308, float("nan"), float("inf"), [], {}, [[]], [None],
+    {"": None},
 )  # fmt: skip
 
 

@@ -65,7 +65,7 @@ class Watched:
         return outcome
 
     def _begin(self) -> None:
-        # Forked, so that openers need not be pickled; not a daemon, for those have no children and openers do.
+        # Forked, so that openers need not be pickled; not a daemon, for a daemon may have no children.
         context = get_context("fork")
         self._here, there = context.Pipe()
         self._process = context.Process(
