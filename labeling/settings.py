@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -41,13 +41,18 @@ def read_yaml(file: Path) -> dict[str, Any]:
         values = yaml.load(file.read_text(encoding="utf-8"), _PlainLoader)
     except OSError as error:
         raise ConfigError(f"cannot read the configuration file {file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, *_NOT_BUILT) as error:
         raise ConfigError(f"{file} is not valid YAML: {error}") from None
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise ConfigError(f"{file} must hold `key: value` lines, not a {type(values).__name__}")
     return values
+
+
+_NOT_BUILT: Final = (ValueError, LookupError, AttributeError, TypeError)
+"""What PyYAML raises besides its own for a value that is not what its form or tag says: a number of 5000
+digits, 2019-99-99, `!!bool perhaps`. ValueError is also bytes that are not UTF-8."""
 
 
 class _PlainLoader(yaml.SafeLoader):

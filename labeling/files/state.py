@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+from labeling.errors import StorageError
 from labeling.files.storage import AnyPath, at, is_s3
 
 
@@ -47,5 +48,14 @@ def _states(files: Iterable[str]) -> Iterator[tuple[str, FileState]]:
         name = re.sub(r"^/vsis3/", "s3://", file)  # as GDAL calls it
         if is_s3(name) or not re.match(r"https?://|/vsi", name, re.IGNORECASE):
             path = at(name)
-            if path.is_file():
+            if _is_there(path):
                 yield name, state_of(path)
+
+
+def _is_there(path: AnyPath) -> bool:
+    try:
+        return path.is_file()
+    except StorageError:  # a bucket that cannot be reached says nothing about its files
+        raise
+    except OSError:  # a name too long for any file, which an item may well state
+        return False

@@ -1,0 +1,1 @@
+"""Damaged examples of every kind of foreign file, opened under watch."""
