@@ -74,7 +74,7 @@ def started(tmp_path, *options):
             process.kill()
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=200):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until
@@ -116,7 +116,7 @@ def test_sigterm_while_the_land_file_has_no_end(tmp_path):
     with started(tmp_path, "--scenes", scene, "--config", tmp_path / "label.yaml") as process:
         wait_for(lambda: (tmp_path / "run/catalog.parquet").exists())
         parent = psutil.Process(process.pid)
-        wait_for(lambda: any(child.cpu_times().user > 0.5 for child in parent.children()))
+        wait_for(lambda: any(child.cpu_times().user > 0.5 for child in parent.children(recursive=True)))
         ends_by_sigterm(tmp_path, process)
 
 
