@@ -26,7 +26,7 @@ from pipelines.catalog import build_catalog, part_by_rendering, part_by_sun
 from pipelines.engine.outcome import Outcome, close_job
 from pipelines.engine.progress import progress
 from pipelines.engine.scenes import CatalogRow, Failure
-from pipelines.engine.session import lazy_session, one_task_each
+from pipelines.engine.session import collect, lazy_session, one_task_each
 from pipelines.fits.config import FitsConfig
 from pipelines.fits.worker import FITTED, METHODS, SKIES, TASK, FitJob, fit_scenes
 from training.folder.card import ModelCard, model_digest, read_model_card
@@ -85,7 +85,8 @@ def _count(spark: SparkSession, rows: list[CatalogRow], job: FitJob) -> tuple[_C
         progress("fits", scenes=len(rows), pixels=pixels) as shown,
         shown.wave(spark, scenes=len(rows), pixels=pixels, steps=(("fit",),)),
     ):
-        found = one_task_each(spark, work, TASK).mapInPandas(partial(fit_scenes, job=job), FITTED).collect()
+        tasks = one_task_each(spark, work, TASK).mapInPandas(partial(fit_scenes, job=job), FITTED)
+        found = collect(tasks)
     shape = (len(SKIES), len(METHODS), 3, 3)
     counts = {
         each["scene_id"]: np.array(each["counts"], np.int64).reshape(shape)
