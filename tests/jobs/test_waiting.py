@@ -19,6 +19,8 @@ from slow_server import SlowServer
 from stac_catalogues import write_cog
 from stac_server import FileServer
 
+from labeling.files.links import VARIABLE
+
 pytestmark = pytest.mark.slow
 
 HEAD = b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-16383/99999\r\nContent-Length: 16384\r\n\r\n"
@@ -98,8 +100,9 @@ def ends_by_sigterm(tmp_path, process):
 
 @pytest.mark.parametrize(("head", "pause"), [(b"", None), (HEAD, 1.0)])
 @pytest.mark.parametrize("what", ["item", "band"])
-def test_sigterm_while_a_server_keeps_the_job_waiting(tmp_path, what, head, pause):
+def test_sigterm_while_a_server_keeps_the_job_waiting(tmp_path, monkeypatch, what, head, pause):
     with SlowServer(head, pause) as server:
+        monkeypatch.setenv(VARIABLE, server.url(""))
         scene = server.url("item.json")
         if what == "band":
             scene = write_item(tmp_path, dict.fromkeys(("red", "green", "blue"), server.url("band.tif")))
@@ -120,9 +123,10 @@ def test_sigterm_while_the_land_file_has_no_end(tmp_path):
         ends_by_sigterm(tmp_path, process)
 
 
-def test_sigterm_while_a_worker_waits_for_a_band(tmp_path):
+def test_sigterm_while_a_worker_waits_for_a_band(tmp_path, monkeypatch):
     names = write_bands(tmp_path)
     with FileServer(tmp_path) as server:
+        monkeypatch.setenv(VARIABLE, server.url(""))
         server.stall("green.tif")  # the driver looks at the red one only
         item = write_item(tmp_path, {name: server.url(f"{name}.tif") for name in names})
         with started(tmp_path, "--scenes", item) as process:
@@ -132,11 +136,12 @@ def test_sigterm_while_a_worker_waits_for_a_band(tmp_path):
 
 
 @pytest.mark.parametrize("late", ["red", "green"])
-def test_a_scene_that_takes_too_long_fails_alone(tmp_path, late):
+def test_a_scene_that_takes_too_long_fails_alone(tmp_path, monkeypatch, late):
     names = write_bands(tmp_path)
     good = write_tif(tmp_path / "good.tif", planar(patchwork(90, 80, seed=1)))
     (tmp_path / "label.yaml").write_text("limits: {seconds: 6}\n")
     with FileServer(tmp_path) as server:
+        monkeypatch.setenv(VARIABLE, server.url(""))
         server.stall(f"{late}.tif")
         item = write_item(tmp_path, {name: server.url(f"{name}.tif") for name in names})
         options = ("--scenes", item, good, "--config", tmp_path / "label.yaml")
