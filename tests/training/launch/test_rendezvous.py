@@ -2,6 +2,7 @@
 
 import pickle
 import socket
+from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -54,9 +55,11 @@ def test_the_secret_is_where_horovods_client_takes_it_along(server):
 def test_without_the_secret_nothing_is_there_and_nothing_changes(server):
     ask(server, "PUT", "global/0", b"address")
     for secret in ("", "guess", server.meeting.secret[:-1], server.meeting.secret + "x"):
-        for method, body in (("GET", None), ("PUT", b"forged"), ("DELETE", None)):
-            assert ask(server, method, "global/0", body, secret=secret) == (404, b"")
-        assert ask(server, "PUT", "global/1", b"forged", secret=secret) == (404, b"")
+        for method in ("GET", "DELETE"):
+            assert ask(server, method, "global/0", secret=secret) == (404, b"")
+        for key in "01":
+            with suppress(ConnectionError):  # the body is not read, which may cut off the answer
+                assert ask(server, "PUT", f"global/{key}", b"forged", secret=secret) == (404, b"")
     assert ask(server, "GET", "global/0") == (200, b"address")
     assert ask(server, "GET", "global/1") == (404, b"")
 
@@ -78,7 +81,9 @@ def test_another_user_gets_nothing_changes_nothing_and_runs_nothing(server, tmp_
     )
     said = as_stranger(code, server.meeting.port, pickle.dumps(Harm()).hex()).splitlines()
     assert len(said) == 75
-    assert {line.split()[0] for line in said} == {"404", "501"}
+    # What has a body may be hung up on before the answer is read: nobody reads the body.
+    gone = {"ConnectionResetError", "BrokenPipeError", "RemoteDisconnected"}
+    assert {"404", "501"} <= {line.split()[0] for line in said} <= {"404", "501"} | gone
     assert not any("address" in line for line in said)
     assert not proof.exists()
     assert ask(server, "GET", "global/0") == (200, b"address")
