@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from jobs.command import SCENES_HELP, add_spark_options, configure_logs, main_of, overrides
+from jobs.command import SCENES_HELP, add_nodata_option, add_spark_options, configure_logs, main_of, overrides
 from labeling.settings import load_settings
 from pipelines.engine.outcome import Outcome
 from pipelines.fits.config import FitsConfig
@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--model", metavar="FOLDER", help="model folder, as jobs.train writes it")
     options.add_argument("--scenes", nargs="+", metavar="SCENE", help=f"clear scenes: {SCENES_HELP}")
+    add_nodata_option(options)
     options.add_argument("--out", metavar="FITS", help="folder for the figures")
     options.add_argument("--profile", metavar="PROFILE", help="labels that maps are made from")
     options.add_argument("--window", type=int, metavar="N", help="side of a part of a scene, pixels")

@@ -19,13 +19,7 @@ from labeling.errors import SceneError
 from labeling.files.layout import read_done
 from labeling.files.storage import AnyPath
 from labeling.grid import Block
-from labeling.ice.moved_cuts import (
-    Opinion,
-    cut,
-    opinion,
-    scene_cuts,
-    weigh_lifts,
-)
+from labeling.ice.moved_cuts import Opinion, cut, opinion, scene_cuts, weigh_lifts
 from labeling.ice.profile import LabelingProfile, ThresholdSettings
 from labeling.ice.shadow_cells import opened
 from labeling.ice.thresholds import brightness
@@ -185,5 +179,5 @@ def _unfit(share: float, most: float) -> str:
     return (
         f"the model contradicts the labels in {share:.1%} of the pixels where nothing speaks for shadow (at "
         f"most {most:.1%} where it knows the ice), so the map is the labels, shadow or not. "
-        "See whether it fits clear scenes of such ice: python -m jobs.fits --model … --scenes …"
+        "See whether it fits clear scenes of such ice: python -m jobs.fits --model … --scenes … --out …"
     )

@@ -80,6 +80,14 @@ def one_spark_session(scratch):
         yield close
 
 
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """A model folder with a small random network; tests that change one make their own."""
+    from map_runs import tiny_model
+
+    return tiny_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
 @pytest.fixture
 def unlimited_threads(monkeypatch):
     """Let trainings in this process not set TensorFlow's threads: the first tensor has settled them."""

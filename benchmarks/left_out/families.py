@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from benchmarks.science.plates import make_plates
 from benchmarks.science.truth_scenes import MAP_FILES, map_classes, pancakes, rendered
-from labeling.chips.skies import draw_veil_between, under
+from labeling.chips.skies import draw_sky
 from labeling.classes import IceClass
 from labeling.simulation.noise import Field, fractal
 from labeling.simulation.sky import Sky, expose, make_sky
@@ -207,7 +207,6 @@ def _simulated_sky(rng: np.random.Generator, value: Field, sky: str) -> NDArray[
 
 
 def _drawn_sky(rng: np.random.Generator, clear: NDArray[np.uint8], sky: str) -> NDArray[np.uint8]:
-    _, height, width = clear.shape
-    veil = draw_veil_between(rng, (0, _DEEP) if sky == "thin" else (_DEEP, 1), height=height, width=width)
-    seen = under(rng, np.ascontiguousarray(clear.transpose(1, 2, 0)), veil)
+    depths = (0, _DEEP) if sky == "thin" else (_DEEP, 1)
+    seen = draw_sky(rng, np.ascontiguousarray(clear.transpose(1, 2, 0)), depths=depths)
     return np.ascontiguousarray(seen.transpose(2, 0, 1))

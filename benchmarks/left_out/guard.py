@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.left_out.families import SKIES, FamilyScene, family_scenes
-from labeling.classes import CLASS_COUNT, IceClass
+from labeling.classes import IceClass
 from labeling.files.atomic import replacing
 from labeling.grid import Block
 from labeling.ice import filter_guard, shadow_cells
@@ -35,6 +35,7 @@ from labeling.ice.label import PixelState, SceneTable, compare, finish, label_sc
 from labeling.ice.profile import GuardSettings, LabelingProfile, load_profile
 from labeling.ice.shadow_cells import NUMBERS, ShadowCells, count_cells, features
 from labeling.ice.thinclouds import lookup_table
+from training.network.metrics import Matrix, confusion_matrix, empty_matrix, scores
 
 PROFILE: Final = load_profile("polynya")
 _STRENGTH: Final = 1e-2
@@ -43,7 +44,6 @@ _STRENGTH: Final = 1e-2
 _STEPS: Final = 300
 """Of Newton's method at most."""
 
-Matrix = NDArray[np.int64]
 Weights = dict[str, float]
 
 
@@ -161,19 +161,6 @@ def labels_by(judged: Judged, weights: Weights) -> NDArray[np.uint8]:
     return finish(compared.key, state, table, PROFILE)
 
 
-def matrix(truth: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Matrix:
-    """Return how many pixels of each class get each, rows truth."""
-    pairs = truth.ravel().astype(np.intp) * CLASS_COUNT + labels.ravel()
-    return np.bincount(pairs, minlength=CLASS_COUNT**2).reshape(CLASS_COUNT, CLASS_COUNT)
-
-
-def mean_iou(counts: Matrix) -> float:
-    """Return the mean over classes that occur."""
-    hits = counts.diagonal()
-    union = counts.sum(axis=0) + counts.sum(axis=1) - hits
-    return float((hits[union > 0] / union[union > 0]).mean())
-
-
 def others(folder: Path) -> Iterator[FamilyScene]:
     """Yield scenes of another renderer."""
     for file in sorted(folder.glob("*.tif")):
@@ -195,8 +182,8 @@ def _add(found: dict[tuple[str, str, str], Matrix], judged: Judged, weights: Wei
     labels["guarded filter"] = labels_by(judged, weights)
     for name, codes in labels.items():
         found[judged.family, judged.sky, name] = found.get(
-            (judged.family, judged.sky, name), np.zeros((CLASS_COUNT, CLASS_COUNT), np.int64)
-        ) + matrix(truth, codes)
+            (judged.family, judged.sky, name), empty_matrix()
+        ) + confusion_matrix(truth, codes)
 
 
 def table_of(found: dict[tuple[str, str, str], Matrix]) -> Table:
@@ -205,7 +192,7 @@ def table_of(found: dict[tuple[str, str, str], Matrix]) -> Table:
     table = Table("left out", "sky", *names, "above the better rule", title="mean IoU", box=MARKDOWN)
     for family in dict.fromkeys(key[0] for key in found):
         for sky in (sky for sky in SKIES if (family, sky, names[0]) in found):
-            reached = [mean_iou(found[family, sky, name]) for name in names]
+            reached = [scores(found[family, sky, name]).mean_iou for name in names]
             table.add_row(
                 family, sky, *(f"{value:.3f}" for value in reached), f"{reached[2] - max(reached[:2]):+.3f}"
             )

@@ -34,14 +34,11 @@ from benchmarks.left_out.families import SKIES, FamilyScene, family_scenes
 from benchmarks.left_out.guard import (
     PROFILE,
     Judged,
-    Matrix,
     Weights,
     cells_of,
     judge,
     labels_by,
     learn,
-    matrix,
-    mean_iou,
     others,
     rules,
 )
@@ -49,7 +46,8 @@ from labeling.grid import Block
 from labeling.ice.label import class_fractions, label_scene
 from labeling.stages.planes import MemoryPlanes
 from pipelines.config import InferConfig
-from pipelines.cuts_worker import CheckedMap, Evidence, checked_map, is_clear, keep_opinion
+from pipelines.cuts_worker import Evidence, checked_map, is_clear, keep_opinion
+from training.network.metrics import Matrix, confusion_matrix, empty_matrix, scores
 
 ROOT: Final = Path(__file__).parents[2]
 CONFIG: Final = ROOT / "jobs/conf/train-skies.yaml"
@@ -140,30 +138,46 @@ def count(scenes: Iterable[Opinions], weights: Weights) -> tuple[Counts, list[An
         named = {name: label_scene(rgb, None, profile) for name, profile in rules().items()}
         labels = named["labels"] = labels_by(judged, weights)
         named["network"] = probabilities.argmax(axis=-1).astype(np.uint8)
-        maps = _maps(judged, probabilities, labels, weights)
-        whole = Block(0, 0, *labels.shape)
-        named |= {str(limit): made.classes(whole) if made else labels for limit, made in maps.items()}
-        for name, codes in named.items():
-            key = (judged.sky, name)
-            found[key] = found.get(key, np.zeros((3, 3), np.int64)) + matrix(truth, codes)
-        if (made := maps[SHIPPED]) is not None:
-            scores = (mean_iou(matrix(truth, named[name])) for name in (str(LIMITS[-1]), "labels"))
-            answers.append(Answer(judged.sky, made.used, float(np.subtract(*scores))))
+        matrices = {name: confusion_matrix(truth, codes) for name, codes in named.items()}
+        made = _map(judged, probabilities, labels, weights)
+        if made is not None:
+            mapped = confusion_matrix(truth, made.codes)
+            gained = scores(mapped).mean_iou - scores(matrices["labels"]).mean_iou
+            answers.append(Answer(judged.sky, made.used(SHIPPED), gained))
+        for limit in LIMITS:
+            matrices[str(limit)] = mapped if made and made.used(limit) else matrices["labels"]
+        for name, matrix in matrices.items():
+            found[judged.sky, name] = found.get((judged.sky, name), empty_matrix()) + matrix
     return found, answers
 
 
-def _maps(
+class Mapped(NamedTuple):
+    """The map of a scene in which the network is asked."""
+
+    codes: NDArray[np.uint8]
+    """Its classes where the network is used."""
+    always: bool
+    """Whether it is used whatever it contradicts."""
+    contradicts: float
+
+    def used(self, limit: float) -> bool:
+        """Tell whether the network is used at a limit."""
+        return self.always or self.contradicts <= limit
+
+
+def _map(
     judged: Judged, probabilities: NDArray[np.float32], labels: NDArray[np.uint8], weights: Weights
-) -> dict[float, CheckedMap | None]:
-    """Return the map of a scene at every limit; None where the network is not asked."""
+) -> Mapped | None:
+    """Return the map of a scene; None where the network is not asked."""
     cells = cells_of(judged, weights)
     if is_clear(cells.soft_area, class_fractions(labels)[-1]):
-        return dict.fromkeys(LIMITS)
+        return None
     whole = Block(0, 0, *labels.shape)
     planes = MemoryPlanes(height=whole.height, width=whole.width)
     keep_opinion(planes, whole, judged.scene.rgb, probabilities, labels, PROFILE.thresholds)
     evidence, nothing = Evidence.of(PROFILE, cells.softness), np.zeros(labels.shape, np.bool_)
-    return {limit: checked_map(planes, [whole], nothing, evidence, limit) for limit in LIMITS}
+    most, least = (checked_map(planes, [whole], nothing, evidence, limit) for limit in (1.0, 0.0))
+    return Mapped(most.classes(whole), least.used, most.facts["network_contradicts"])
 
 
 def table_of_answers(answers: list[Answer]) -> Table:
@@ -179,9 +193,13 @@ def table_of_answers(answers: list[Answer]) -> Table:
     return table
 
 
+def _iou(matrix: Matrix) -> float:
+    return scores(matrix).mean_iou
+
+
 def gain(counts: Counts, sky: str, name: str) -> float:
     """Return how far a method is above the better of thresholds and published filter, in mean IoU."""
-    return mean_iou(counts[sky, name]) - max(mean_iou(counts[sky, rule]) for rule in _RULES[:2])
+    return _iou(counts[sky, name]) - max(_iou(counts[sky, rule]) for rule in _RULES[:2])
 
 
 def chosen_limit(counts: dict[str, Counts], without: str) -> float:
@@ -218,7 +236,7 @@ def table_of(counts: dict[str, Counts]) -> Table:
             table.add_row(
                 family,
                 sky,
-                *(f"{mean_iou(found[sky, name]):.3f}" for name in names),
+                *(f"{_iou(found[sky, name]):.3f}" for name in names),
                 f"{over:+.3f}",
                 f"{limit:.0%}",
             )

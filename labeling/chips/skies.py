@@ -78,15 +78,23 @@ class Veil(NamedTuple):
 
 
 def draw_sky(
-    rng: np.random.Generator, picture: NDArray[np.uint8], thin_ice_max: int = _THICK
+    rng: np.random.Generator,
+    picture: NDArray[np.uint8],
+    thin_ice_max: int = _THICK,
+    depths: tuple[float, float] = (0.0, 1.0),
 ) -> NDArray[np.uint8]:
     """Return a picture, u8 (height, width, 3) R, G, B, under a random sky of cloud and shadow.
 
-    Thick ice begins above `thin_ice_max`: cloud is about as bright, whatever the rendering. Black pixels,
-    which hold no data, stay black; no other becomes black.
+    Thick ice begins above `thin_ice_max`: cloud is about as bright, whatever the rendering. The deepest cloud
+    or shadow takes a share of the light between `depths`. Black pixels, which hold no data, stay black; no
+    other becomes black.
     """
     height, width, _ = picture.shape
-    return under(rng, picture, draw_veil(rng, height=height, width=width), thin_ice_max)
+    least, most = depths
+    while True:
+        veil = draw_veil(rng, height=height, width=width)
+        if least <= max(veil.cloud.max(), veil.shadow.max()) < most:
+            return under(rng, picture, veil, thin_ice_max)
 
 
 def draw_veil(rng: np.random.Generator, *, height: int, width: int) -> Veil:
@@ -106,17 +114,6 @@ def draw_veil(rng: np.random.Generator, *, height: int, width: int) -> Veil:
         _enlarged(veil * cloud * (kind > _SHARE_SHADOW_ONLY), height, width),
         _enlarged(darkest * shade * (kind < 1 - _SHARE_CLOUD_ONLY), height, width),
     )
-
-
-def draw_veil_between(
-    rng: np.random.Generator, depths: tuple[float, float], *, height: int, width: int
-) -> Veil:
-    """Draw a sky whose deepest cloud or shadow takes a share of the light between two bounds, 0..1."""
-    least, most = depths
-    while True:
-        veil = draw_veil(rng, height=height, width=width)
-        if least <= max(veil.cloud.max(), veil.shadow.max()) < most:
-            return veil
 
 
 def under(

@@ -2,7 +2,7 @@
 
 RUN/
   catalog.parquet                 one row a scene
-  labels/<scene_id>/labels.tif    classes (also clouds.tif, quicklook.png, item.json, done.json)
+  labels/<scene_id>/labels.tif    classes (also shadow.tif, clouds.tif, quicklook.png, item.json, done.json)
   chips/                          see labeling/chips/card.py
   model/                          see training/folder/card.py
   maps/<scene_id>/classes.tif     classes from the model or labels (also quicklook.png, item.json, done.json)

@@ -58,9 +58,8 @@ def open_raster(path: AnyPath, *, beside: bool = False) -> Iterator[DatasetReade
     `beside` only. SceneError for a raster that leads to other files.
     """
     options = OFFLINE if isinstance(path, Path) else s3.gdal_options()
-    if (
-        not isinstance(path, Path) and not beside
-    ):  # a file of this machine may be open around it, with its lock
+    if not isinstance(path, Path) and not beside:
+        # A file of this machine may be open around it, whose lock would hold here too.
         options = options | {"CPL_VSIL_CURL_ALLOWED_FILENAME": gdal_path(str(path))}
     if beside:
         check_beside(path)

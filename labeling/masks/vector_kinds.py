@@ -73,9 +73,17 @@ def check_kind(path: Path, what: str = "land file") -> None:
 
 def _refusal(path: Path, what: str, problem: str) -> str:
     return (
-        f"cannot read the {what} {path}: it {problem}. Make one file of it, and give that: `ogr2ogr "
-        f"land.gpkg {shlex.quote(str(path))}`."
+        f"cannot read the {what} {path}: it {problem}. If you trust it, make one file of it, and give that: "
+        f'`python -c "{_CONVERT}" {shlex.quote(str(path))}` writes land.gpkg.'
     )
+
+
+_CONVERT: Final = (
+    "import sys, pyogrio; meta, table = pyogrio.read_arrow(sys.argv[1]); "
+    "pyogrio.write_arrow(table, 'land.gpkg', crs=meta['crs'], geometry_type=meta['geometry_type'], "
+    "geometry_name=meta['geometry_name'] or 'wkb_geometry')"
+)
+"""Of the packages that this project needs: nothing else has to be installed."""
 
 
 def _is_gml(head: bytes) -> bool:

@@ -87,7 +87,7 @@ def _read(path: Path, settings: HintSettings) -> HintFile:
     if meta["crs"] is None:
         raise ConfigError(
             f"layer '{layer}' of the hints file {path} does not say which CRS its coordinates are in. "
-            "Write it into the file, for example with ogr2ogr -a_srs EPSG:4326."
+            "Write it into the file, for example in QGIS with Assign Projection."
         )
     classes = _classes(settings, dict(zip(meta["fields"], fields, strict=True)))
     hints = tuple(Hint(n + 1, classes[n], shape) for n, shape in enumerate(shapes) if shape is not None)

@@ -119,7 +119,7 @@ def figures(counts: NDArray[np.int64]) -> dict[str, dict[str, float]]:
 
 
 def _mean_iou(matrix: NDArray[np.int64]) -> float:
-    return round(scores(matrix).mean_iou or 0.0, 4)
+    return round(scores(matrix).mean_iou, 4)
 
 
 def gain(found: dict[str, Any]) -> float:

@@ -12,11 +12,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from pyspark.sql import types as T
 
-from labeling.chips.skies import draw_veil_between, under
-from labeling.classes import IGNORE, IceClass
+from labeling.chips.skies import draw_sky
+from labeling.classes import IceClass
 from labeling.errors import SceneError
 from labeling.grid import Block
-from labeling.ice.label import class_fractions, label_scene, label_with_table
+from labeling.ice.label import (
+    PixelState,
+    class_fractions,
+    label_scene,
+    label_with_table,
+    pixel_state,
+    settle_black,
+)
 from labeling.ice.profile import LabelingProfile
 from labeling.masks.limits import LimitSettings
 from labeling.scenes.contract.scene import SceneInfo
@@ -25,7 +32,7 @@ from labeling.stages.planes import MemoryPlanes
 from pipelines.cuts_worker import Evidence, checked_map, is_clear, keep_opinion
 from pipelines.engine.rows import Row, each_row
 from pipelines.infer_worker import predictor
-from training.network.metrics import Matrix, confusion_matrix
+from training.network.metrics import confusion_matrix
 
 SKIES: Final[dict[str, tuple[float, float] | None]] = {
     "clear": None,
@@ -38,7 +45,7 @@ METHODS: Final = ("thresholds", "labels", "network alone", "map")
 """What is held against the clear labels; the last is what jobs.infer makes."""
 
 _MOST_ABSENT: Final = 0.5
-"""Share of a part that may have no data."""
+"""Share of a part that may have no data, where no limit says another."""
 
 TASK: Final = T.StructType(
     [T.StructField(name, T.StringType(), nullable=False) for name in ("scene_id", "info")]
@@ -82,11 +89,13 @@ def _fit(row: Row, job: FitJob) -> Row:
     with open_scene(info.uri, job.profile.rendering) as scene:
         for number, part in enumerate(parts(info, job)):
             rgb, valid, _ = scene.read(part)
-            seen = rgb.any(axis=0) if valid is None else valid
-            if seen.mean() < 1 - _MOST_ABSENT:
+            state = pixel_state(rgb, valid)
+            settle_black(state, all_nodata=job.limits.black == "nodata")
+            seen = state != PixelState.NODATA
+            if 1 - seen.mean() > (_MOST_ABSENT if job.limits.nodata is None else job.limits.nodata):
                 continue
             rng = np.random.default_rng([job.seed, number, *row["scene_id"].encode()])
-            total += count_part(np.where(seen, rgb, 0).astype(np.uint8), seen, job, rng)
+            total += count_part(rgb, seen, job, rng)
     if not total.any():
         raise SceneError(f"{info.where} has no part of {job.window} pixels with enough data. Leave it out.")
     return {"counts": total.ravel().tolist()}
@@ -120,7 +129,7 @@ def count_part(
         for _ in range(1 if depths is None else job.skies):
             picture = rgb if depths is None else _under(rng, rgb, depths, job.profile)
             for method, classes in enumerate(maps_of(picture, seen, job, thresholds)):
-                found[sky, method] += _count(truth, classes)
+                found[sky, method] += confusion_matrix(truth, classes)
     return found
 
 
@@ -147,11 +156,6 @@ def maps_of(
 def _under(
     rng: np.random.Generator, rgb: NDArray[np.uint8], depths: tuple[float, float], profile: LabelingProfile
 ) -> NDArray[np.uint8]:
-    veil = draw_veil_between(rng, depths, height=rgb.shape[1], width=rgb.shape[2])
-    drawn = under(rng, np.ascontiguousarray(rgb.transpose(1, 2, 0)), veil, profile.thresholds.thin_ice_max)
+    picture = np.ascontiguousarray(rgb.transpose(1, 2, 0))
+    drawn = draw_sky(rng, picture, profile.thresholds.thin_ice_max, depths)
     return np.ascontiguousarray(drawn.transpose(2, 0, 1))
-
-
-def _count(truth: NDArray[np.uint8], classes: NDArray[np.uint8]) -> Matrix:
-    shared = (truth != IGNORE) & (classes != IGNORE)
-    return confusion_matrix(truth[shared], classes[shared])

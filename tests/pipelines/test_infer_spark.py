@@ -21,11 +21,6 @@ pytestmark = pytest.mark.slow
 SCENE = patchwork(330, 290, seed=2)
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return tiny_model(tmp_path_factory.mktemp("model") / "tiny")
-
-
 def plain_map(model, scene, size, margin):
     """The map without Spark, window after window."""
     return plain_probabilities(model, scene, size, margin).argmax(-1).astype(np.uint8)

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import rasterio
-from map_runs import no_network, read_map, run_infer, run_label, tiny_model
+from map_runs import no_network, read_map, run_infer, run_label
 from pictures import read_labels
 
 import jobs.evaluate
@@ -29,11 +29,6 @@ def done(run, scene_id):
 
 def times(run):
     return {folder.name: (folder / "done.json").stat().st_mtime_ns for folder in (run / "maps").iterdir()}
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return tiny_model(tmp_path_factory.mktemp("model") / "tiny")
 
 
 @pytest.fixture(scope="module")

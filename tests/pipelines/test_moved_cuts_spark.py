@@ -30,11 +30,6 @@ CLOUDY = SceneSpec(scene_id="cloudy", height=270, width=256, seed=2, cloud=0.6, 
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return tiny_model(tmp_path_factory.mktemp("model") / "tiny")
-
-
-@pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scenes")
     return [write_scene(folder, spec) for spec in (CLEAR, CLOUDY)]

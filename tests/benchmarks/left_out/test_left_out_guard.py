@@ -58,5 +58,5 @@ def test_left_out_families_are_judged_beside_both_rules(scenes):
     assert {key[2] for key in found} == {"thresholds", "published filter", "guarded filter"}
     for counts in found.values():
         assert counts.sum() == 2 * 256 * 256
-        assert 0 < left_out.mean_iou(counts) <= 1
+        assert 0 < left_out.scores(counts).mean_iou <= 1
     assert left_out.table_of(found).row_count == 6

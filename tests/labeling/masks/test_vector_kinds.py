@@ -4,9 +4,12 @@
 """
 
 import json
+import os
+import re
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pyogrio
@@ -97,11 +100,25 @@ def test_a_land_file_that_leads_to_a_server_asks_nobody(tmp_path, server, lead):
     path = tmp_path / name
     write(path, f"{server.url}/{len(lead)}")
     before = len(server.asked)
-    with pytest.raises(ConfigError, match=r"ogr2ogr land\.gpkg|Write the system by its code"):
+    with pytest.raises(ConfigError, match=r"writes land\.gpkg|Write the system by its code"):
         checked(LandSettings(vector=path))
     assert len(server.asked) == before
     gdal(path)
     assert len(server.asked) > before
+
+
+def test_the_way_out_of_a_kind_that_leads_elsewhere_makes_one_that_is_read(tmp_path, monkeypatch):
+    geojson(tmp_path / "coast.geojson", None)
+    lead = tmp_path / "land of it.vrt"
+    source = f"<SrcDataSource>{tmp_path / 'coast.geojson'}</SrcDataSource>"
+    lead.write_text(f'<OGRVRTDataSource><OGRVRTLayer name="coast">{source}</OGRVRTLayer></OGRVRTDataSource>')
+    with pytest.raises(ConfigError) as caught:
+        checked(LandSettings(vector=lead))
+    [command] = re.findall("`(.*)`", str(caught.value))
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True)
+    assert checked(LandSettings(vector=tmp_path / "land.gpkg")).vector == tmp_path / "land.gpkg"
+    assert pyogrio.read_bounds(tmp_path / "land.gpkg")[1].ravel().tolist() == list(SQUARE.bounds)
 
 
 def test_the_schema_that_a_gml_names_is_not_fetched(tmp_path, server):

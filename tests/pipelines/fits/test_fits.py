@@ -5,7 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from map_runs import read_map, run_infer, run_label, tiny_model
+from map_runs import read_map, run_infer, run_label
 
 import jobs.fits
 from jobs.command import main_of
@@ -17,11 +17,6 @@ from pipelines.fits.job import figures, fits, gain, verdict
 from pipelines.fits.worker import METHODS, SKIES, FitJob, maps_of
 from training.folder.card import model_digest
 from training.predict import Predictor
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return tiny_model(tmp_path_factory.mktemp("model") / "tiny")
 
 
 @pytest.fixture(scope="module")
