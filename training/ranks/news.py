@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from http.client import HTTPException
 from threading import Thread
 from typing import Any, Final
 from urllib.request import ProxyHandler, build_opener
@@ -27,8 +28,11 @@ class News:
     def init(self) -> None:
         """Begin to ask; what was news before this process came is none."""
         if self._seen is None:
-            self._seen = _told()
-            Thread(target=self._ask, daemon=True).start()
+            place = (
+                _place()
+            )  # once: Horovod's own later settings do not reach os.environ, and tests take theirs back
+            self._seen = _told(place)
+            Thread(target=self._ask, args=[place], daemon=True).start()
 
     def register_listener(self, listener: Any) -> None:
         """Call `listener.on_hosts_updated(timestamp, None)` when ranks came or went."""
@@ -38,22 +42,27 @@ class News:
         """Do so no more."""
         self._listeners.discard(listener)
 
-    def _ask(self) -> None:
+    def _ask(self, place: str) -> None:
         while True:
             time.sleep(ASK_S)
             try:
-                told = _told()
-            except OSError:
-                continue  # a launcher that has gone takes its ranks along
+                told = _told(place)
+            except (OSError, HTTPException, ValueError):
+                continue  # a launcher that goes, in the midst of an answer too, takes its ranks along
             if told != self._seen:
                 self._seen = told
                 for listener in list(self._listeners):
                     listener.on_hosts_updated(int(time.time()), None)
 
 
-def _told() -> int:
-    """Return how often the launcher has had news for this rank."""
+def _place() -> str:
+    """Return where the launcher tells this rank its news."""
     name = f"{os.environ['HOROVOD_HOSTNAME']}:{os.environ['HOROVOD_LOCAL_RANK']}"
     root = f"{os.environ['HOROVOD_GLOO_RENDEZVOUS_ADDR']}:{os.environ['HOROVOD_GLOO_RENDEZVOUS_PORT']}"
-    with _DIRECT.open(f"http://{root}/news/{name}", timeout=10) as answer:
+    return f"http://{root}/news/{name}"
+
+
+def _told(place: str) -> int:
+    """Return how often the launcher has had news for this rank."""
+    with _DIRECT.open(place, timeout=10) as answer:
         return int(answer.read(20))

@@ -49,3 +49,13 @@ def test_what_was_before_is_no_news_and_what_comes_is_told_once(told):
     news.remove_listener(listener)
     told["rank-0:0"] += 1
     assert not listener.heard.wait(0.3)
+
+
+def test_it_goes_on_to_ask_where_it_began_when_the_environment_changes(told, monkeypatch):
+    news, listener = News(), Listener()
+    news.init()
+    news.register_listener(listener)
+    for name in ("HOROVOD_HOSTNAME", "HOROVOD_LOCAL_RANK", "HOROVOD_GLOO_RENDEZVOUS_PORT"):
+        monkeypatch.delenv(name)
+    told["rank-0:0"] += 1
+    assert listener.heard.wait(20)
