@@ -68,10 +68,10 @@ class Drawn(NamedTuple):
     """Brightness V of the surface; None for what only a picture shows."""
 
 
-def family_scenes(
-    *, side: int, surfaces: int, seed: int, maps: Path | None, skies: tuple[str, ...] = SKIES[1:]
-) -> Iterator[FamilyScene]:
-    """Yield `surfaces` surfaces of each family, clear and under each of `skies`."""
+def family_surfaces(
+    *, side: int, surfaces: int, seed: int, maps: Path | None
+) -> Iterator[tuple[str, int, np.random.Generator, Drawn]]:
+    """Yield `surfaces` surfaces of each family, with the family, a number and a stream for their skies."""
     makers: dict[str, Callable[[np.random.Generator, int], Drawn]] = {
         "floes": _floes, "plates": _plates, "pancakes": _pancakes, "smooth": _smooth,
     }  # fmt: skip
@@ -85,12 +85,19 @@ def family_scenes(
     for place, (family, make) in enumerate(makers.items()):
         for number in range(surfaces):
             rng = np.random.default_rng([seed, place, number])
-            drawn = make(rng, side)
-            yield FamilyScene(family, "clear", drawn.rgb, drawn.truth)
-            for sky in skies:
-                simulated = drawn.value is not None and number % 2
-                seen = _simulated_sky(rng, drawn.value, sky) if simulated else _drawn_sky(rng, drawn.rgb, sky)
-                yield FamilyScene(family, sky, seen, drawn.truth)
+            yield family, number, rng, make(rng, side)
+
+
+def family_scenes(
+    *, side: int, surfaces: int, seed: int, maps: Path | None, skies: tuple[str, ...] = SKIES[1:]
+) -> Iterator[FamilyScene]:
+    """Yield `surfaces` surfaces of each family, clear and under each of `skies`."""
+    for family, number, rng, drawn in family_surfaces(side=side, surfaces=surfaces, seed=seed, maps=maps):
+        yield FamilyScene(family, "clear", drawn.rgb, drawn.truth)
+        for sky in skies:
+            simulated = drawn.value is not None and number % 2
+            seen = _simulated_sky(rng, drawn.value, sky) if simulated else _drawn_sky(rng, drawn.rgb, sky)
+            yield FamilyScene(family, sky, seen, drawn.truth)
 
 
 def geometry(rng: np.random.Generator, side: int) -> NDArray[np.uint8]:
@@ -199,11 +206,16 @@ def _read_map(file: Path) -> NDArray[np.uint8]:
     return map_classes(picture)
 
 
+def simulated_sky(rng: np.random.Generator, shape: tuple[int, int], sky: str) -> Sky:
+    """Return the simulator's cloud and shadow for a sky of SKIES."""
+    height, width = shape
+    amounts = {"clear": (0.0, 0.0), "thin": (0.2, 0.4), "heavier": (0.5, 0.9)}
+    amount, sun = float(rng.uniform(*amounts[sky])), float(rng.uniform(0, 2 * pi))
+    return make_sky(rng, height=height, width=width, amount=amount, sun=sun)
+
+
 def _simulated_sky(rng: np.random.Generator, value: Field, sky: str) -> NDArray[np.uint8]:
-    height, width = value.shape
-    amount = float(rng.uniform(0.2, 0.4) if sky == "thin" else rng.uniform(0.5, 0.9))
-    made = make_sky(rng, height=height, width=width, amount=amount, sun=float(rng.uniform(0, 2 * pi)))
-    return expose(rng, value, made)
+    return expose(rng, value, simulated_sky(rng, (len(value), len(value)), sky))
 
 
 def _drawn_sky(rng: np.random.Generator, clear: NDArray[np.uint8], sky: str) -> NDArray[np.uint8]:

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -58,48 +58,63 @@ class Judged(NamedTuple):
     wrong: NDArray[np.float64]
     """Pixels of each cell that the filter would lift and that are thick ice in truth, or thin."""
     scene: FamilyScene
+    profile: LabelingProfile
 
 
-def judge(scene: FamilyScene) -> Judged:
+def judge(scene: FamilyScene, profile: LabelingProfile = PROFILE) -> Judged:
     """Count a scene's cells, and what lifting in each would do."""
-    guard = _guard()
-    value, state = prepare(scene.rgb, None, PROFILE)
+    guard = _guard(profile)
+    value, state = prepare(scene.rgb, None, profile)
     settle_black(state)
-    compared = compare(value, PROFILE)
+    compared = compare(value, profile)
     whole = Block(0, 0, *state.shape)
     assert compared.seen is not None
     counts = count_cells(compared.seen, state, whole, guard)
     rows, columns = counts[:, :2].max(axis=0) + 1
     grid = counts[:, 2:].reshape(rows, columns, NUMBERS - 2)
-    lifted = (_filter_table(compared.key)[compared.key] == IceClass.THICK_ICE) & (state == PixelState.SEEN)
+    lifted = liftable(compared.key, state, profile)
     cells = (
-        _cells(lifted & (scene.truth == code), rows, columns)
+        cell_sums(lifted & (scene.truth == code), rows, columns, guard.cell)
         for code in (IceClass.THICK_ICE, IceClass.THIN_ICE)
     )
-    return Judged(scene.family, scene.sky, grid, *cells, scene)
+    return Judged(scene.family, scene.sky, grid, *cells, scene, profile)
 
 
-def _guard() -> GuardSettings:
-    assert PROFILE.guard is not None
-    return PROFILE.guard
+def _guard(profile: LabelingProfile) -> GuardSettings:
+    assert profile.guard is not None
+    return profile.guard
 
 
-def _filter_table(key: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def liftable(key: NDArray[np.uint8], state: NDArray[np.uint8], profile: LabelingProfile) -> NDArray[np.bool_]:
+    """Return the pixels that the filter would lift to thick ice if it might."""
+    return (_filter_table(key, profile)[key] == IceClass.THICK_ICE) & (state == PixelState.SEEN)
+
+
+def _filter_table(key: NDArray[np.uint8], profile: LabelingProfile) -> NDArray[np.uint8]:
     """Return the class of each key where the filter may do as it likes."""
-    assert PROFILE.thin_clouds is not None
+    assert profile.thin_clouds is not None
     counts = filter_guard.differences(np.bincount(key.ravel(), minlength=256))
-    table = lookup_table(counts, PROFILE.thin_clouds, PROFILE.thresholds)
+    table = lookup_table(counts, profile.thin_clouds, profile.thresholds)
     return filter_guard.guard_table(table, IceClass.THIN_ICE)
 
 
-def _cells(pixels: NDArray[np.bool_], rows: int, columns: int) -> NDArray[np.float64]:
-    side = _guard().cell
+def cell_sums(values: NDArray[Any], rows: int, columns: int, side: int) -> NDArray[np.float64]:
+    """Return the sum over each cell of values (height, width), f64 (rows, columns)."""
     whole = np.zeros((rows * side, columns * side))
-    whole[: pixels.shape[0], : pixels.shape[1]] = pixels
+    whole[: values.shape[0], : values.shape[1]] = values
     return whole.reshape(rows, side, columns, side).sum(axis=(1, 3))
 
 
-def learn(scenes: list[Judged]) -> Weights:
+Features = Callable[[Judged], dict[str, NDArray[np.float64]]]
+"""What the cells of a scene are judged by, each (rows, columns)."""
+
+
+def counted(judged: Judged) -> dict[str, NDArray[np.float64]]:
+    """Return what the guard judges by."""
+    return features(judged.grid)
+
+
+def learn(scenes: list[Judged], features_of: Features = counted) -> Weights:
     """Return the weights that part cells in which lifting is right from others, by logistic regression.
 
     Every family weighs the same, and a cell as much as pixels would be lifted in it.
@@ -111,7 +126,7 @@ def learn(scenes: list[Judged]) -> Weights:
         pixels[scene.family] += float((scene.right + scene.wrong).sum())
     for scene in scenes:
         chosen = (scene.right + scene.wrong) > 0
-        for name, values in features(scene.grid).items():
+        for name, values in features_of(scene).items():
             columns[name].append(values[chosen])
         right.append(scene.right[chosen] / pixels[scene.family])
         wrong.append(scene.wrong[chosen] / pixels[scene.family])
@@ -149,16 +164,22 @@ def cells_of(judged: Judged, weights: Weights) -> ShadowCells:
     rows, columns = judged.grid.shape[:2]
     places = np.mgrid[:rows, :columns].transpose(1, 2, 0)
     counts = np.concatenate([places, judged.grid], axis=-1).reshape(-1, NUMBERS)
-    return shadow_cells.shadow_cells(counts, _guard(), weights)
+    return shadow_cells.shadow_cells(counts, _guard(judged.profile), weights)
 
 
 def labels_by(judged: Judged, weights: Weights) -> NDArray[np.uint8]:
     """Return the labels of a scene whose guard has these weights."""
-    value, state = prepare(judged.scene.rgb, None, PROFILE)
+    return labels_where(judged, cells_of(judged, weights))
+
+
+def labels_where(judged: Judged, cells: ShadowCells) -> NDArray[np.uint8]:
+    """Return the labels of a scene in whose cells that speaks for shadow."""
+    profile = judged.profile
+    value, state = prepare(judged.scene.rgb, None, profile)
     settle_black(state)
-    compared = compare(value, PROFILE)
-    table = SceneTable(_filter_table(compared.key), cells_of(judged, weights))
-    return finish(compared.key, state, table, PROFILE)
+    compared = compare(value, profile)
+    table = SceneTable(_filter_table(compared.key, profile), cells)
+    return finish(compared.key, state, table, profile)
 
 
 def others(folder: Path) -> Iterator[FamilyScene]:

@@ -39,7 +39,7 @@ REGION: Final = 15
 SIDES: Final = (3, 7, 0)
 """Sides, cells, of the surroundings that a cell is judged by; 0 is the scene."""
 
-_MOST: Final = 3.0
+MOST: Final = 3.0
 """Evidence, either way, beyond which more counts for nothing: a cell must not outweigh its neighbours."""
 
 Numbers = NDArray[np.float64]
@@ -112,10 +112,10 @@ def shadow_cells(
     soft, edges = (around(layer, REGION) for layer in _edges(grid, settings))
     found = evidence(grid, weights or load_weights(settings.evidence))
     hard = soft <= settings.soft_share * edges
-    found[hard] = -_MOST
+    found[hard] = -MOST
     of_scene = [int(layer.sum()) for layer in _edges(grid, settings)]
     return ShadowCells(
-        np.clip(found, -_MOST, _MOST).astype(np.float32),
+        np.clip(found, -MOST, MOST).astype(np.float32),
         (soft / np.maximum(edges, 1)).astype(np.float32),
         of_scene[0] / max(1, of_scene[1]),
         1 - float(hard.mean()),

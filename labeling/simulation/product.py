@@ -119,18 +119,26 @@ def product_spec(
     )  # fmt: skip
 
 
+def sensed(scene: SimulatedScene, product: ProductSpec, band: Band) -> Field:
+    """Return a band's top-of-atmosphere reflectance with the sensor's noise, f32 at its native resolution.
+
+    NaN for no-data. L1C and L2A of one scene share the noise.
+    """
+    native = _native(scene, Conditions.of(product), band)
+    return noisy(np.random.default_rng([_seed(product), list(Band).index(band)]), native, band)
+
+
+def _seed(product: ProductSpec) -> int:
+    return crc32(f"{product.tile} {product.generated:%Y%m%dT%H%M%S}".encode())
+
+
 def _bands(scene: SimulatedScene, product: ProductSpec) -> Iterator[tuple[Band, NDArray[np.uint16]]]:
-    at = Conditions.of(product)
-    # L1C and L2A of one scene share the sensor's noise.
-    seed = crc32(f"{product.tile} {product.generated:%Y%m%dT%H%M%S}".encode())
-    processor = np.random.default_rng(seed)
-    guessed = guess(processor, at)
+    processor = np.random.default_rng(_seed(product))
+    guessed = guess(processor, Conditions.of(product))
     height, width = (side // STEP for side in scene.truth.shape)
     error = error_field(processor, height=height, width=width)
-    for number, band in enumerate(Band):
-        if band not in BANDS[product.product_type]:
-            continue
-        seen = noisy(np.random.default_rng([seed, number]), _native(scene, at, band), band)
+    for band in BANDS[product.product_type]:
+        seen = sensed(scene, product, band)
         if product.product_type == "L2A":
             seen = surface_from_top(seen, band, guessed, error)
         yield band, to_dn(seen, product.offset)

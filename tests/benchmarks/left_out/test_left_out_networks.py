@@ -14,6 +14,7 @@ from benchmarks.left_out.networks import (
     chosen_limit,
     count,
     gain,
+    main,
     table_of,
     table_of_answers,
 )
@@ -75,3 +76,19 @@ def test_a_network_that_knows_nothing_leaves_the_labels():
     np.testing.assert_array_equal(counts["clear", str(LIMITS[0])], counts["clear", "labels"])
     # Where soft edges are all over, nothing is left to hold it against.
     assert (counts["heavier", str(LIMITS[0])] != counts["heavier", "labels"]).any()
+
+
+def test_its_small_form_trains_without_a_family_and_judges_it(tmp_path, capsys):
+    small = ("--side", "512", "--scenes", "1", "--surfaces", "1", "--epochs", "1")
+    main(["--out", str(tmp_path), "--families", "plates", *small])
+    model = tmp_path / "without-plates/model"
+    assert (model / "model.json").exists()
+    labelled = {path.name.rsplit("-", 1)[0] for path in (tmp_path / "without-plates/labels").iterdir()}
+    assert labelled == {"floes", "pancakes", "smooth"}
+    rows = [line.split("|") for line in capsys.readouterr().out.splitlines() if line.startswith("| plates")]
+    assert [row[2].strip() for row in rows] == list(SKIES)
+    reached = np.array([[float(cell) for cell in row[3:8]] for row in rows])
+    assert ((reached > 0) & (reached <= 1)).all()
+    trained = (model / "model.json").stat().st_mtime_ns
+    main(["--out", str(tmp_path), "--families", "plates", *small])
+    assert (model / "model.json").stat().st_mtime_ns == trained, "what is there is not done again"
