@@ -117,19 +117,20 @@ def counted(judged: Judged) -> dict[str, NDArray[np.float64]]:
 def learn(scenes: list[Judged], features_of: Features = counted) -> Weights:
     """Return the weights that part cells in which lifting is right from others, by logistic regression.
 
-    Every family weighs the same, and a cell as much as pixels would be lifted in it.
+    Every family weighs the same, as pictures and as products, and a cell as much as pixels would be lifted
+    in it.
     """
     columns: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
     right, wrong = [], []
-    pixels: dict[str, float] = defaultdict(float)
+    pixels: dict[tuple[str, str], float] = defaultdict(float)
     for scene in scenes:
-        pixels[scene.family] += float((scene.right + scene.wrong).sum())
+        pixels[scene.family, scene.profile.name] += float((scene.right + scene.wrong).sum())
     for scene in scenes:
         chosen = (scene.right + scene.wrong) > 0
         for name, values in features_of(scene).items():
             columns[name].append(values[chosen])
-        right.append(scene.right[chosen] / pixels[scene.family])
-        wrong.append(scene.wrong[chosen] / pixels[scene.family])
+        right.append(scene.right[chosen] / pixels[scene.family, scene.profile.name])
+        wrong.append(scene.wrong[chosen] / pixels[scene.family, scene.profile.name])
     table = np.stack([np.concatenate(parts) for parts in columns.values()], axis=1)
     mean, spread = table.mean(axis=0), table.std(axis=0) + 1e-6
     scaled = np.concatenate([(table - mean) / spread, np.ones((len(table), 1))], axis=1)
@@ -191,15 +192,23 @@ def others(folder: Path) -> Iterator[FamilyScene]:
         yield FamilyScene("another renderer", file.stem.split("-")[1], np.ascontiguousarray(picture), truth)
 
 
-def rules() -> dict[str, LabelingProfile]:
-    """Return the profiles that need no guard, by name."""
-    published = load_profile("iqrah-2024").model_copy(update={"nodata": "ignore"})
-    return {"thresholds": load_profile("polynya-clear"), "published filter": published}
+def without_guard(profile: LabelingProfile) -> LabelingProfile:
+    """Return a profile whose filter does as it likes."""
+    assert profile.thin_clouds is not None
+    return profile.model_copy(update={"thin_clouds": profile.thin_clouds.model_copy(update={"guard": None})})
+
+
+def rules(profile: LabelingProfile) -> dict[str, LabelingProfile]:
+    """Return the rules that need no guard, by name: of the same rendering and cut points as a profile."""
+    thresholds = profile.model_copy(update={"thin_clouds": None})
+    return {"thresholds": thresholds, "published filter": without_guard(profile)}
 
 
 def _add(found: dict[tuple[str, str, str], Matrix], judged: Judged, weights: Weights) -> None:
     truth = judged.scene.truth
-    labels = {name: label_scene(judged.scene.rgb, None, profile) for name, profile in rules().items()}
+    labels = {
+        name: label_scene(judged.scene.rgb, None, profile) for name, profile in rules(judged.profile).items()
+    }
     labels["guarded filter"] = labels_by(judged, weights)
     for name, codes in labels.items():
         found[judged.family, judged.sky, name] = found.get(

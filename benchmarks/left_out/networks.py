@@ -8,6 +8,7 @@ The first takes some two hours on two cores. A network is trained (jobs.label, j
 all families but one (families.py), the guard's weights are learnt on cloudy ones of the same families, and
 both are judged on the family left out: mean IoU against the truth. The map is that of jobs.infer
 (pipelines/cuts_worker.py), and the share that a network may contradict is chosen on the other families. With
+--products the scenes are L1C products under several suns (products.py), for weights too. With
 --others DIR, scenes of another renderer as in left_out.py, by a network and weights that learnt all families.
 What is there is not done again.
 """
@@ -18,7 +19,6 @@ import argparse
 import os
 import subprocess
 import sys
-from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -30,9 +30,8 @@ from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.left_out.families import SKIES, FamilyScene, family_scenes
+from benchmarks.left_out.families import SKIES, FamilyScene, family_scenes, family_surfaces
 from benchmarks.left_out.guard import (
-    PROFILE,
     Judged,
     Weights,
     cells_of,
@@ -42,8 +41,10 @@ from benchmarks.left_out.guard import (
     others,
     rules,
 )
+from benchmarks.left_out.products import clear_product, products
 from labeling.grid import Block
 from labeling.ice.label import class_fractions, label_scene
+from labeling.simulation.product import write_simulated
 from labeling.stages.planes import MemoryPlanes
 from pipelines.config import InferConfig
 from pipelines.cuts_worker import Evidence, checked_map, is_clear, keep_opinion
@@ -87,15 +88,14 @@ def write_clear_scenes(given: argparse.Namespace) -> Path:
     folder = Path(given.out) / "scenes"
     if (written := folder / "all-written").exists():
         return folder
-    made = family_scenes(
-        side=given.side, surfaces=given.scenes, seed=_TRAINING_SEED, maps=given.maps, skies=()
-    )
-    numbers: dict[str, int] = defaultdict(int)
-    for scene in made:
-        file = folder / scene.family / f"{scene.family}-{numbers[scene.family]:02d}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(file), scene.rgb.transpose(1, 2, 0)[..., ::-1])
-        numbers[scene.family] += 1
+    made = family_surfaces(side=given.side, surfaces=given.scenes, seed=_TRAINING_SEED, maps=given.maps)
+    for family, number, _, drawn in made:
+        home, name = folder / family, f"{family}-{number:02d}"
+        home.mkdir(parents=True, exist_ok=True)
+        if given.products:
+            write_simulated(home, *clear_product(name, number, drawn))
+        else:
+            cv2.imwrite(str(home / f"{name}.png"), drawn.rgb.transpose(1, 2, 0)[..., ::-1])
     written.touch()
     return folder
 
@@ -110,7 +110,7 @@ def train_without(given: argparse.Namespace, family: str) -> Path:
         folders = [folder for folder in sorted(scenes.iterdir()) if folder.is_dir() and folder.name != family]
         config = out / "label.yaml"
         config.write_text(
-            "profile: polynya-clear\noutputs: [labels, chips]\n"
+            f"profile: polynya-clear{'-l1c' if given.products else ''}\noutputs: [labels, chips]\n"
             "chips: {size: 256, val_share: 0.04, test_share: 0.02}\n"
         )
         _job("label", "--config", config, "--out", out, "--scenes", *folders)
@@ -137,7 +137,7 @@ def count(scenes: Iterable[Opinions], weights: Weights) -> tuple[Counts, list[An
     answers = []
     for judged, probabilities in scenes:
         rgb, truth = judged.scene.rgb, judged.scene.truth
-        named = {name: label_scene(rgb, None, profile) for name, profile in rules().items()}
+        named = {name: label_scene(rgb, None, rule) for name, rule in rules(judged.profile).items()}
         labels = named["labels"] = labels_by(judged, weights)
         named["network"] = probabilities.argmax(axis=-1).astype(np.uint8)
         matrices = {name: confusion_matrix(truth, codes) for name, codes in named.items()}
@@ -176,8 +176,8 @@ def _map(
         return None
     whole = Block(0, 0, *labels.shape)
     planes = MemoryPlanes(height=whole.height, width=whole.width)
-    keep_opinion(planes, whole, judged.scene.rgb, probabilities, labels, PROFILE.thresholds)
-    evidence, nothing = Evidence.of(PROFILE, cells.softness), np.zeros(labels.shape, np.bool_)
+    keep_opinion(planes, whole, judged.scene.rgb, probabilities, labels, judged.profile.thresholds)
+    evidence, nothing = Evidence.of(judged.profile, cells.softness), np.zeros(labels.shape, np.bool_)
     most, least = (checked_map(planes, [whole], nothing, evidence, limit) for limit in (1.0, 0.0))
     return Mapped(most.classes(whole), least.used, most.facts["network_contradicts"])
 
@@ -263,21 +263,30 @@ def main(arguments: Iterable[str] | None = None) -> None:
     options.add_argument("--out", type=Path, required=True, help="folder for everything")
     options.add_argument("--scenes", type=int, default=12, help="clear training scenes of each family")
     options.add_argument("--surfaces", type=int, default=8, help="test surfaces of each family")
-    options.add_argument("--side", type=int, default=1024, help="pixels of all scenes")
+    options.add_argument("--products", action="store_true", help="L1C products under several suns instead")
+    options.add_argument(
+        "--side", type=int, help="pixels of all scenes (1024; products: 1056, divisible by 48)"
+    )
     options.add_argument("--epochs", type=int, help="instead of the configuration's")
     options.add_argument("--families", nargs="+", help="those to leave out; default: each")
     options.add_argument("--maps", type=Path, metavar="FOLDER")
     options.add_argument("--others", type=Path, metavar="FOLDER")
     given = options.parse_args(None if arguments is None else list(arguments))
+    given.side = given.side or (1056 if given.products else 1024)
     tests = family_scenes(side=given.side, surfaces=given.surfaces, seed=5000, maps=given.maps)
     scenes = [judge(scene) for scene in tests]
     families = given.families or list(dict.fromkeys(scene.family for scene in scenes))
+    judged = scenes
+    if given.products:
+        made = products(side=given.side, surfaces=given.surfaces, maps=given.maps)
+        judged = [product.judged for product in made]
     counts: dict[str, Counts] = {}
     answers: list[Answer] = []
     for family in families:
         model = train_without(given, family)
-        weights = learn([scene for scene in scenes if scene.family != family])
-        left_out = opinions([scene for scene in scenes if scene.family == family], model)
+        known = [scene for scene in (*scenes, *(judged if given.products else ())) if scene.family != family]
+        weights = learn(known)
+        left_out = opinions([scene for scene in judged if scene.family == family], model)
         counts[family], answered = count(left_out, weights)
         answers += answered
         print(f"{family}: judged", flush=True)
