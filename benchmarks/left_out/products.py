@@ -1,6 +1,6 @@
 """Labels of L1C products under several suns, on ice that no guard learnt, and what more bands would tell.
 
-    .venv/bin/python -m benchmarks.left_out.products --maps ../shared/data/ross-sea       (about half an hour)
+    .venv/bin/python -m benchmarks.left_out.products --maps ../shared/data/ross-sea       (about 15 minutes)
 
 The surfaces of the families (families.py) are seen through the physics of simulated products
 (labeling/simulation/light.py) under every sun of SUNS and every sky.
