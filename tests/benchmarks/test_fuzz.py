@@ -16,9 +16,9 @@ from labeling.errors import ConfigError
 def test_some_seconds_find_nothing_and_every_kind_is_tried(tmp_path, capsys):
     assert main(["--seconds", "3", "--seed", "5", "--keep", str(tmp_path / "found")]) == 0
     _, *rows = capsys.readouterr().out.splitlines()
-    assert len(rows) == 8
+    assert len(rows) == 15
     for row in rows:
-        tried, opened, refused, findings, _ = map(int, row[16:].split())
+        tried, opened, refused, findings, _ = map(int, row[18:].split())
         assert (tried > 0, opened + refused, findings) == (True, tried, 0)
     assert not (tmp_path / "found").exists()
 
