@@ -42,6 +42,10 @@ STORES: Final[dict[str, frozenset[str]]] = {
 """Where catalogues keep what their items link: who asks a catalogue lets it choose among its own."""
 
 
+class LinkError(SceneError):
+    """A file or server leads to where it may not."""
+
+
 def allowed() -> frozenset[str]:
     """Return what the user allows, as origins ("https://host") and `FILES`."""
     entries = [entry.strip().rstrip("/") for entry in os.environ.get(VARIABLE, "").split(",")]
@@ -49,15 +53,21 @@ def allowed() -> frozenset[str]:
     return frozenset(entry.lower() for entry in given)
 
 
+def reachable(base: str) -> frozenset[str]:
+    """Return the origins that a file may lead to: its own, its catalogue's store, and what is allowed."""
+    origin = origin_of(base) if is_url(base) else None
+    return frozenset({origin} if origin else ()) | STORES.get(origin or "", frozenset()) | allowed() - {FILES}
+
+
 def linked(base: str, href: str) -> str:
     """Return where `href`, as it stands in the file `base`, leads, as `join`; SceneError where it may not."""
     place = join(base, href)
     if is_url(place):
         origin = origin_of(place)
-        if origin not in _own(base) | allowed():
-            raise SceneError(_refusal(base, place, _host(origin)))
+        if origin not in reachable(base):
+            raise LinkError(_refusal(base, place, _host(origin)))
     elif not _is_below(place, Path(base).parent) and (FILES not in allowed() or place.startswith("/vsi")):
-        raise SceneError(_refusal(base, place, FILES))
+        raise LinkError(_refusal(base, place, FILES))
     elif not _may_be_read(place):
         raise SceneError(f"{shown(base)} names {place}, which is no regular file. Give it a copy.")
     return place
@@ -69,7 +79,7 @@ def check_inside(folder: Path, file: Path) -> None:
     The folder itself may be reached by a link.
     """
     if not _is_below(str(file), folder) and FILES not in allowed():
-        raise SceneError(
+        raise LinkError(
             f"{file} is a link to {os.path.realpath(file)}, which is outside of {folder}: data from "
             "elsewhere must not choose what is read. If that is right, allow it: --allow-links "
             f"{FILES} (or {VARIABLE})."
@@ -78,9 +88,9 @@ def check_inside(folder: Path, file: Path) -> None:
 
 def redirected(origin: str, target: str) -> None:
     """Raise SceneError where a server that was asked at `origin`, a URL, may not send us on to `target`."""
-    found, own = origin_of(target), _own(origin)
-    if found not in own | {each.replace("http://", "https://") for each in own} | allowed():
-        raise SceneError(_refusal(origin, target, _host(found), how="redirects to"))
+    found, known = origin_of(target), reachable(origin)
+    if found not in known | {each.replace("http://", "https://") for each in known}:
+        raise LinkError(_refusal(origin, target, _host(found), how="redirects to"))
 
 
 def origin_of(url: str) -> str | None:
@@ -98,12 +108,6 @@ def origin_of(url: str) -> str | None:
     usual = {"https": 443, "http": 80}.get(scheme)
     host = f"[{host}]" if ":" in host else host
     return f"{scheme}://{host}" if port in (None, usual) else f"{scheme}://{host}:{port}"
-
-
-def _own(base: str) -> frozenset[str]:
-    """Return the origins that a file may name unasked: its own, and its store where a catalogue sent it."""
-    origin = origin_of(base) if is_url(base) else None
-    return frozenset({origin} if origin else ()) | STORES.get(origin or "", frozenset())
 
 
 def _host(origin: str | None) -> str:

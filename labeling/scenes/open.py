@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from labeling.errors import SceneError
 from labeling.files.fetch import probe
 from labeling.files.state import state_of
 from labeling.files.storage import AnyPath, at, is_s3
-from labeling.files.uri import foreign, is_url, quoted
+from labeling.files.uri import foreign, is_url, quoted, shown
 from labeling.scenes.contract.rendering import RGB8, base_of, find_rendering, missing
 from labeling.scenes.contract.scene import Scene, SceneInfo
 from labeling.scenes.picture import SUFFIXES, open_picture
@@ -62,7 +62,14 @@ def open_scene(uri: str, rendering: str | None = None) -> Iterator[Scene]:
 
     SceneError says why it cannot be used and what to do.
     """
-    with _open(uri, rendering) as scene:
+    with ExitStack() as stack:
+        try:
+            scene = stack.enter_context(_open(uri, rendering))
+        except UnicodeDecodeError as error:  # GDAL takes what a file holds for UTF-8
+            raise SceneError(
+                f"{shown(uri)} is damaged: its names or tags are no text in UTF-8 ({error.reason}). Fetch or "
+                "write it again."
+            ) from None
         if rendering is not None and not scene.info.can_be(rendering):
             raise SceneError(refusal(scene.info, rendering))
         yield scene
