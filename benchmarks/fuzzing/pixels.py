@@ -86,7 +86,7 @@ def read_chips(folder: Path) -> None:
         store = ChipStore(folder, split, "classify" if split == "train" else "segment")
         for index in range(len(store)):
             store[index]
-    for _ in records([folder / "split=train" / "scene-a.parquet"]):
+    for _ in records([folder / "split=train" / "scene-a.parquet"], CHIP):
         pass
     check_chips(folder, read_card(folder))
 
