@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from rasterio._err import CPLE_BaseError
+
 from labeling.errors import SceneError
 from labeling.files.fetch import probe
+from labeling.files.redact import without_secrets
 from labeling.files.state import state_of
 from labeling.files.storage import AnyPath, at, is_s3
 from labeling.files.uri import foreign, is_url, quoted, shown
@@ -65,10 +68,11 @@ def open_scene(uri: str, rendering: str | None = None) -> Iterator[Scene]:
     with ExitStack() as stack:
         try:
             scene = stack.enter_context(_open(uri, rendering))
-        except UnicodeDecodeError as error:  # GDAL takes what a file holds for UTF-8
+        # GDAL takes names for UTF-8, and may say what is wrong with a file when it is asked for any fact.
+        except (UnicodeDecodeError, CPLE_BaseError) as error:
             raise SceneError(
-                f"{shown(uri)} is damaged: its names or tags are no text in UTF-8 ({error.reason}). Fetch or "
-                "write it again."
+                f"{shown(uri)} is damaged: what it says of itself cannot be read "
+                f"({without_secrets(str(error))}). Fetch or write it again."
             ) from None
         if rendering is not None and not scene.info.can_be(rendering):
             raise SceneError(refusal(scene.info, rendering))

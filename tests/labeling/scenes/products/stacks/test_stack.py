@@ -467,5 +467,5 @@ def test_names_that_are_no_text_are_told(tmp_path):
     content = path.read_bytes()
     assert b">B02<" in content
     path.write_bytes(content.replace(b">B02<", b">B\xc22<"))
-    with pytest.raises(SceneError, match="its names or tags are no text in UTF-8"), open_scene(str(path)):
+    with pytest.raises(SceneError, match="what it says of itself cannot be read"), open_scene(str(path)):
         pass
