@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 import tensorflow as tf
@@ -66,6 +67,13 @@ def take_gpu(wanted: Gpus, local_rank: int) -> Device:
     held = Held(processor.host, identity(index, os.environ), collectives.has_nccl())
     slow = None if held.nccl else SLOW
     return Device(held, problem=slow) if wanted == "required" else Device(held, doubt=slow)
+
+
+def share_gpus() -> None:
+    """Leave memory of this process's GPUs to others that use them; nothing where it has begun to use them."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with suppress(RuntimeError):
+            use_exactly(gpu)
 
 
 def use_exactly(gpu: tf.config.PhysicalDevice) -> None:
