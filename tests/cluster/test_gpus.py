@@ -20,10 +20,8 @@ OWN = {"127.0.0.2": "4", "127.0.0.3": "7"}
 
 GIVEN = ["--conf", "spark.executor.resource.gpu.amount=1", "--conf", "spark.task.resource.gpu.amount=1"]
 PLAIN = [
-    "--conf",
-    "spark.executorEnv.CUDA_VISIBLE_DEVICES=0,1",
-    "--conf",
-    f"spark.executorEnv.PYTHONPATH={ROOT}",
+    *("--conf", "spark.executorEnv.CUDA_VISIBLE_DEVICES=0,1"),
+    *("--conf", f"spark.executorEnv.PYTHONPATH={ROOT}"),
 ]
 CODE = {"env": {"PYTHONPATH": str(ROOT)}, "cwd": ROOT}
 
