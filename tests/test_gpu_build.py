@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from chip_factory import write_chips
 from conftest import ROOT
+from machine_with_gpus import on_machine_with_gpus
 
 from benchmarks.training.gpu_check import distance, weights
 
@@ -127,6 +128,7 @@ def test_set_up_says_what_is_missing_before_it_fetches_anything(tmp_path):
 
 
 BUILD = os.environ.get("POLYNYA_GPU_BUILD")
+OURS = ("PYTHONPATH", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES")
 
 
 @pytest.mark.slow
@@ -144,7 +146,7 @@ def test_two_ranks_of_a_build_for_gpus_have_the_weights_of_one_for_processors(tm
     for name in filter(None, files.stdout.split("\0")):
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, checkout / name)
-    bare = {name: text for name, text in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    bare = {name: text for name, text in os.environ.items() if name not in OURS}
     subprocess.run(["docker/setup.sh"], cwd=checkout, env=bare | {"GPU": "1"}, check=True)
     python = checkout / ".venv/bin/python"
     asked = "import horovod.tensorflow as hvd; print(hvd.nccl_built(), hvd.gloo_built())"
@@ -167,5 +169,11 @@ def test_two_ranks_of_a_build_for_gpus_have_the_weights_of_one_for_processors(tm
         environment = (os.environ if folder == ROOT else bare) | {"CUDA_VISIBLE_DEVICES": ""}
         subprocess.run(list(map(str, command)), cwd=folder, env=environment, check=True)
         found.append(weights(tmp_path / name))
+    (tmp_path / "dev").mkdir()
+    command = [python, "-m", "jobs.train", "--chips", chips, "--out", tmp_path / "none"]
+    done = on_machine_with_gpus(tmp_path / "dev", 2, command, cwd=checkout, env=bare)
+    assert done.returncode == 2, done.stderr
+    assert "needs a driver of 525.60.13 or later" in done.stderr
+
     assert distance(found[2], found[1]) <= 1e-6
     assert distance(found[2], found[0]) <= 1e-6

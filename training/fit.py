@@ -62,15 +62,14 @@ def train(
 ) -> ModelCard | None:
     """Train with the ranks that are there; `run` does it once, elastic training again when they change."""
     world = collectives.start(config.wait_seconds)
+    meet_devices(device)
     with collectives.agreeing("inputs"):
-        device.check()
         train_chips, val_chips = open_splits(config)
         start_digest(config)  # an error on one rank must be known to all before they meet
         if world.leads:
             hold.take()
         check_folder(config.out, resume=start.resume, overwrite=start.overwrite)
     hold.token = collectives.broadcast_object(hold.token, "lock")
-    meet_devices(device.held)
     meet(config, world, train_chips, val_chips)
     training = build(config, world, train_chips, val_chips)
     state = begin(training, **start._asdict())

@@ -11,6 +11,8 @@ from machine_with_gpus import on_machine_with_gpus
 
 from labeling.errors import ConfigError
 from training.fit import run
+from training.ranks.device import judged
+from training.ranks.gpus import Held
 from training.settings.config import TrainConfig
 
 SMALL = ["--epochs", "1", "--batch-size", "2", "--threads", "1"]
@@ -47,6 +49,20 @@ def test_a_training_on_the_processor_may_be_asked_for(chips, tmp_path):
     done = train(chips, tmp_path, "--gpus", "none")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "model/model.json").is_file()
+
+
+@pytest.mark.parametrize("wanted", ["auto", "required"])
+def test_gpus_without_nccl_are_told_or_refused_with_the_command_that_mends_it(wanted):
+    assert judged(Held("node1", "nvidia0 boot", nccl=True), wanted) == (
+        Held("node1", "nvidia0 boot", True),
+        None,
+        None,
+    )
+    slow = judged(Held("node1", "nvidia0 boot", nccl=False), wanted)
+    told, silent = (slow.doubt, slow.problem) if wanted == "auto" else (slow.problem, slow.doubt)
+    assert "built without NCCL" in told
+    assert "`make setup GPU=1`" in told
+    assert silent is None
 
 
 def test_gpus_may_be_required(chips, tmp_path, unlimited_threads):

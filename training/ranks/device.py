@@ -64,7 +64,11 @@ def take_gpu(wanted: Gpus, local_rank: int) -> Device:
     index = own_index(len(gpus), local_rank)
     tf.config.set_visible_devices(gpus[index], "GPU")
     use_exactly(gpus[index])
-    held = Held(processor.host, identity(index, os.environ), collectives.has_nccl())
+    return judged(Held(processor.host, identity(index, os.environ), collectives.has_nccl()), wanted)
+
+
+def judged(held: Held, wanted: Gpus) -> Device:
+    """Return a GPU as a device: without NCCL it is doubted, and where GPUs are required refused."""
     slow = None if held.nccl else SLOW
     return Device(held, problem=slow) if wanted == "required" else Device(held, doubt=slow)
 
