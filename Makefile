@@ -1,4 +1,5 @@
 # make setup   everything into .venv          make demo    the whole way once, on scenes it makes
+#   GPU=1      with CUDA and NCCL (docs/gpus.md)
 # make test    all tests                      make check   linters, types and the fast tests
 # make sbom    what .venv holds, with versions and licences, in CycloneDX's form
 .PHONY: setup demo test check lint bench sbom clean
@@ -7,11 +8,12 @@ PY := .venv/bin/python
 PRODUCT ?=
 OUT ?= demo$(addprefix /,$(PRODUCT))
 SIZE ?=
+GPU ?=
 SCENES ?=
 TESTERS ?= 2
 
 setup:
-	@docker/setup.sh
+	@GPU=$(GPU) docker/setup.sh
 
 # make demo SCENES="a.png b.tif" takes your pictures; PRODUCT=l1c or l2a does it all on Sentinel-2 products
 # (in demo/l1c); SIZE=-small is a quick one; OUT= chooses the folder.

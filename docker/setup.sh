@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Makes .venv beside this checkout with everything Polynya needs, Horovod included.
 # Run by `make setup`; a second run takes a second. PYTHON=/path/to/python3.11 chooses the interpreter.
+# GPU=1 is for NVIDIA's GPUs: TensorFlow with CUDA, Horovod with NCCL (docs/gpus.md). It stays so until GPU=0.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 VENV=.venv
 LOCK=docker/constraints.txt
 STAMP=$VENV/.setup-done
-INPUTS="docker/setup.sh docker/constraints.txt setup.cfg pyproject.toml"
+KIND=$VENV/.setup-gpu
+INPUTS="docker/setup.sh docker/gpu_build.py docker/constraints.txt docker/constraints-gpu.txt setup.cfg pyproject.toml"
 
 # Packages must be those of the lock, file by file: pip compares each with its hash, and takes no other.
 FIRST="setuptools wheel packaging"
@@ -15,7 +17,16 @@ FIRST="setuptools wheel packaging"
 say() { printf '\033[1m[setup]\033[0m %s\n' "$*" >&2; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
-fingerprint() { { cat $INPUTS; pwd; } | sha256sum | cut -d' ' -f1; }
+fingerprint() { { cat $INPUTS; pwd; wanted_gpu; } | sha256sum | cut -d' ' -f1; }
+
+# 1 for GPUs, else 0: what is asked for, or what is there.
+wanted_gpu() {
+  case ${GPU:-} in
+    0|1) echo "$GPU" ;;
+    "") cat $KIND 2>/dev/null || echo 0 ;;
+    *) die "GPU is 1 (TensorFlow with CUDA, Horovod with NCCL) or 0 (neither), not $GPU." ;;
+  esac
+}
 
 # Debian and Ubuntu package for each missing tool, one a line.
 missing_packages() {
@@ -43,6 +54,20 @@ find_python() {
   done
   die "Python 3.11 or 3.12 is needed (what TensorFlow 2.18 and pandas 3 both support); install python3.11 or set PYTHON=/path/to/it."
 }
+
+# Says which CUDA toolkit will be taken, before gigabytes are fetched in vain.
+toolkit_found() {
+  local told
+  told=$("$1" docker/gpu_build.py check) || exit
+  say "$told"
+}
+
+# The two kinds of TensorFlow have files of one name: a change of kind begins anew.
+venv_fits() {
+  $VENV/bin/python -c '' 2>/dev/null && [ "$(cat $KIND 2>/dev/null || echo 0)" = "$1" ]
+}
+
+site_packages() { $VENV/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])'; }
 
 missing() { missing_packages "$1" | xargs; }
 
@@ -75,10 +100,10 @@ install_locked() {
   $VENV/bin/pip install -qq --require-hashes --no-deps --no-build-isolation -r $VENV/lock.txt
 }
 
-# Horovod publishes no wheels. One is built per Python, TensorFlow and machine kind and kept for later
-# set-ups; it can be deleted at any time.
+# Horovod publishes no wheels. One is built per Python, TensorFlow and machine kind, with GPUs also per CUDA and
+# NCCL, and kept for later set-ups; it can be deleted at any time.
 install_horovod() {
-  local tag cache horovod
+  local tag cache horovod variables minutes="about two minutes"
   horovod=$(sed -n 's/^horovod==\([^ ]*\).*/\1/p' $LOCK)
   tag=$($VENV/bin/python - <<'PY'
 import platform, sys, importlib.metadata as m
@@ -87,9 +112,14 @@ tensorflow = next(f"{name}-{names[name]}" for name in ("tensorflow-cpu", "tensor
 print(f"py{sys.version_info[0]}{sys.version_info[1]}-{tensorflow}-{platform.machine()}")
 PY
 )
+  if [ "$1" = 1 ]; then
+    variables=$($VENV/bin/python docker/gpu_build.py variables "$(site_packages)" "$PWD/$VENV/nccl") || exit
+    eval "$variables"
+    tag+=-$BUILT_WITH minutes="about ten minutes"
+  fi
   cache=${XDG_CACHE_HOME:-$HOME/.cache}/polynya/horovod-$horovod-$tag
   if ! ls "$cache"/horovod-*.whl >/dev/null 2>&1; then
-    say "building Horovod $horovod (about two minutes, once per machine)"
+    say "building Horovod $horovod ($minutes, once per machine)"
     rm -rf "$cache.part" && mkdir -p "$cache.part"
     locked horovod >"$cache.part/lock.txt"
     HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1 HOROVOD_WITHOUT_PYTORCH=1 \
@@ -104,23 +134,30 @@ PY
 }
 
 main() {
+  local python gpu
+  gpu=$(wanted_gpu)
   if [ -f $STAMP ] && [ "$(cat $STAMP)" = "$(fingerprint)" ]; then
     return
   fi
-  local python
   python=$(find_python)
   install_system_packages "$python"
+  [ "$gpu" = 0 ] || toolkit_found "$python"
   say "making $VENV with $("$python" --version) (about two minutes the first time)"
-  [ -x $VENV/bin/python ] && $VENV/bin/python -c '' 2>/dev/null || "$python" -m venv --clear $VENV
+  venv_fits "$gpu" || "$python" -m venv --clear $VENV
+  echo "$gpu" >$KIND
+  if [ "$gpu" = 1 ]; then
+    { locked but tensorflow-cpu; cat docker/constraints-gpu.txt; } >$VENV/lock-gpu.txt
+    LOCK=$VENV/lock-gpu.txt
+  fi
   # shellcheck disable=SC2086  # a list of words is meant
   install_locked $FIRST
   # shellcheck disable=SC2086
   install_locked but horovod $FIRST
   $VENV/bin/pip install -qq --no-deps --no-index --no-build-isolation -e .
-  install_horovod
+  (install_horovod "$gpu")
   # horovodrun imports TensorFlow before any of our code could quieten it.
   echo 'import os; os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")' \
-    >"$($VENV/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/polynya-quiet.pth"
+    >"$(site_packages)/polynya-quiet.pth"
   $VENV/bin/pip check
   $VENV/bin/python -m pipelines.engine.archive || say "going on without: Spark only starts more slowly"
   fingerprint >$STAMP
