@@ -40,8 +40,8 @@ def writes() -> None:
     except OSError as error:
         # gettempdir itself raises where it finds no folder at all.
         raise ConfigError(
-            f"No temporary file can be written ({error}): mount a writable /tmp (docker: --tmpfs /tmp), or set "
-            "TMPDIR to a folder with room."
+            f"No temporary file can be written ({error}): mount a writable /tmp (docker: --tmpfs /tmp), or "
+            "set TMPDIR to a folder with room."
         ) from error
 
 
@@ -64,8 +64,8 @@ def labels() -> None:
         found = label_scene(picture, None, load_profile(profile))
         if not (found == np.repeat(np.array(CLASS_CODES, np.uint8), 64)).all():
             raise ConfigError(
-                f"Profile {profile} labels a picture of three greys wrongly: the compiled loops do not fit this "
-                "processor, or the installation is damaged; set NUMBA_CPU_NAME=generic, or install again."
+                f"Profile {profile} labels a picture of three greys wrongly: the compiled loops do not fit "
+                "this processor, or the installation is damaged. Set NUMBA_CPU_NAME=generic, or install anew."
             )
 
 
@@ -83,7 +83,9 @@ def horovod() -> None:
     try:
         from training.ranks import collectives  # noqa: F401 - loading it is what is tried
     except ImportError as error:
-        raise ConfigError(f"Horovod does not load ({error}): `make setup` builds it for this TensorFlow.") from error
+        raise ConfigError(
+            f"Horovod does not load ({error}): `make setup` builds it for this TensorFlow."
+        ) from error
 
 
 def faults(checks: Iterable[Callable[[], None]]) -> list[str]:

@@ -10,6 +10,8 @@ processor: NUMBA_CPU_NAME and NUMBA_CPU_FEATURES say for which, at that time and
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from numba.core.caching import InTreeCacheLocator
 
 
@@ -17,4 +19,6 @@ class BesideSource(InTreeCacheLocator):  # type: ignore[misc]  # no type informa
     """The folder `__pycache__` beside a module, whether it can be written or not."""
 
     def ensure_cache_path(self) -> None:
-        """Raise nothing: what cannot be written is told when something new is to be kept, see kernels.py."""
+        """Make the folder where that can be done; where not, only what is to be kept anew will fail."""
+        with suppress(OSError):
+            super().ensure_cache_path()
