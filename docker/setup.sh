@@ -137,6 +137,15 @@ PY
   $VENV/bin/pip install -qq --no-deps --no-index "$cache"/horovod-*.whl
 }
 
+# What tests/image makes an image with; without it they skip. Only where it may be done.
+install_image_tools() {
+  if [ "${DEV:-1}" = 0 ] || [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then return; fi
+  if type -P buildah && type -P debootstrap; then return; fi >/dev/null
+  say "installing with apt-get, for tests: buildah debootstrap"
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    buildah debootstrap; } >/dev/null || say "going on without: tests that make an image skip"
+}
+
 main() {
   if [ -f $STAMP ] && [ "$(cat $STAMP)" = "$(fingerprint)" ]; then
     return
@@ -155,7 +164,7 @@ main() {
   fi
   # shellcheck disable=SC2086  # a list of words is meant
   install_locked $FIRST
-  # shellcheck disable=SC2086
+  # shellcheck disable=SC2046,SC2086
   install_locked but horovod $FIRST $(left_out)
   $VENV/bin/pip install -qq --no-deps --no-index --no-build-isolation -e .
   (install_horovod "$gpu")
@@ -164,6 +173,7 @@ main() {
     >"$(site_packages)/polynya-quiet.pth"
   $VENV/bin/pip check
   $VENV/bin/python -m pipelines.engine.archive || say "going on without: Spark only starts more slowly"
+  install_image_tools
   fingerprint >$STAMP
   say "done"
 }
