@@ -15,10 +15,10 @@ from contextlib import suppress
 from numba.core.caching import InTreeCacheLocator
 
 
-class BesideSource(InTreeCacheLocator):  # type: ignore[misc]  # no type information is published
+class BesideSource(InTreeCacheLocator):
     """The folder `__pycache__` beside a module, whether it can be written or not."""
 
     def ensure_cache_path(self) -> None:
         """Make the folder where that can be done; where not, only what is to be kept anew will fail."""
         with suppress(OSError):
-            super().ensure_cache_path()
+            super().ensure_cache_path()  # type: ignore[no-untyped-call]
