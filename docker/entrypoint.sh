@@ -5,7 +5,7 @@ set -eu
 
 if ! getent passwd "$(id -u)" >/dev/null; then
   names=$(mktemp -d)
-  { cat /etc/passwd; echo "user$(id -u):x:$(id -u):$(id -g)::$HOME:/bin/sh"; } >"$names/passwd"
+  { cat /etc/passwd; echo "user$(id -u):x:$(id -u):$(id -g)::${HOME:-/tmp}:/bin/sh"; } >"$names/passwd"
   export NSS_WRAPPER_PASSWD="$names/passwd" NSS_WRAPPER_GROUP=/etc/group LD_PRELOAD=libnss_wrapper.so
 fi
 exec "$@"
