@@ -57,8 +57,8 @@ def find_toolkit(variables: Mapping[str, str], root: Path = Path("/")) -> Toolki
         toolkit = _toolkit(Path(named))
         if toolkit is None:
             raise MissingError(
-                f"CUDA_HOME is {named}, which holds no bin/nvcc that runs, or no include/cuda_runtime.h beside "
-                "it; name the folder of a CUDA toolkit, or unset CUDA_HOME and one is looked for"
+                f"CUDA_HOME is {named}, which holds no bin/nvcc that runs, or no include/cuda_runtime.h; "
+                "name the folder of a CUDA toolkit, or unset CUDA_HOME and one is looked for"
             )
         return toolkit
     nvcc = shutil.which("nvcc", path=variables.get("PATH", ""))
@@ -68,9 +68,9 @@ def find_toolkit(variables: Mapping[str, str], root: Path = Path("/")) -> Toolki
     found = [*filter(None, map(_toolkit, on_path)), *newest]
     if not found:
         raise MissingError(
-            "no CUDA toolkit with nvcc in CUDA_HOME, on PATH or in /usr/local/cuda*, which Horovod needs to be "
-            "built for GPUs: install or load one (12.4 and later of CUDA 12 fit best; no driver is needed), or "
-            "set CUDA_HOME=/path/to/it; `make setup` without GPU=1 needs none"
+            "no CUDA toolkit with nvcc in CUDA_HOME, on PATH or in /usr/local/cuda*, which it takes to build "
+            "Horovod for GPUs: install or load one (12.4 and later of CUDA 12 fit best; no driver is needed) "
+            "or set CUDA_HOME=/path/to/it; `make setup` without GPU=1 needs none"
         )
     return next((each for each in found if each.version[0] == FITTING), found[0])
 
@@ -98,8 +98,8 @@ def architectures(toolkit: Toolkit, variables: Mapping[str, str]) -> str:
     chosen = variables.get(CHOSEN) or ",".join(each for each in ARCHITECTURES if f"compute_{each}" in known)
     if not chosen:
         raise MissingError(
-            f"{toolkit.nvcc} makes code for none of the compute capabilities {', '.join(ARCHITECTURES)}; take "
-            f"another toolkit (CUDA_HOME), or say for which in {CHOSEN}, as in 75,86"
+            f"{toolkit.nvcc} makes code for none of the compute capabilities {', '.join(ARCHITECTURES)}; "
+            f"take another toolkit (CUDA_HOME), or say for which in {CHOSEN}, as in 75,86"
         )
     return chosen
 
@@ -121,8 +121,10 @@ def linkable_nccl(site: Path, folder: Path) -> str:
     return version
 
 
-def build_variables(variables: Mapping[str, str], site: Path, folder: Path, root: Path = Path("/")) -> dict[str, str]:
-    """Return what is added to the environment of the build, and BUILT_WITH, which names all that decides it."""
+def build_variables(
+    variables: Mapping[str, str], site: Path, folder: Path, root: Path = Path("/")
+) -> dict[str, str]:
+    """Return what the environment of the build gets, and BUILT_WITH, a name for all that decides it."""
     toolkit = find_toolkit(variables, root)
     chosen = architectures(toolkit, variables)
     cuda = ".".join(map(str, toolkit.version))

@@ -147,11 +147,11 @@ install_image_tools() {
 }
 
 main() {
+  local python gpu
+  gpu=$(wanted_gpu)
   if [ -f $STAMP ] && [ "$(cat $STAMP)" = "$(fingerprint)" ]; then
     return
   fi
-  local python gpu
-  gpu=$(wanted_gpu)
   python=$(find_python)
   install_system_packages "$python"
   [ "$gpu" = 0 ] || toolkit_found "$python"

@@ -35,7 +35,7 @@ from training.settings.config import TrainConfig
 
 KEYS = (
     *("epochs", "batch_size", "accumulate", "learning_rate", "loss", "patience", "precision", "seed"),
-    *("skies", "checkpoint_steps", "threads"),
+    *("skies", "checkpoint_steps", "threads", "gpus"),
     "balance",
 )
 """Settings that have a flag; the rest are for the configuration file."""
@@ -55,7 +55,7 @@ def parser() -> ArgumentParser:
     options.add_argument("--start", metavar="FOLDER", help=TrainConfig.model_fields["start"].description)
     for key in KEYS:  # pydantic reads the numbers
         text = TrainConfig.model_fields[key].description
-        metavar = "NAME" if key in ("balance", "loss", "precision") else "N"
+        metavar = "NAME" if key in ("balance", "gpus", "loss", "precision") else "N"
         options.add_argument(f"--{key.replace('_', '-')}", metavar=metavar, help=text)
     options.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     options.add_argument("--overwrite", action="store_true", help="delete the training in --out first")

@@ -27,6 +27,7 @@ from pipelines.engine.session import collect, lazy_session, one_task_each
 from pipelines.infer_worker import InferJob, predict_tasks, write_scene
 from pipelines.map_sources import MapRow, choose_sources
 from pipelines.schemas import OUTCOME, PREDICTED, WINDOWS
+from pipelines.worker_gpu import check_executors
 from training.folder.card import ModelCard, model_digest, read_model_card
 from training.folder.network import blame
 
@@ -77,6 +78,7 @@ def _infer(config: InferConfig, card: ModelCard, run: Run, started: float) -> Ou
 
 def map_scenes(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[Failure]:
     """Map the scenes; return those that could not be."""
+    check_executors(dict(spark.sparkContext.getConf().getAll()))
     work = plan_work(rows, job, spark.sparkContext.defaultParallelism)
     tasks = one_task_each(spark, work, WINDOWS)
     predicted = tasks.mapInPandas(partial(predict_tasks, job=job), PREDICTED)

@@ -36,6 +36,7 @@ from pipelines.cuts_worker import checked_map, evidence_of, keep_opinion, profil
 from pipelines.engine.rows import Row, each_row, one_row
 from pipelines.map_sources import LABELS_ALONE, MOVED_CUTS, NETWORK, MapRow
 from pipelines.schemas import OUTCOME, PREDICTED
+from pipelines.worker_gpu import show_assigned
 from training.predict import Predictor
 
 _CLASS, _STATE, _PREVIEW = "class", "state", "preview"
@@ -234,9 +235,17 @@ def _write_map(row: MapRow, job: InferJob) -> None:
     )
 
 
-@cache
 def predictor(model: Path, digest: str) -> Predictor:
-    """Return the model, loaded once in each worker process; `digest` makes a changed model load anew."""
+    """Return the model, loaded once in each worker process; `digest` makes a changed model load anew.
+
+    It computes on the GPU that Spark gave the task, if any.
+    """
+    show_assigned()
+    return _loaded(model, digest)
+
+
+@cache
+def _loaded(model: Path, digest: str) -> Predictor:
     # Spark runs a worker on every core already. TensorFlow reads these when it is first imported.
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(name, "1")

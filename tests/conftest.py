@@ -14,6 +14,9 @@ from hypothesis import settings
 settings.register_profile("polynya", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("polynya")
 
+# What tests compare was computed on processors. Those that are about GPUs say which there are.
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 

@@ -42,7 +42,7 @@ ROOMS = {
     "training.network": {"labeling", "training.settings"},
     "training.data": {"labeling", "training.settings", "training.network"},
     "training.ranks": {"labeling", "training.settings"},
-    "training.launch": {"labeling"},
+    "training.launch": {"labeling", "training.ranks"},
     "training.folder": {"labeling"} | TRAINING - {"training.data"},
     "training": {"labeling"} | TRAINING,
     "pipelines.secure": {"labeling"},

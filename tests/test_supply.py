@@ -12,6 +12,7 @@ from setuptools.config.setupcfg import read_configuration
 
 SCRIPT = ROOT / "docker/setup.sh"
 LOCK = ROOT / "docker/constraints.txt"
+GPU_LOCK = ROOT / "docker/constraints-gpu.txt"
 
 
 def pins(text):
@@ -43,6 +44,19 @@ def test_every_package_is_pinned_with_hashes():
         version = found[requirement.name.lower().replace("_", "-")][0]
         assert requirement.specifier.contains(version), requirement
     assert {"horovod", "setuptools", "wheel", "packaging"} <= found.keys()
+
+
+def test_what_gpus_need_is_pinned_with_hashes_and_all_else_is_the_same():
+    rest, gpu = pins(locked("but", "tensorflow-cpu")), pins(GPU_LOCK.read_text())
+    assert len(gpu) == sum("==" in line for line in GPU_LOCK.read_text().splitlines())
+    assert all(hashes for _, hashes in gpu.values())
+    assert not rest.keys() & gpu.keys()
+    assert {"tensorflow", "nvidia-nccl-cu12", "nvidia-cudnn-cu12"} <= gpu.keys()
+    assert gpu["tensorflow"][0] == pins(LOCK.read_text())["tensorflow-cpu"][0]
+    needed = read_configuration(ROOT / "setup.cfg")["options"]["extras_require"]
+    for requirement in map(Requirement, needed["train_gpu"]):  # its reader's spelling of train-gpu
+        version = (rest | gpu)[requirement.name][0]
+        assert requirement.specifier.contains(version), requirement
 
 
 def test_the_lock_is_shared_out_without_rest():

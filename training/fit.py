@@ -21,9 +21,9 @@ from training.folder.history import TensorBoard, epoch_row, line
 from training.folder.opening import Hold, check_folder
 from training.folder.start import start_digest
 from training.outcome import advanced, finish, interrupted, record, record_run, save
-from training.prepare import Training, absent_classes, begin, build, meet, open_splits
+from training.prepare import Training, absent_classes, begin, build, meet, meet_devices, open_splits
 from training.ranks import collectives
-from training.ranks.device import limit_threads, pin_gpu
+from training.ranks.device import Device, limit_threads, take_gpu
 from training.ranks.stop import Stop
 from training.settings.config import TrainConfig
 from training.settings.task import class_names
@@ -41,19 +41,28 @@ def run(
     started = time.time()
     world = collectives.start(config.wait_seconds)
     limit_threads(config.threads)
-    pin_gpu(world.local_rank)
+    device = take_gpu(config.gpus, world.local_rank)
+    if device.doubt and world.leads:
+        print(f"train: {device.doubt}", file=sys.stderr, flush=True)
     with Hold(config.out) as hold:
-        work = partial(train, config, hold, stop or Stop(), started)
+        work = partial(train, config, hold, stop or Stop(), started, device)
         if world.elastic:
             return elastic.run(work, resume=resume, overwrite=overwrite)
         return work(Start(resume, overwrite))
 
 
 def train(
-    config: TrainConfig, hold: Hold, stop: Stop, started: float, start: Start, commit: Commit = no_commit
+    config: TrainConfig,
+    hold: Hold,
+    stop: Stop,
+    started: float,
+    device: Device,
+    start: Start,
+    commit: Commit = no_commit,
 ) -> ModelCard | None:
     """Train with the ranks that are there; `run` does it once, elastic training again when they change."""
     world = collectives.start(config.wait_seconds)
+    meet_devices(device)
     with collectives.agreeing("inputs"):
         train_chips, val_chips = open_splits(config)
         start_digest(config)  # an error on one rank must be known to all before they meet

@@ -85,9 +85,10 @@ class Predictor:
 
 def _open_network(folder: Path, card: ModelCard, threads: int | None) -> keras.Model:
     # Imported here, as it loads TensorFlow.
-    from training.ranks.device import limit_threads
+    from training.ranks.device import limit_threads, share_gpus
 
     limit_threads(threads)
+    share_gpus()
     network = open_network(folder, card)
     # Compiling with XLA costs more than it gains over one pass of a map.
     network.jit_compile = False

@@ -24,6 +24,8 @@ from training.network.unet import build_unet
 from training.ranks import collectives
 from training.ranks.balancer import Balancer
 from training.ranks.collectives import World
+from training.ranks.device import Device
+from training.ranks.gpus import Held, sharing
 from training.settings.config import TrainConfig
 from training.settings.facts import Facts, differences, facts_of, joined
 from training.settings.task import CLASSES
@@ -103,6 +105,15 @@ def absent_classes(train: ChipStore) -> list[str]:
     """Return the titles of the classes that no training chip shows."""
     classes = CLASSES[train.task]
     return [each.title for each, count in zip(classes, train.class_counts, strict=True) if not count]
+
+
+def meet_devices(own: Device) -> None:
+    """Check that the ranks compute on devices that go together; a collective. ConfigError on all ranks."""
+    with collectives.agreeing("device"):
+        own.check()
+    problem = sharing([Held(*each) for each in collectives.gathered(own.held, "devices")])
+    if problem is not None:
+        raise ConfigError(problem)
 
 
 def meet(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) -> None:

@@ -65,7 +65,7 @@ def measured(given: argparse.Namespace, folder: Path) -> Runs:
     base = load_settings(TrainConfig, given.config, changed).model_dump(mode="json")
     del base["out"]
     # Dropout off, because ranks drop different units: only then are the curves the same.
-    base |= {"epochs": given.epochs, "threads": 1, "dropout": [0.0] * base["depth"]}
+    base |= {"epochs": given.epochs, "threads": 1, "gpus": "none", "dropout": [0.0] * base["depth"]}
     job = ("-m", "benchmarks.training.slowed", "--ratio", f"{given.ratio:g}")
     runs: dict[str, list[list[Epoch]]] = {"equal": [], "auto": []}
     for _ in range(given.rounds):

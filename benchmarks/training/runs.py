@@ -24,6 +24,9 @@ _ROOT: Final = Path(__file__).parents[2]
 
 TRAIN: Final = ("-m", "jobs.train")
 
+LOG: Final = "output.log"
+"""What the ranks have printed, in the run's folder."""
+
 
 class Tuning(NamedTuple):
     """Settings of Horovod's."""
@@ -53,7 +56,7 @@ def train(
     job: Sequence[str] = TRAIN,
     timeline: Path | None = None,
 ) -> list[Epoch]:
-    """Train in an empty `folder` and return the epochs; RuntimeError with the output when it fails.
+    """Train in an empty `folder`, where LOG will be, and return the epochs; RuntimeError with the output.
 
     `values` are the keys of the configuration but `out`; `job` takes the place of `jobs.train`.
     """
@@ -68,6 +71,7 @@ def train(
         command, cwd=_ROOT, env=os.environ | _environment(tuning, timeline), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
+    (folder / LOG).write_text(done.stdout)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed with {done.returncode}:\n{done.stdout[-4000:]}")
     with (out / CSV_FILE).open(newline="") as stream:

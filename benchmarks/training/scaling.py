@@ -117,7 +117,7 @@ def settings(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     chips = write_chips(folder / "chips", train=count, val=0, size=given.side, per_file=64)
     base = load_settings(TrainConfig, given.config, {"chips": chips, "out": folder}).model_dump(mode="json")
     del base["out"]
-    return base | {"epochs": given.epochs, "threads": 1, "dropout": [0.0] * base["depth"]}
+    return base | {"epochs": given.epochs, "threads": 1, "gpus": "none", "dropout": [0.0] * base["depth"]}
 
 
 def rate(rounds: Sequence[Sequence[Epoch]]) -> float:

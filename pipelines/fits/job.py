@@ -29,6 +29,7 @@ from pipelines.engine.scenes import CatalogRow, Failure
 from pipelines.engine.session import collect, lazy_session, one_task_each
 from pipelines.fits.config import FitsConfig
 from pipelines.fits.worker import FITTED, METHODS, SKIES, TASK, FitJob, fit_scenes
+from pipelines.worker_gpu import check_executors
 from training.folder.card import ModelCard, model_digest, read_model_card
 from training.network.metrics import scores
 
@@ -79,6 +80,7 @@ def _profile(config: FitsConfig, card: ModelCard) -> LabelingProfile:
 
 
 def _count(spark: SparkSession, rows: list[CatalogRow], job: FitJob) -> tuple[_Counts, list[Failure]]:
+    check_executors(dict(spark.sparkContext.getConf().getAll()))
     work = [{"scene_id": row.scene_id, "info": row.info.dumps()} for row in rows]
     pixels = sum(row.info.height * row.info.width for row in rows)
     with (

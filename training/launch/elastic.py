@@ -27,6 +27,7 @@ from training.launch.environment import rank_environment
 from training.launch.processes import LOOK_S, Rank, Signals, end
 from training.launch.rendezvous import Meeting, Rendezvous
 from training.launch.store import Store
+from training.ranks.gpus import VISIBLE, own_index, permitted, shown
 
 NEWS: Final = "news"
 """Scope of the rendezvous that says how often others came or went, under a rank's `host:local rank`."""
@@ -141,11 +142,15 @@ class _Workers:
         return code
 
 
-def own_gpu(number: int, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return what shows this rank one GPU: each is rank 0 of its host, and all would take the first."""
-    given = variables.get("CUDA_VISIBLE_DEVICES")
-    gpus = given.split(",") if given else [str(i) for i, _ in enumerate(Path("/dev").glob("nvidia[0-9]*"))]
-    return {"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {}
+def own_gpu(number: int, variables: Mapping[str, str] = os.environ, root: Path = Path("/")) -> dict[str, str]:
+    """Return what shows this rank one GPU: each is rank 0 of its host, and all would take the first.
+
+    Those that find no other left share one, which a training refuses unless it goes without GPUs.
+    """
+    gpus = shown(variables)
+    if gpus is None:
+        gpus = [str(number) for number, _ in enumerate(permitted(root))]
+    return {VISIBLE: gpus[own_index(len(gpus), number)]} if gpus else {}
 
 
 def _place(driver: ElasticDriver, key: str) -> bytes | None:

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import horovod.tensorflow as hvd
@@ -30,6 +31,9 @@ WAIT_S: Final = 600.0
 
 CPU_CYCLE_MS: Final = 10.0
 """Milliseconds between Horovod's looks at what is to be reduced, where HOROVOD_CYCLE_TIME says nothing."""
+
+_PROCESSOR: Final = partial(tf.device, "CPU:0")
+"""Where all but gradients and weights is exchanged: it lies there, and GPUs may still prove to be wrong."""
 
 _limit = WAIT_S
 
@@ -88,6 +92,11 @@ def start(wait_seconds: float = WAIT_S) -> World:
     return World(rank=hvd.rank(), size=hvd.size(), local_rank=hvd.local_rank(), elastic=elastic)
 
 
+def has_nccl() -> bool:
+    """Tell whether Horovod sums up what lies on GPUs there, by NCCL, and not in the processors' memory."""
+    return bool(hvd.nccl_built())
+
+
 def broadcast(variables: Sequence[keras.Variable]) -> None:
     """Give every rank the values that rank 0 has."""
 
@@ -109,7 +118,7 @@ def broadcast_object(value: T, name: str) -> T:
     """Return on every rank what rank 0 passed; it goes as JSON, so tuples come back as lists."""
     # Horovod's own functions for objects unpickle what comes, and its connections know no secret.
     own = _bytes_of(value)
-    with _not_for_ever(name):
+    with _not_for_ever(name), _PROCESSOR():
         size = int(hvd.broadcast(tf.constant(len(own)), root_rank=0, name=f"{name}.size"))
         # Horovod wants arrays of one shape on all ranks.
         data = hvd.broadcast(tf.constant(np.resize(own, size)), root_rank=0, name=name).numpy()
@@ -120,7 +129,7 @@ def broadcast_object(value: T, name: str) -> T:
 def gathered(value: T, name: str) -> list[T]:
     """Return what every rank passed, in the order of the ranks; as JSON, as with `broadcast_object`."""
     own = _bytes_of(value)
-    with _not_for_ever(name):
+    with _not_for_ever(name), _PROCESSOR():
         sizes = hvd.allgather(tf.constant([len(own)]), name=f"{name}.size").numpy()
         data = hvd.allgather(tf.constant(own), name=name).numpy()
     return [json.loads(part.tobytes()) for part in np.split(data, np.cumsum(sizes)[:-1])]
@@ -154,7 +163,7 @@ def wait(name: str) -> None:
 
 def sum_array(values: NDArray[Any], name: str) -> NDArray[Any]:
     """Add an array of one shape and dtype (int64 or float64) up over the ranks."""
-    with _not_for_ever(name):
+    with _not_for_ever(name), _PROCESSOR():
         total: NDArray[Any] = hvd.allreduce(tf.constant(values), op=hvd.Sum, name=name).numpy()
     return total.astype(values.dtype)
 

@@ -22,6 +22,7 @@ Channels = Literal["rgb", "grey"]
 Scaling = Annotated[Literal["255", "column-l2"], BeforeValidator(str)]
 Precision = Literal["float32", "bfloat16", "float16"]
 LossName = Literal["crossentropy", "focal", "dice"]
+Gpus = Literal["auto", "required", "none"]
 ScheduleName = Literal["constant", "cosine", "step"]
 ClassWeight = Annotated[float, Field(gt=0, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1_000_000)]
@@ -112,6 +113,10 @@ class TrainConfig(Settings):
         600.0, gt=0, description="longest that ranks wait for one another between steps"
     )
     threads: int | None = Field(None, ge=1, description="CPU threads a rank; None: all cores")
+    gpus: Gpus = Field(
+        "auto",
+        description="auto: where there are any; required: and with NCCL, or not at all; none: the processor",
+    )
 
     @model_validator(mode="after")
     def _fits_the_task(self) -> Self:

@@ -8,7 +8,7 @@ from training.settings.config import TrainConfig
 
 FREE: Final = {
     *("chips", "out", "epochs", "patience", "keep", "absent_classes"),
-    *("checkpoint_steps", "commit_steps", "wait_seconds", "threads"),
+    *("checkpoint_steps", "commit_steps", "wait_seconds", "threads", "gpus"),
     *("balance", "balance_steps"),
 }
 """Settings that may change between a checkpoint and the run that goes on from it."""

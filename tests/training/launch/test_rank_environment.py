@@ -46,3 +46,13 @@ def test_what_the_launcher_inherited_of_another_job_is_overruled():
 def test_elastic_ranks_share_out_the_gpus_they_were_given():
     shown = [own_gpu(number, {"CUDA_VISIBLE_DEVICES": "4,6"}) for number in range(3)]
     assert [each["CUDA_VISIBLE_DEVICES"] for each in shown] == ["4", "6", "4"]
+
+
+def test_elastic_ranks_share_out_the_machines_gpus_if_they_are_not_hidden(tmp_path):
+    (tmp_path / "dev").mkdir()
+    for name in ("nvidia0", "nvidia1", "nvidia10", "nvidiactl"):
+        (tmp_path / "dev" / name).touch()
+    shown = [own_gpu(number, {}, tmp_path)["CUDA_VISIBLE_DEVICES"] for number in range(3)]
+    assert shown == ["0", "1", "2"]
+    assert own_gpu(0, {"CUDA_VISIBLE_DEVICES": ""}, tmp_path) == {}
+    assert own_gpu(0, {}, tmp_path / "dev") == {}

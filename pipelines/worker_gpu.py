@@ -1,0 +1,58 @@
+"""The GPU of a worker's network: the one that Spark gives its tasks, or none.
+
+Spark gives GPUs to tasks where it was told of them (spark.task.resource.gpu.amount and what belongs to it,
+docs/gpus.md). Workers to which it gives none compute on the processor, whatever the machine has: each would
+take the first GPU, and not know of the others.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Final
+
+from pyspark import TaskContext
+
+from labeling.errors import ConfigError
+
+RESOURCE: Final = "gpu"
+"""Spark's name for it, in spark.task.resource.gpu.amount."""
+
+VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
+
+_shown: Sequence[str] | None = None
+"""What this process was shown; TensorFlow looks once."""
+
+
+def check_executors(settings: Mapping[str, str]) -> None:
+    """Raise ConfigError where a Python worker could be given one GPU and later another."""
+    amount = settings.get(f"spark.executor.resource.{RESOURCE}.amount", "1")
+    given = f"spark.task.resource.{RESOURCE}.amount" in settings
+    if given and amount != "1" and settings.get("spark.python.worker.reuse", "true") != "false":
+        raise ConfigError(
+            f"each executor has {amount} GPUs, of which a Python worker used again keeps its first: set "
+            f"spark.executor.resource.{RESOURCE}.amount=1 for executors with one each, or "
+            "spark.python.worker.reuse=false for a new worker each task"
+        )
+
+
+def show_assigned() -> None:
+    """Show CUDA the GPUs that Spark gave the running task; outside of one, do nothing. Before TensorFlow."""
+    context = TaskContext.get()
+    if context is not None:
+        found = context.resources().get(RESOURCE)
+        show(found.addresses if found is not None else [])
+
+
+def show(addresses: Sequence[str], variables: MutableMapping[str, str] = os.environ) -> None:
+    """Show CUDA these GPUs and no other; ConfigError where this process was shown others before."""
+    global _shown
+    if _shown is not None and _shown != addresses:
+        raise ConfigError(
+            f"a worker that uses GPU {','.join(_shown) or 'none'} was given {','.join(addresses) or 'none'}: "
+            "set spark.python.worker.reuse=false"
+        )
+    _shown = addresses
+    variables[VISIBLE] = ",".join(addresses)
+    # Addresses are nvidia-smi's numbers; CUDA's own begin with the fastest.
+    variables.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
