@@ -4,7 +4,7 @@
 set -eu
 
 if ! getent passwd "$(id -u)" >/dev/null; then
-  names=$(mktemp -d)
+  names=$(mktemp -d) || { echo "polynya: mount a writable /tmp (docker: --tmpfs /tmp), or set TMPDIR." >&2; exit 1; }
   { cat /etc/passwd; echo "user$(id -u):x:$(id -u):$(id -g)::${HOME:-/tmp}:/bin/sh"; } >"$names/passwd"
   export NSS_WRAPPER_PASSWD="$names/passwd" NSS_WRAPPER_GROUP=/etc/group LD_PRELOAD=libnss_wrapper.so
 fi
