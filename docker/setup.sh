@@ -2,6 +2,7 @@
 # Makes .venv beside this checkout with everything Polynya needs, Horovod included.
 # Run by `make setup`; a second run takes a second. PYTHON=/path/to/python3.11 chooses the interpreter.
 # GPU=1 is for NVIDIA's GPUs: TensorFlow with CUDA, Horovod with NCCL (docs/gpus.md). It stays so until GPU=0.
+# DEV=0 leaves out what only tests and linters need (docker/dev-only.txt), as images do.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,7 +10,7 @@ VENV=.venv
 LOCK=docker/constraints.txt
 STAMP=$VENV/.setup-done
 KIND=$VENV/.setup-gpu
-INPUTS="docker/setup.sh docker/gpu_build.py docker/constraints.txt docker/constraints-gpu.txt setup.cfg pyproject.toml"
+INPUTS="docker/setup.sh docker/gpu_build.py docker/constraints.txt docker/constraints-gpu.txt docker/dev-only.txt setup.cfg pyproject.toml"
 
 # Packages must be those of the lock, file by file: pip compares each with its hash, and takes no other.
 FIRST="setuptools wheel packaging"
@@ -17,7 +18,7 @@ FIRST="setuptools wheel packaging"
 say() { printf '\033[1m[setup]\033[0m %s\n' "$*" >&2; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
-fingerprint() { { cat $INPUTS; pwd; wanted_gpu; } | sha256sum | cut -d' ' -f1; }
+fingerprint() { { cat $INPUTS; pwd; wanted_gpu; left_out; } | sha256sum | cut -d' ' -f1; }
 
 # 1 for GPUs, else 0: what is asked for, or what is there.
 wanted_gpu() {
@@ -27,6 +28,9 @@ wanted_gpu() {
     *) die "GPU is 1 (TensorFlow with CUDA, Horovod with NCCL) or 0 (neither), not $GPU." ;;
   esac
 }
+
+# Packages of the lock that are not wanted.
+left_out() { [ "${DEV:-1}" != 0 ] || xargs <docker/dev-only.txt; }
 
 # Debian and Ubuntu package for each missing tool, one a line.
 missing_packages() {
@@ -133,6 +137,15 @@ PY
   $VENV/bin/pip install -qq --no-deps --no-index "$cache"/horovod-*.whl
 }
 
+# What tests/image makes an image with; without it they skip. Only where it may be done.
+install_image_tools() {
+  if [ "${DEV:-1}" = 0 ] || [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then return; fi
+  if type -P buildah && type -P debootstrap; then return; fi >/dev/null
+  say "installing with apt-get, for tests: buildah debootstrap"
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    buildah debootstrap; } >/dev/null || say "going on without: tests that make an image skip"
+}
+
 main() {
   local python gpu
   gpu=$(wanted_gpu)
@@ -151,8 +164,8 @@ main() {
   fi
   # shellcheck disable=SC2086  # a list of words is meant
   install_locked $FIRST
-  # shellcheck disable=SC2086
-  install_locked but horovod $FIRST
+  # shellcheck disable=SC2046,SC2086
+  install_locked but horovod $FIRST $(left_out)
   $VENV/bin/pip install -qq --no-deps --no-index --no-build-isolation -e .
   (install_horovod "$gpu")
   # horovodrun imports TensorFlow before any of our code could quieten it.
@@ -160,6 +173,7 @@ main() {
     >"$(site_packages)/polynya-quiet.pth"
   $VENV/bin/pip check
   $VENV/bin/python -m pipelines.engine.archive || say "going on without: Spark only starts more slowly"
+  install_image_tools
   fingerprint >$STAMP
   say "done"
 }
