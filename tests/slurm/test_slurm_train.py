@@ -114,7 +114,7 @@ def test_a_time_limit_and_a_lost_node_change_nothing_but_the_time(lab, folder, t
             assert lab.state(job) not in ENDED, told(out)
             return len(list(tmp_path.glob(f"held-{start}-*"))) == 2
 
-        lab.until(held, f"start {start} does not come so far", timeout=400)
+        lab.until(held, f"start {start} does not come so far", timeout=900)
         happen()
     try:
         ended = ended_well(lab, job, out)
