@@ -43,6 +43,7 @@ ROOMS = {
     "training.data": {"labeling", "training.settings", "training.network"},
     "training.ranks": {"labeling", "training.settings"},
     "training.launch": {"labeling", "training.ranks"},
+    "training.slurm": {"labeling", "training.launch"},
     "training.folder": {"labeling"} | TRAINING - {"training.data"},
     "training": {"labeling"} | TRAINING,
     "pipelines.secure": {"labeling"},
@@ -54,6 +55,7 @@ ROOMS = {
     "pipelines.report": {"labeling", "training", "pipelines"} | EVALUATION,
     "pipelines.published": {"labeling", "training", "pipelines"} | EVALUATION,
     "jobs": {"labeling", "training", "pipelines"},
+    "jobs.slurm": {"labeling", "training", "pipelines"},
 }
 """What each room may import besides itself: rooms of its own package by name, others by their package."""
 
