@@ -19,11 +19,11 @@ demo: setup
 	@$(PY) -m jobs.demo --out $(OUT) --config jobs/conf/demo$(SIZE).yaml \
 		$(if $(PRODUCT),--product $(PRODUCT)) $(if $(SCENES),--scenes $(SCENES))
 
-# Two processes of tests; TESTERS= says how many. Horovod's ranks fill two cores and some time each other: they
-# run by themselves.
+# Two processes of tests; TESTERS= says how many. Horovod's ranks fill two cores and some time each other, and so
+# do a Slurm cluster's jobs: they run by themselves.
 test: setup
-	@$(PY) -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder -m "not parallel"
-	@$(PY) -m pytest -m parallel
+	@$(PY) -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder -m "not parallel and not slurm"
+	@$(PY) -m pytest -m "parallel or slurm"
 
 lint: setup
 	@.venv/bin/ruff check .
@@ -31,7 +31,7 @@ lint: setup
 	@.venv/bin/mypy
 
 check: lint
-	@$(PY) -m pytest -q -m "not parallel and not cluster and not slow"
+	@$(PY) -m pytest -q -m "not parallel and not slurm and not cluster and not slow"
 
 bench: setup
 	@$(PY) -m benchmarks.labelling.kernels

@@ -12,6 +12,8 @@ INPUTS="docker/setup.sh docker/constraints.txt setup.cfg pyproject.toml"
 # Packages must be those of the lock, file by file: pip compares each with its hash, and takes no other.
 FIRST="setuptools wheel packaging"
 
+TEST_PACKAGES="slurmctld slurmd slurm-client munge iproute2"
+
 say() { printf '\033[1m[setup]\033[0m %s\n' "$*" >&2; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
@@ -60,6 +62,16 @@ install_system_packages() {
   else
     die "please install $packages (as root on Debian or Ubuntu: apt-get install $packages) and run make setup again."
   fi
+}
+
+# The Slurm that tests/slurm runs; without it they skip. Only where no Slurm is set up, and where it may be done.
+install_test_packages() {
+  if [ "$(id -u)" != 0 ] || [ -e /etc/slurm/slurm.conf ] || ! command -v apt-get >/dev/null; then return; fi
+  if type -P slurmctld && type -P slurmd && type -P sbatch && type -P munged && type -P ip; then return; fi >/dev/null
+  say "installing with apt-get, for tests: $TEST_PACKAGES"
+  # shellcheck disable=SC2086  # a list of words is meant
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $TEST_PACKAGES; } \
+    >/dev/null || say "going on without: tests that need a Slurm skip"
 }
 
 # The lines of the lock about some packages; with `but` in front, about all others.
@@ -122,6 +134,7 @@ main() {
   echo 'import os; os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")' \
     >"$($VENV/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/polynya-quiet.pth"
   $VENV/bin/pip check
+  install_test_packages
   $VENV/bin/python -m pipelines.engine.archive || say "going on without: Spark only starts more slowly"
   fingerprint >$STAMP
   say "done"
