@@ -94,9 +94,9 @@ def _settings(here: str, needs: Needs, code: Path) -> dict[str, str]:
     """Return what driver and executors are told besides the secret."""
     return {
         "spark.driver.host": here,
-        "spark.driver.memory": f"{needs.driver >> 20}m",
+        "spark.driver.memory": f"{needs.driver}m",
         "spark.driver.extraJavaOptions": java.options(),
-        "spark.executor.memory": f"{needs.heap >> 20}m",
+        "spark.executor.memory": f"{needs.heap}m",
         "spark.executor.extraJavaOptions": java.QUICK,
         "spark.executorEnv.PYTHONPATH": str(code),
         "spark.python.daemon.module": "pipelines.engine.daemon",

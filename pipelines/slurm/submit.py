@@ -18,6 +18,9 @@ from pipelines.slurm.daemons import SPARK_HOME, daemon_environment, end
 from pipelines.slurm.worker import LOOK_S
 from training.launch.processes import Signals
 
+ASKED: Final = 128 + signal.SIGTERM
+"""Exit code of a job that was asked to end, and did."""
+
 LAST_WORDS_S: Final = 30.0
 """Seconds in which a driver that was asked to end should have given its lock back and ended."""
 
@@ -59,7 +62,7 @@ def _ask(driver: subprocess.Popen[bytes]) -> int:
     with suppress(subprocess.TimeoutExpired):
         code = driver.wait(LAST_WORDS_S)
         return code if code >= 0 else 128 - code
-    return 128 + signal.SIGTERM
+    return ASKED
 
 
 def python_of(java: int) -> list[int]:

@@ -28,8 +28,8 @@ STARTS: Final = 4
 LOOK_S: Final = 0.2
 """Seconds between looks at the Worker."""
 
-DAEMON: Final = 512 << 20
-"""Memory of a Worker itself, bytes."""
+DAEMON: Final = 512
+"""Memory of a Master or Worker itself, MiB."""
 
 
 class Order(BaseModel):
@@ -40,9 +40,9 @@ class Order(BaseModel):
     master: str = Field(description="spark://ADDRESS:PORT")
     properties: Path = Field(description="file with the secret")
     addresses: dict[str, str] = Field(description="each node's address, by its name in Slurm")
-    heap: int = Field(description="memory of an executor's Java, bytes")
-    task_memory: int = Field(description="memory of a task's Python, bytes")
-    kept: dict[str, int] = Field(description="memory that other processes of the job take, by node, bytes")
+    heap: int = Field(description="memory of an executor's Java, MiB")
+    task_memory: int = Field(description="memory of a task's Python, MiB")
+    kept: dict[str, int] = Field(description="memory that other processes of the job take, by node, MiB")
     folder: Path = Field(description="the job's folder, for logs")
 
 
@@ -64,15 +64,15 @@ def main(arguments: list[str]) -> int:
 
 
 def cores_for(environment: Mapping[str, str], taken: int, task: int) -> int:
-    """Return how many tasks a node can do at a time: a core each, and memory, bytes, where Slurm limits it.
+    """Return how many tasks a node can do at a time: a core each, and memory where Slurm limits it.
 
-    `taken` is what other processes of the job need there, `task` what each task needs.
+    `taken` is what other processes of the job need there, `task` what each task needs, both MiB.
     """
     cores = int(environment.get("SLURM_CPUS_ON_NODE", 1))
     if "SLURM_MEM_PER_NODE" in environment:
-        memory = int(environment["SLURM_MEM_PER_NODE"]) << 20
+        memory = int(environment["SLURM_MEM_PER_NODE"])
     elif "SLURM_MEM_PER_CPU" in environment:
-        memory = cores * int(environment["SLURM_MEM_PER_CPU"]) << 20
+        memory = cores * int(environment["SLURM_MEM_PER_CPU"])
     else:
         return cores
     return max(1, min(cores, (memory - taken) // task))
@@ -82,7 +82,7 @@ def _serve(order: Order, node: str, cores: int, local: str) -> bool:
     """Run a Worker until it ends; True when standard input ended first."""
     command = daemon_command(
         "worker.Worker", order.addresses[node], order.properties,
-        "--cores", str(cores), "--memory", f"{order.heap >> 20}m",
+        "--cores", str(cores), "--memory", f"{order.heap}m",
         "--work-dir", str(order.folder / f"executors-{node}"), order.master,
     )  # fmt: skip
     environment = daemon_environment(order.addresses[node]) | {"SPARK_LOCAL_DIRS": local}

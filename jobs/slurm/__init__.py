@@ -1,0 +1,1 @@
+"""Jobs of Slurm: batch scripts, and the entry points that they start."""
