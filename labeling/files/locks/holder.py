@@ -6,6 +6,7 @@ import os
 import shlex
 import socket
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
@@ -37,20 +38,31 @@ class Holder(BaseModel):
     """When the process began, in the kernel's count: numbers are used again. Empty where that is not told."""
     since: str = "unknown"
     command: str = "unknown command"
+    batch: str = ""
+    """The batch system's job that it belongs to, empty for none."""
+    start: int = 0
+    """How often that job had begun anew: after a node was lost, at a time limit."""
 
     def __str__(self) -> str:
         return f"{self.job} (host {self.host}, process {self.pid}, since {self.since})"
 
     def runs(self) -> bool | None:
-        """Tell whether the process is still there; None where it cannot be looked at from here."""
-        start = start_of(self.pid) if self.machine == machine() else ""
-        if start is None:
+        """Tell whether the process is still there; None where it cannot be looked at from here.
+
+        A job that a batch system begins anew has nothing left of its earlier starts, on whatever host.
+        """
+        batch, start = batch_start()
+        if batch and batch == self.batch and self.start < start:
             return False
-        return start == self.process if start and self.process else None
+        began = start_of(self.pid) if self.machine == machine() else ""
+        if began is None:
+            return False
+        return began == self.process if began and self.process else None
 
 
 def introduce(job: str) -> Holder:
     """Return this process as a holder, with a new token."""
+    batch, start = batch_start()
     return Holder(
         token=uuid4().hex,
         job=job,
@@ -60,7 +72,18 @@ def introduce(job: str) -> Holder:
         process=start_of(os.getpid()) or "",
         since=datetime.now(UTC).isoformat(timespec="seconds"),
         command=_command(),
+        batch=batch,
+        start=start,
     )
+
+
+def batch_start(variables: Mapping[str, str] = os.environ) -> tuple[str, int]:
+    """Return which job of Slurm's this is, empty for none, and how often it has begun anew."""
+    if "SLURM_JOB_ID" not in variables:
+        return "", 0
+    restarts = variables.get("SLURM_RESTART_COUNT", "")
+    cluster = variables.get("SLURM_CLUSTER_NAME", "")
+    return f"{cluster} {variables['SLURM_JOB_ID']}", int(restarts) if restarts.isdecimal() else 0
 
 
 def _command() -> str:

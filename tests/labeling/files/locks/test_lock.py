@@ -198,6 +198,21 @@ class TestStale:
         with pytest.raises(ConfigError), folder_lock(tmp_path, "infer"):
             pass
 
+    def test_a_batch_job_that_begins_anew_takes_over_from_its_earlier_start_on_another_host(
+        self, tmp_path, monkeypatch
+    ):
+        monkeypatch.setenv("SLURM_JOB_ID", "7")
+        monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+        earlier = {"machine": "another", "batch": " 7", "start": 0}
+        for other in ({"start": 1}, {"batch": " 8"}, {"batch": ""}):
+            leave(tmp_path, **earlier | other)
+            with pytest.raises(ConfigError, match="in use by label"), folder_lock(tmp_path, "label"):
+                pass
+        leave(tmp_path, **earlier)
+        with folder_lock(tmp_path, "label"):
+            pass
+        assert left_in(tmp_path) == []
+
     def test_silence_is_told_by_the_clock_of_the_file_server(self, tmp_path, monkeypatch):
         behind, touch = 7200, Path.touch
 
