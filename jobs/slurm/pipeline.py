@@ -56,11 +56,14 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--sbatch", default="", metavar="OPTIONS", help="for sbatch, of all jobs")
     for name in ("label", "train", "infer", "evaluate"):
         options.add_argument(f"--{name}", default="", metavar="OPTIONS", help=f"for jobs.{name}")
+        options.add_argument(
+            f"--sbatch-{name}", default="", metavar="OPTIONS", help=f"for sbatch, of {name}.sbatch"
+        )
     return options
 
 
 def stages(given: argparse.Namespace) -> Iterator[Stage]:
-    """Yield the jobs in the order in which they are submitted; ConfigError where half of a pair is missing."""
+    """Yield the jobs in the order in which they are submitted; ConfigError: one of a pair is missing."""
     if (given.maps is None) != (given.map_scenes is None):
         raise ConfigError("--maps and --map-scenes go together: which scenes, and the run folder for them")
     run, model = str(given.run), str(Run(given.run).model)
@@ -92,15 +95,16 @@ def sbatch(stage: Stage, numbers: dict[str, str], options: Sequence[str]) -> lis
 
 
 def submit(given: argparse.Namespace) -> dict[str, str]:
-    """Submit all stages, tell each, and return their job numbers; ConfigError where Slurm refuses one."""
+    """Submit all stages, tell each, and return their numbers; ConfigError, and no job, if one is refused."""
     numbers: dict[str, str] = {}
     for stage in stages(given):
-        command = sbatch(stage, numbers, shlex.split(given.sbatch))
+        own = getattr(given, f"sbatch_{stage.script}")
+        command = sbatch(stage, numbers, shlex.split(f"{given.sbatch} {own}"))
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
         except (OSError, subprocess.SubprocessError) as error:
             _take_away(numbers)
-            raise ConfigError(f"{stage.name} could not be submitted, so nothing was: {_said(error)}") from None
+            raise ConfigError(f"{stage.name} could not be submitted: {_said(error)}") from None
         numbers[stage.name] = done.stdout.strip().partition(";")[0]
         after = f" after {', '.join(stage.after)}" if stage.after else ""
         print(f"{numbers[stage.name]:>8}  {stage.name}{after}: {shlex.join(stage.arguments)}", flush=True)
@@ -114,6 +118,8 @@ def _take_away(numbers: dict[str, str]) -> None:
 
 
 def _said(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no sbatch on PATH; submit on a login node of the cluster"
     return (getattr(error, "stderr", None) or str(error)).strip()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -17,24 +18,30 @@ import jobs
 from jobs import infer, label
 from jobs.command import overrides
 from labeling.errors import ConfigError, PolynyaError
+from labeling.files.storage import AnyPath
 from labeling.settings import load_settings
 from pipelines.config import InferConfig, LabelConfig
 from pipelines.slurm.cluster import Needs
 from pipelines.slurm.run import Order, run
 
-JOBS: Final = {"label": (label.parser, LabelConfig), "infer": (infer.parser, InferConfig)}
+Parser = Callable[[], argparse.ArgumentParser]
+
+JOBS: Final[dict[str, tuple[Parser, type[LabelConfig | InferConfig]]]] = {
+    "label": (label.parser, LabelConfig),
+    "infer": (infer.parser, InferConfig),
+}
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser, which leaves the job's own options."""
     options = argparse.ArgumentParser(
         prog="jobs.slurm.spark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False, add_help=False,
+        allow_abbrev=False,
     )  # fmt: skip
     options.add_argument("job", choices=JOBS)
     options.add_argument(
-        "--logs", type=Path, default=Path("logs"), metavar="FOLDER",
-        help="for the logs of Spark, on a disk that all nodes see (default: logs)",
+        "--logs", type=Path, metavar="FOLDER",
+        help="where Spark's words go, on a disk that all nodes see (default: logs in --out)",
     )  # fmt: skip
     options.add_argument(
         "--executor-memory", type=int, default=1024, metavar="MIB",
@@ -44,13 +51,16 @@ def parser() -> argparse.ArgumentParser:
         "--driver-memory", type=int, default=2048, metavar="MIB", help="Java of the driver (default: 2048)"
     )
     options.add_argument(
-        "--requeues", type=int, default=3, metavar="N",
-        help="how often the job queues itself again, at a time limit or when preempted (default: 3)",
+        "--network", metavar="10.0.0.0/16", help="where nodes meet (default: the first that all share)"
+    )
+    options.add_argument(
+        "--requeues", type=int, default=20, metavar="N",
+        help="how often the job queues itself again, at a time limit or when preempted (default: 20)",
     )  # fmt: skip
     options.add_argument(
         "--failed-scenes", choices=["tell", "accept"], default="tell",
-        help="tell (default): some failed scenes are exit code 3; accept: they are 0, so that jobs which wait "
-        "for this one begin",
+        help="tell (default): some failed scenes are exit code 3; accept: they are 0, so that jobs "
+        "which wait for this one begin",
     )  # fmt: skip
     return options
 
@@ -71,7 +81,8 @@ def main(arguments: list[str] | None = None) -> int:
                 driver=given.driver_memory,
                 task=int(config.spark.worker_memory) >> 20,
             ),
-            logs=given.logs.absolute(),
+            logs=_logs(given.logs, config.out),
+            network=given.network,
             requeues=given.requeues,
             accept=given.failed_scenes == "accept",
         )
@@ -79,6 +90,13 @@ def main(arguments: list[str] | None = None) -> int:
     except PolynyaError as error:
         print(f"{given.job}: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
+
+
+def _logs(given: Path | None, out: AnyPath) -> Path:
+    """Return the folder for logs, which is of this file system also where the run is in a bucket."""
+    if given is None:
+        given = out / "logs" if isinstance(out, Path) else Path("logs")
+    return given.absolute()
 
 
 if __name__ == "__main__":

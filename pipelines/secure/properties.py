@@ -39,7 +39,7 @@ LOCAL: Final = {"spark.authenticate": "true"}
 
 
 def write_properties(file: Path, more: Mapping[str, str] | None = None) -> None:
-    """Write a file with a new secret, and `more` settings; ConfigError where it is there or cannot be written."""
+    """Write a file with a new secret, and `more` settings; ConfigError: it is there, or cannot be written."""
     lines = {**(more or {}), **GUARDED, "spark.authenticate.secret": secrets.token_hex(32)}
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

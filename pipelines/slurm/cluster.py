@@ -16,13 +16,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from labeling.errors import PolynyaError
 from pipelines.engine import java
 from pipelines.secure.properties import write_properties
 from pipelines.slurm.daemons import GRACE_S, daemon_command, daemon_environment, end
 from pipelines.slurm.worker import DAEMON, LOOK_S, Order
+from training.launch.processes import Signals
+
+T = TypeVar("T")
 
 PATIENCE_S: Final = 180.0
 """Seconds until all Workers must have come to the Master."""
@@ -50,22 +53,29 @@ class Cluster(NamedTuple):
     """Says in a sentence why it is no cluster any more, None while it is one."""
 
 
+class AskedError(PolynyaError):
+    """The job was asked to end."""
+
+
 class SparkError(PolynyaError):
     """Spark could not be brought up in the allocation, or was lost; jobs exit with code 1."""
 
 
 @contextmanager
-def spark_cluster(addresses: Mapping[str, str], needs: Needs, folder: Path, code: Path) -> Iterator[Cluster]:
+def spark_cluster(
+    addresses: Mapping[str, str], needs: Needs, folder: Path, *, code: Path, signals: Signals
+) -> Iterator[Cluster]:
     """Yield a cluster on nodes, whose addresses are given by their names; the first is this node.
 
     Logs go to `folder`, which all nodes see; workers import the project from `code`. SparkError where Master
-    or Workers do not come up.
+    or Workers do not come up, AskedError where a signal came before.
     """
     here = next(iter(addresses.values()))
     properties, log = folder / "spark.conf", folder / "master.log"
     properties.unlink(missing_ok=True)
     write_properties(properties, _settings(here, needs, code))
-    master = workers = None
+    master: subprocess.Popen[bytes] | None = None
+    workers: subprocess.Popen[bytes] | None = None
     try:
         with log.open("wb") as output:
             master = subprocess.Popen(
@@ -73,13 +83,22 @@ def spark_cluster(addresses: Mapping[str, str], needs: Needs, folder: Path, code
                 env=daemon_environment(here),
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0,
             )  # fmt: skip
-        url = _wait(lambda: _started(log), lambda: _ended(master, "Master", log), f"the Master; see {log}")
+        url = _wait(
+            lambda: _started(log),
+            lambda: _ended(master, "Master", log),
+            signals,
+            lambda: f"the Master; see {log}",
+        )
         workers = _start_workers(url, properties, addresses, needs, folder)
         _wait(
             lambda: set(addresses.values()) <= _registered(log),
             lambda: _trouble(master, workers, folder),
-            f"all of {len(addresses)} Workers: the Master at {url} has heard of {len(_registered(log))}; see "
-            f"worker-*.log in {folder}, and whether nodes may connect to each other on any port",
+            signals,
+            lambda: (
+                f"all of {len(addresses)} Workers: the Master at {url} has heard of "
+                f"{len(_registered(log))}; see worker-*.log in {folder}, and whether nodes may connect to "
+                "each other on any port"
+            ),
         )
         yield Cluster(url, properties, lambda: _trouble(master, workers, folder))
     finally:
@@ -151,9 +170,7 @@ def _registered(log: Path) -> set[str]:
     return set(re.findall(r"Registering worker ([\d.]+):\d+ with", log.read_text(errors="replace")))
 
 
-def _trouble(
-    master: subprocess.Popen[bytes], workers: subprocess.Popen[bytes], folder: Path
-) -> str | None:
+def _trouble(master: subprocess.Popen[bytes], workers: subprocess.Popen[bytes], folder: Path) -> str | None:
     return _ended(master, "Master", folder / "master.log") or _ended(
         workers, "Workers", folder / "worker-*.log"
     )
@@ -165,13 +182,20 @@ def _ended(process: subprocess.Popen[bytes], name: str, log: Path) -> str | None
     return f"Spark's {name} ended with code {process.returncode}; {log} says why"
 
 
-def _wait(condition, trouble, what):  # type: ignore[no-untyped-def]
-    """Wait for a condition to hold and return what it returned; SparkError on trouble, or in vain."""
+def _wait(
+    condition: Callable[[], T | None],
+    trouble: Callable[[], str | None],
+    signals: Signals,
+    what: Callable[[], str],
+) -> T:
+    """Wait until a condition returns something, and return that; SparkError on trouble, or in vain."""
     limit = time.monotonic() + PATIENCE_S
     while not (found := condition()):
+        if signals.noted:
+            raise AskedError("asked to end before Spark was up")
         if said := trouble():
             raise SparkError(said)
         if time.monotonic() > limit:
-            raise SparkError(f"waited {PATIENCE_S:.0f} s for {what}")
+            raise SparkError(f"waited {PATIENCE_S:.0f} s for {what()}")
         time.sleep(LOOK_S)
     return found

@@ -1,19 +1,25 @@
-"""A job of Spark as a job of Slurm: look at the nodes, bring Spark up, submit, and be queued again where asked to end."""
+"""A job of Spark as a job of Slurm: look at the nodes, bring Spark up, submit, and be queued again."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from training.slurm.allocation import allocation
+from training.slurm.network import inside
+from training.slurm.run import LOOK_AROUND_S, Job, look_around, requeue
+from training.slurm.step import Step
+
 import pipelines
 from labeling.files.storage import AnyPath
 from pipelines.engine.outcome import ExitCode
-from pipelines.slurm.allocation import Allocation
-from pipelines.slurm.cluster import Needs, spark_cluster
-from pipelines.slurm.submit import ASKED, submit
-from training.ranks.stop import REQUEUE
+from pipelines.slurm import look
+from pipelines.slurm.cluster import AskedError, Needs, spark_cluster
+from pipelines.slurm.submit import submit
+from training.launch.processes import Signals
 
 CODE: Final = Path(pipelines.__file__).parents[1]
 """Where the project lies, on every node."""
@@ -29,11 +35,13 @@ class Order(NamedTuple):
     """Run folder."""
     needs: Needs
     logs: Path
-    """Folder for those of Spark."""
+    """Folder for those of Spark; each start of the job has its own in it."""
     requeues: int
-    """How often the job may queue itself again."""
+    """How often the job may be queued again."""
     accept: bool
     """Whether exit code 3, some scenes failed, becomes 0."""
+    network: str | None = None
+    """Where Spark's processes meet, as 10.0.0.0/16; None: in the first network that all nodes are in."""
 
 
 def run(order: Order) -> int:
@@ -41,22 +49,37 @@ def run(order: Order) -> int:
 
     ConfigError where the nodes cannot do it, SparkError where Spark does not come up or is lost.
     """
-    allocation = Allocation.here()
-    # Each start of the job has logs of its own.
-    folder = order.logs / f"{allocation.job}.{allocation.restarts}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    addresses = {node: allocation.address(node) for node in allocation.nodes}
-    with spark_cluster(addresses, order.needs, folder, CODE) as cluster:
-        code = submit(cluster, order.main, order.arguments, addresses[allocation.nodes[0]], CODE)
-    if code == ASKED:
-        again = allocation.again(order.requeues)
-        _tell(order, f"asked to end; {'queued again' if again else 'not queued again'} to do what is missing")
-        return REQUEUE
+    given = allocation(os.environ)
+    job = Job(
+        given=given,
+        python=[sys.executable],
+        program=[],
+        logs=order.logs / f"{given.job}.{given.restarts}",
+        network=order.network,
+        requeues=order.requeues,
+    )
+    with Signals() as signals:
+        try:
+            code = _submit(order, job, _addresses(job), signals)
+        except AskedError:
+            return requeue(job)
     if code == ExitCode.SOME_FAILED and order.accept:
-        _tell(order, f"some scenes failed, which is accepted; {order.out}/failures.jsonl says which and why")
+        said = f"some scenes failed, which is accepted; {order.out}/failures.jsonl says which and why"
+        print(f"{order.main.stem}: {said}", file=sys.stderr, flush=True)
         return ExitCode.DONE
     return code
 
 
-def _tell(order: Order, text: str) -> None:
-    print(f"{order.main.stem}: {text}", file=sys.stderr, flush=True)
+def _addresses(job: Job) -> dict[str, str]:
+    """Return each node's address in the network that all share; ConfigError where nodes are not fit."""
+    facts, where = look_around(job)
+    with Step(job.given, [*job.python, "-m", look.__name__], options=job.options) as step:
+        look.check(job.given.ranks, step.said(LOOK_AROUND_S).splitlines())
+    own = {each.node: inside(each.interfaces, where) for each in facts}
+    return {node: str(each.ip) for node, each in own.items() if each}
+
+
+def _submit(order: Order, job: Job, addresses: dict[str, str], signals: Signals) -> int:
+    here = next(iter(addresses.values()))
+    with spark_cluster(addresses, order.needs, job.logs, code=CODE, signals=signals) as cluster:
+        return submit(cluster, order.main, order.arguments, here=here, code=CODE, signals=signals)
