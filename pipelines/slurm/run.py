@@ -14,6 +14,8 @@ from training.slurm.run import LOOK_AROUND_S, Job, look_around, requeue
 from training.slurm.step import Step
 
 import pipelines
+from labeling.files.layout import make_run
+from labeling.files.locks.folder import run_lock
 from labeling.files.storage import AnyPath
 from pipelines.engine.outcome import ExitCode
 from pipelines.slurm import look
@@ -47,7 +49,8 @@ class Order(NamedTuple):
 def run(order: Order) -> int:
     """Run a job on all nodes of this allocation and return the exit code.
 
-    ConfigError where the nodes cannot do it, SparkError where Spark does not come up or is lost.
+    ConfigError where the folder is in use or the nodes cannot do it, SparkError where Spark does not come up
+    or is lost.
     """
     given = allocation(os.environ)
     job = Job(
@@ -58,6 +61,8 @@ def run(order: Order) -> int:
         network=order.network,
         requeues=order.requeues,
     )
+    with run_lock(make_run(order.out), order.main.stem):
+        pass  # where another job works in the folder, nobody need start Spark to be told
     with Signals() as signals:
         try:
             code = _submit(order, job, _addresses(job), signals)
@@ -75,8 +80,8 @@ def _addresses(job: Job) -> dict[str, str]:
     facts, where = look_around(job)
     with Step(job.given, [*job.python, "-m", look.__name__], options=job.options) as step:
         look.check(job.given.ranks, step.said(LOOK_AROUND_S).splitlines())
-    own = {each.node: inside(each.interfaces, where) for each in facts}
-    return {node: str(each.ip) for node, each in own.items() if each}
+    own = {each.node: inside(each.interfaces, where) for each in facts}  # in the order in which they answered
+    return {node: str(found.ip) for node in job.given.ranks if (found := own[node])}
 
 
 def _submit(order: Order, job: Job, addresses: dict[str, str], signals: Signals) -> int:

@@ -34,10 +34,11 @@ def finished(run):
 
 
 def in_the_middle(lab, job, run, count):
-    """Wait until some of `count` scenes are labelled, and not all, and return which."""
+    """Wait until some of `count` scenes are labelled, not all, and return which; beside `run` is `log`."""
     limit = time.monotonic() + 600
     while not (found := finished(run)):
-        assert time.monotonic() < limit, lab.told()
+        assert lab.state(job) in ("PENDING", "RUNNING"), run.with_name("log").read_text()
+        assert time.monotonic() < limit, run.with_name("log").read_text()
         time.sleep(0.05)
     assert len(found) < count, "all were labelled before anything could happen to them"
     assert lab.state(job) == "RUNNING"

@@ -117,12 +117,3 @@ def test_scancel_leaves_nothing_behind(lab, job, tmp_path, scenes):
     assert no_java(lab) == []
     assert not list(tmp_path.glob("run/logs/*/spark.conf"))
     assert not (tmp_path / "run/.lock").exists()
-
-
-def test_a_second_job_in_the_run_folder_ends_and_names_the_first(lab, job, tmp_path, scenes):
-    other = tmp_path / "other"
-    other.mkdir()
-    second = lab.wait(submit(lab, other, scenes, tmp_path / "run", *OUTPUTS))
-    assert (second["JobState"], second["ExitCode"]) == ("FAILED", "2:0")
-    assert "is in use by label" in (other / "log").read_text()
-    assert lab.wait(job)["JobState"] == "COMPLETED"

@@ -10,6 +10,7 @@ from conftest import ROOT, patchwork, planar
 from pictures import read_labels, write_tif
 from spark_jobs import FLAGS, environment, no_java
 
+from labeling.files.locks.folder import folder_lock
 from labeling.ice.label import label_scene
 from labeling.ice.profile import load_profile
 
@@ -41,7 +42,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_from_scenes_to_the_report_beside_a_second_pipeline(lab, folder):
+def test_from_scenes_to_the_report(lab, folder):
     """One scene is damaged, and the network maps another scene, in a run folder of its own."""
     (folder / "scenes/bad.tif").write_text("no pixels")
     write_tif(folder / "new/new.tif", planar(patchwork(256, 256, seed=9)))
@@ -51,9 +52,6 @@ def test_from_scenes_to_the_report_beside_a_second_pipeline(lab, folder):
     )  # fmt: skip
     assert code == 0, said
     assert list(jobs) == ["label", "train", "label-maps", "infer", "evaluate"], said
-    lab.wait(jobs["label"], {"RUNNING"})
-    _, _, second = pipeline(lab, folder, "--scenes", "scenes")
-
     ended = {name: lab.wait(number) for name, number in jobs.items()}
     logs = {name: (folder / f"{name}-{number}.log") for name, number in jobs.items()}
     told = "\n".join(
@@ -71,11 +69,16 @@ def test_from_scenes_to_the_report_beside_a_second_pipeline(lab, folder):
     assert str(folder / "maps/report/index.html") in said
     assert no_java(lab) == []
 
-    # Whichever label job came second into the folder was told so, and took its own way along.
-    first = {name: lab.wait(number) for name, number in second.items()}
-    assert first["label"]["ExitCode"] == "2:0"
-    assert "is in use by label" in (folder / f"label-{second['label']}.log").read_text()
-    assert {first[name]["JobState"] for name in ("train", "infer", "evaluate")} == {"CANCELLED"}
+
+def test_a_run_folder_in_use_ends_the_way_at_its_first_job(lab, folder):
+    (folder / "run").mkdir()
+    with folder_lock(folder / "run", "label"):
+        code, said, jobs = pipeline(lab, folder, "--scenes", "scenes")
+        assert code == 0, said
+        ended = {name: lab.wait(number) for name, number in jobs.items()}
+    assert ended["label"]["ExitCode"] == "2:0"
+    assert "is in use by label" in (folder / f"label-{jobs['label']}.log").read_text()
+    assert {ended[name]["JobState"] for name in ("train", "infer", "evaluate")} == {"CANCELLED"}
 
 
 def test_what_slurm_refuses_leaves_no_job(lab, folder):
