@@ -43,6 +43,7 @@ ROOMS = {
     "training.data": {"labeling", "training.settings", "training.network"},
     "training.ranks": {"labeling", "training.settings"},
     "training.launch": {"labeling"},
+    "training.slurm": {"labeling", "training.launch"},
     "training.folder": {"labeling"} | TRAINING - {"training.data"},
     "training": {"labeling"} | TRAINING,
     "pipelines.secure": {"labeling"},

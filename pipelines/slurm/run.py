@@ -6,14 +6,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from training.slurm.allocation import allocation
+from training.slurm.facts import ROOT
 from training.slurm.network import inside
 from training.slurm.run import LOOK_AROUND_S, Job, look_around, requeue
 from training.slurm.step import Step
 
-import pipelines
 from labeling.files.layout import make_run
 from labeling.files.locks.folder import run_lock
 from labeling.files.storage import AnyPath
@@ -22,9 +22,6 @@ from pipelines.slurm import look
 from pipelines.slurm.cluster import AskedError, Needs, spark_cluster
 from pipelines.slurm.submit import submit
 from training.launch.processes import Signals
-
-CODE: Final = Path(pipelines.__file__).parents[1]
-"""Where the project lies, on every node."""
 
 
 class Order(NamedTuple):
@@ -78,7 +75,7 @@ def run(order: Order) -> int:
 def _addresses(job: Job) -> dict[str, str]:
     """Return each node's address in the network that all share; ConfigError where nodes are not fit."""
     facts, where = look_around(job)
-    with Step(job.given, [*job.python, "-m", look.__name__], options=job.options) as step:
+    with Step(job.given, [*job.python, "-m", look.__name__], options=job.options, alone=True) as step:
         look.check(job.given.ranks, step.said(LOOK_AROUND_S).splitlines())
     own = {each.node: inside(each.interfaces, where) for each in facts}  # in the order in which they answered
     return {node: str(found.ip) for node in job.given.ranks if (found := own[node])}
@@ -86,5 +83,5 @@ def _addresses(job: Job) -> dict[str, str]:
 
 def _submit(order: Order, job: Job, addresses: dict[str, str], signals: Signals) -> int:
     here = next(iter(addresses.values()))
-    with spark_cluster(addresses, order.needs, job.logs, code=CODE, signals=signals) as cluster:
-        return submit(cluster, order.main, order.arguments, here=here, code=CODE, signals=signals)
+    with spark_cluster(addresses, order.needs, job.logs, code=ROOT, signals=signals) as cluster:
+        return submit(cluster, order.main, order.arguments, here=here, code=ROOT, signals=signals)

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -100,7 +101,7 @@ class Lab:
             self._hold("login", "ip link add switch type bridge", "switch", "exec slurmctld -D")
             for node in self.nodes:
                 self._start(node)
-            self._until(lambda: self._idle() >= set(self.nodes), "nodes do not register")
+            self.until(lambda: self._idle() >= set(self.nodes), "nodes do not register")
         except BaseException:
             self.stop()
             raise
@@ -155,8 +156,15 @@ class Lab:
 
     def wait(self, number, states=ENDED, timeout=600):
         """Wait until a job is in one of some states, and return what Slurm says of it then."""
-        self._until(lambda: self.state(number) in states, f"job {number} is not in {set(states)}", timeout)
+        self.until(lambda: self.state(number) in states, f"job {number} is not in {set(states)}", timeout)
         return self.job(number)
+
+    def until(self, done, trouble, timeout=PATIENCE_S):
+        """Wait until something is so; the test fails, with what the daemons wrote, where it never is."""
+        limit = time.monotonic() + timeout
+        while not done():
+            assert time.monotonic() < limit, f"{trouble} after {timeout} s:\n{self.told()}"
+            time.sleep(0.1)
 
     # What may happen to one
 
@@ -166,16 +174,24 @@ class Lab:
         holder = self._holders.pop(node)
         holder.kill()
         holder.wait()
+        # The kernel takes its time with a network that nobody is in any more.
+        self.login("ip", "link", "delete", f"to-{node}", check=False)
         self.login("scontrol", "update", f"nodename={node}", "state=down", "reason=power")
 
     def up(self, node):
         """Start a node anew that was down."""
         self._start(node)
-        self._until(lambda: node in self._registered(), f"{node} does not come back")
+        self.until(lambda: node in self._registered(), f"{node} does not come back")
         self.login(
             "scontrol", "update", f"nodename={node}", "state=resume", check=False
         )  # or has resumed itself
-        self._until(lambda: node in self._idle(), f"{node} takes no jobs")
+        self.until(lambda: node in self._idle(), f"{node} takes no jobs")
+
+    def limit(self, job):
+        """Let a running job's time limit come in 20 to 80 seconds; Slurm counts limits in minutes."""
+        hours, minutes, seconds = map(int, self.job(job)["RunTime"].rpartition("-")[2].split(":"))
+        limit = hours * 60 + minutes + (1 if seconds < 40 else 2)
+        self.login("scontrol", "update", f"jobid={job}", f"timelimit={limit}")
 
     def hosts_file(self, host):
         """Return the /etc/hosts of a host; it is to be written in place, not replaced."""
@@ -185,6 +201,14 @@ class Lab:
         """Return what runs on a node, as psutil sees it from outside; slurmd is the first."""
         first = psutil.Process(self._inside(node))
         return [first, *first.children(recursive=True)]
+
+    def command_lines(self, node):
+        """Return the command lines of what runs on a node."""
+        found = []
+        for process in self.processes(node):
+            with suppress(psutil.Error):
+                found.append(" ".join(process.cmdline()))
+        return found
 
     def told(self):
         """Return what the daemons wrote, for tests that fail."""
@@ -220,7 +244,7 @@ class Lab:
         files = [f"--key-file={place}/key", f"--socket={place}/socket", f"--pid-file={place}/pid"]
         files += [f"--log-file={self.folder}/log/munged.log", f"--seed-file={place}/seed"]
         self._holders["munge"] = self._popen("munge", "munged", "--foreground", "--force", *files)
-        self._until((place / "socket").exists, "munged does not start")
+        self.until((place / "socket").exists, "munged does not start")
 
     def _start(self, node):
         number = self.nodes.index(node) + 1
@@ -246,7 +270,7 @@ class Lab:
         """
         spaces = ["--net", "--uts", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
         self._holders[host] = self._popen(host, "unshare", *spaces, "sh", "-c", script)
-        self._until(lambda: self._inside(host), f"{host} does not start")
+        self.until(lambda: self._inside(host), f"{host} does not start")
 
     def _popen(self, name, *command):
         with (self.folder / "log" / f"{name}.out").open("ab") as log:
@@ -285,12 +309,6 @@ class Lab:
     def _nodes_in(self, state):
         listed = self.login("sinfo", "-h", "-N", "-t", state, "-o", "%N", check=False)
         return set(listed.stdout.split())
-
-    def _until(self, done, trouble, timeout=PATIENCE_S):
-        limit = time.monotonic() + timeout
-        while not done():
-            assert time.monotonic() < limit, f"{trouble} after {timeout} s:\n{self.told()}"
-            time.sleep(0.1)
 
 
 def lacking():

@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 from conftest import ROOT
 
 SMALL = ("--cpus-per-task=2", "--mem=4000")
@@ -54,7 +55,7 @@ def digests(run):
 def java(lab, nodes=None):
     """Return the processes of Java on nodes, by default on all."""
     alive = [process for node in nodes or lab.nodes for process in lab.processes(node)]
-    return [process for process in alive if process.name() == "java"]
+    return [each for each in alive if each.name() == "java" and each.status() != psutil.STATUS_ZOMBIE]
 
 
 def no_java(lab, seconds=60):

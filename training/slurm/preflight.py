@@ -1,0 +1,82 @@
+"""Can these nodes train together? Pure: facts go in, a network or an error comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from ipaddress import IPv4Network
+
+from labeling.errors import ConfigError
+from training.slurm.allocation import Allocation, shown
+from training.slurm.facts import Facts
+from training.slurm.network import common_network
+
+
+def check(
+    given: Allocation, facts: Sequence[Facts], *, folder: str, nonce: str, network: str | None = None
+) -> IPv4Network:
+    """Return the network in which the ranks may meet; ConfigError names the first thing that is wrong.
+
+    `facts` are those of the ranks that answered, in their order; `nonce` is what they should have read in the
+    folder.
+    """
+    if silent := [node for node in given.ranks if node not in {each.node for each in facts}]:
+        raise ConfigError(
+            f"nothing came back from {shown(silent)}: the ranks' Python (RANKS in the batch script) and the "
+            "project must be there under the same paths; what srun said is above"
+        )
+    _order(given, facts)
+    if blind := list(dict.fromkeys(each.node for each in facts if each.nonce != nonce)):
+        raise ConfigError(
+            f"{folder} is not the same folder on {shown(blind)} as where the batch script runs: put it on a "
+            "file system that all nodes share"
+        )
+    _same(facts, "Python", lambda each: each.python, "use one venv, or image, for all")
+    _same(facts, "code", lambda each: each.code[:12], "start from one checkout on a shared file system")
+    for name in sorted(set().union(*(each.packages for each in facts))):
+        _same(facts, name, partial(_version, name), "install docker/constraints.txt on all")
+    _gpus(given, facts)
+    return common_network({each.node: each.interfaces for each in facts}, network)
+
+
+def _order(given: Allocation, facts: Sequence[Facts]) -> None:
+    """Raise ConfigError unless ranks were given out node by node."""
+    places = [(node, local) for node, count in given.ranks.items() for local in range(count)]
+    if [(each.node, each.local) for each in facts] != places:
+        raise ConfigError(
+            f"Slurm started {len(facts)} tasks and not {len(places)} node by node: leave --distribution and "
+            "--ntasks out of the batch script, and ask for --nodes and --ntasks-per-node"
+        )
+
+
+def _same(facts: Sequence[Facts], what: str, of: Callable[[Facts], str], way_out: str) -> None:
+    first = facts[0]
+    for each in facts:
+        if of(each) != of(first):
+            raise ConfigError(
+                f"{what} is {of(first)} on {first.node} and {of(each)} on {each.node}: {way_out}"
+            )
+
+
+def _version(name: str, each: Facts) -> str:
+    return each.packages.get(name, "missing")
+
+
+def _gpus(given: Allocation, facts: Sequence[Facts]) -> None:
+    """Raise ConfigError where nodes have GPUs, but not one for each rank."""
+    counts = {node: _count([each for each in facts if each.node == node]) for node in given.ranks}
+    if not any(counts.values()):
+        return
+    for node, ranks in given.ranks.items():
+        if counts[node] < ranks:
+            raise ConfigError(
+                f"{node} has {counts[node]} GPUs for {ranks} ranks: make --gpus-per-node and "
+                "--ntasks-per-node the same number, or train on processors with "
+                "`export CUDA_VISIBLE_DEVICES=` in the batch script"
+            )
+
+
+def _count(of_node: Sequence[Facts]) -> int:
+    """Return how many GPUs the ranks of a node have together."""
+    named = {gpu for each in of_node for gpu in each.gpus}
+    return max(len(named), *(each.gpus_on_node for each in of_node)) if named else 0
