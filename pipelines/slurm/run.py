@@ -8,12 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from training.slurm.allocation import allocation
-from training.slurm.facts import ROOT
-from training.slurm.network import inside
-from training.slurm.run import LOOK_AROUND_S, Job, look_around, requeue
-from training.slurm.step import Step
-
 from labeling.files.layout import make_run
 from labeling.files.locks.folder import run_lock
 from labeling.files.storage import AnyPath
@@ -22,6 +16,11 @@ from pipelines.slurm import look
 from pipelines.slurm.cluster import AskedError, Needs, spark_cluster
 from pipelines.slurm.submit import submit
 from training.launch.processes import Signals
+from training.slurm.allocation import allocation
+from training.slurm.facts import ROOT
+from training.slurm.network import inside
+from training.slurm.run import LOOK_AROUND_S, Job, look_around, requeue
+from training.slurm.step import Step
 
 
 class Order(NamedTuple):

@@ -71,7 +71,7 @@ def test_a_worker_that_is_killed_costs_nothing_and_nobody_sees_the_secret(lab, j
     assert len(workers) == 2
     commands = [" ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"])]
     workers[-1].kill()
-    ended = lab.wait(job)
+    ended = lab.wait(job, timeout=1800)
     said = (tmp_path / "log").read_text()
     assert (ended["JobState"], ended["Restarts"]) == ("COMPLETED", "0"), said
     assert "starting it again" in said
@@ -91,7 +91,7 @@ def test_a_job_asked_to_end_is_queued_again_and_does_the_rest(lab, job, tmp_path
         name: (tmp_path / "run" / "labels" / name / "done.json").stat() for name in finished(tmp_path / "run")
     }
     assert 0 < len(before) < 12
-    ended = lab.wait(job)
+    ended = lab.wait(job, timeout=1800)
     assert (ended["JobState"], ended["Restarts"]) == ("COMPLETED", "1"), (tmp_path / "log").read_text()
     assert digests(tmp_path / "run") == here
     for name, mark in before.items():
@@ -103,7 +103,7 @@ def test_a_node_that_loses_power(lab, job, tmp_path, here, lost):
     lab.down(lost)  # the first has the batch script, Spark's Master and the driver
     try:
         lab.wait(job, {"PENDING"})
-        ended = lab.wait(job)  # on the third
+        ended = lab.wait(job, timeout=1800)  # on the third
         assert (ended["JobState"], ended["Restarts"]) == ("COMPLETED", "1"), (tmp_path / "log").read_text()
         assert lost not in lab.login("scontrol", "show", "hostnames", ended["NodeList"]).stdout.split()
     finally:
@@ -113,7 +113,7 @@ def test_a_node_that_loses_power(lab, job, tmp_path, here, lost):
 
 def test_scancel_leaves_nothing_behind(lab, job, tmp_path, scenes):
     lab.login("scancel", job)
-    assert lab.wait(job)["JobState"] == "CANCELLED"
+    assert lab.wait(job, timeout=1800)["JobState"] == "CANCELLED"
     assert no_java(lab) == []
     assert not list(tmp_path.glob("run/logs/*/spark.conf"))
     assert not (tmp_path / "run/.lock").exists()

@@ -41,7 +41,7 @@ def test_no_java(lab, tmp_path):
 def test_no_python(lab, tmp_path):
     with hidden(lab, Path(sys.prefix, "bin").resolve()):
         said = refusal(lab, tmp_path)
-    assert "nothing came back from node2: the Python of this job must be there under the same path" in said
+    assert "nothing came back from node2: the job's Python (VENV or RANKS" in said
 
 
 def test_another_folder(lab, tmp_path):

@@ -52,7 +52,7 @@ def test_from_scenes_to_the_report(lab, folder):
     )  # fmt: skip
     assert code == 0, said
     assert list(jobs) == ["label", "train", "label-maps", "infer", "evaluate"], said
-    ended = {name: lab.wait(number) for name, number in jobs.items()}
+    ended = {name: lab.wait(number, timeout=1800) for name, number in jobs.items()}
     logs = {name: (folder / f"{name}-{number}.log") for name, number in jobs.items()}
     told = "\n".join(
         f"== {name}\n{log.read_text() if log.exists() else 'none'}" for name, log in logs.items()

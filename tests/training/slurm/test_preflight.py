@@ -51,7 +51,7 @@ def test_what_is_wrong_on_a_node_is_named_with_the_way_out(changed, said):
 
 
 def test_a_node_that_says_nothing_is_named():
-    with pytest.raises(ConfigError, match="nothing came back from b: the ranks' Python"):
+    with pytest.raises(ConfigError, match="nothing came back from b: the job's Python"):
         judge(facts()[:2])
 
 
