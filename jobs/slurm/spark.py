@@ -51,7 +51,9 @@ def parser() -> argparse.ArgumentParser:
         "--driver-memory", type=int, default=2048, metavar="MIB", help="Java of the driver (default: 2048)"
     )
     options.add_argument(
-        "--network", metavar="10.0.0.0/16", help="where nodes meet (default: the first that all share)"
+        "--spark-network",
+        metavar="10.0.0.0/16",
+        help="where nodes meet (default: the first network that all share)",
     )
     options.add_argument(
         "--requeues", type=int, default=20, metavar="N",
@@ -82,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
                 task=int(config.spark.worker_memory) >> 20,
             ),
             logs=_logs(given.logs, config.out),
-            network=given.network,
+            network=given.spark_network,
             requeues=given.requeues,
             accept=given.failed_scenes == "accept",
         )

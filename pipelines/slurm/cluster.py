@@ -22,7 +22,7 @@ from labeling.errors import PolynyaError
 from pipelines.engine import java
 from pipelines.secure.properties import write_properties
 from pipelines.slurm.daemons import GRACE_S, daemon_command, daemon_environment, end
-from pipelines.slurm.worker import DAEMON, LOOK_S, Order
+from pipelines.slurm.worker import ASKED, DAEMON, LOOK_S, Order
 from training.launch.processes import Signals
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Cluster(NamedTuple):
     properties: Path
     """What spark-submit needs to know, the secret too."""
     trouble: Callable[[], str | None]
-    """Says in a sentence why it is no cluster any more, None while it is one."""
+    """Says in a sentence why it is no cluster any more, None while it is one; AskedError as below."""
 
 
 class AskedError(PolynyaError):
@@ -171,6 +171,9 @@ def _registered(log: Path) -> set[str]:
 
 
 def _trouble(master: subprocess.Popen[bytes], workers: subprocess.Popen[bytes], folder: Path) -> str | None:
+    """Return why this is no cluster any more; AskedError where it was the Workers that were asked to end."""
+    if workers.poll() == ASKED:
+        raise AskedError("the Workers were asked to end")
     return _ended(master, "Master", folder / "master.log") or _ended(
         workers, "Workers", folder / "worker-*.log"
     )

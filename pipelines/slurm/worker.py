@@ -25,6 +25,9 @@ from pipelines.slurm.daemons import daemon_command, daemon_environment, end
 STARTS: Final = 4
 """How often a Worker that dies is started in all: one that cannot live must not keep the job for ever."""
 
+ASKED: Final = 128 + signal.SIGTERM
+"""Exit code when Slurm asks its steps to end, and not the batch script: when a job is preempted."""
+
 LOOK_S: Final = 0.2
 """Seconds between looks at the Worker."""
 
@@ -47,8 +50,8 @@ class Order(BaseModel):
 
 
 def main(arguments: list[str]) -> int:
-    """Be the Worker of this node until standard input ends; 0 then, 1 when it cannot be kept alive."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    """Be the Worker of this node until standard input ends: 0 then, ASKED on SIGTERM, 1 if it cannot live."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(ASKED))
     order = Order.model_validate_json(Path(arguments[0]).read_bytes())
     node = os.environ["SLURMD_NODENAME"]
     cores = cores_for(os.environ, order.heap + DAEMON + order.kept.get(node, 0), order.task_memory)
