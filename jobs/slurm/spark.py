@@ -22,7 +22,7 @@ from labeling.files.storage import AnyPath
 from labeling.settings import load_settings
 from pipelines.config import InferConfig, LabelConfig
 from pipelines.slurm.cluster import Needs
-from pipelines.slurm.run import Order, run
+from pipelines.slurm.run import SparkJob, run
 
 Parser = Callable[[], argparse.ArgumentParser]
 
@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         flags = job_parser().parse_args(own)
         config = load_settings(model, flags.config, overrides(flags))
-        order = Order(
+        job = SparkJob(
             main=Path(jobs.__file__).with_name(f"{given.job}.py"),
             arguments=own,
             out=config.out,
@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
             requeues=given.requeues,
             accept=given.failed_scenes == "accept",
         )
-        return run(order)
+        return run(job)
     except PolynyaError as error:
         print(f"{given.job}: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1

@@ -27,7 +27,7 @@ from training.launch.processes import Signals
 
 T = TypeVar("T")
 
-PATIENCE_S: Final = 180.0
+PATIENCE_S: Final = 600.0
 """Seconds until all Workers must have come to the Master."""
 
 

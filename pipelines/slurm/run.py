@@ -24,7 +24,7 @@ from training.slurm.run import LOOK_AROUND_S, Job, look_around, requeue
 from training.slurm.step import Step
 
 
-class Order(NamedTuple):
+class SparkJob(NamedTuple):
     """What is to be run, and how."""
 
     main: Path
@@ -43,7 +43,7 @@ class Order(NamedTuple):
     """Where Spark's processes meet, as 10.0.0.0/16; None: in the first network that all nodes are in."""
 
 
-def run(order: Order) -> int:
+def run(spark: SparkJob) -> int:
     """Run a job on all nodes of this allocation and return the exit code.
 
     ConfigError where the folder is in use or the nodes cannot do it, SparkError where Spark does not come up
@@ -54,20 +54,20 @@ def run(order: Order) -> int:
         given=given,
         python=[sys.executable],
         program=[],
-        logs=order.logs / f"{given.job}.{given.restarts}",
-        network=order.network,
-        requeues=order.requeues,
+        logs=spark.logs / f"{given.job}.{given.restarts}",
+        network=spark.network,
+        requeues=spark.requeues,
     )
-    with run_lock(make_run(order.out), order.main.stem):
+    with run_lock(make_run(spark.out), spark.main.stem):
         pass  # where another job works in the folder, nobody need start Spark to be told
     with Signals() as signals:
         try:
-            code = _submit(order, job, _addresses(job), signals)
+            code = _submit(spark, job, _addresses(job), signals)
         except AskedError:
             return requeue(job)
-    if code == ExitCode.SOME_FAILED and order.accept:
-        said = f"some scenes failed, which is accepted; {order.out}/failures.jsonl says which and why"
-        print(f"{order.main.stem}: {said}", file=sys.stderr, flush=True)
+    if code == ExitCode.SOME_FAILED and spark.accept:
+        said = f"some scenes failed, which is accepted; {spark.out}/failures.jsonl says which and why"
+        print(f"{spark.main.stem}: {said}", file=sys.stderr, flush=True)
         return ExitCode.DONE
     return code
 
@@ -84,7 +84,7 @@ def _addresses(job: Job) -> dict[str, str]:
     return {node: str(found.ip) for node in job.given.ranks if (found := own[node])}
 
 
-def _submit(order: Order, job: Job, addresses: dict[str, str], signals: Signals) -> int:
+def _submit(spark: SparkJob, job: Job, addresses: dict[str, str], signals: Signals) -> int:
     here = next(iter(addresses.values()))
-    with spark_cluster(addresses, order.needs, job.logs, code=ROOT, signals=signals) as cluster:
-        return submit(cluster, order.main, order.arguments, here=here, code=ROOT, signals=signals)
+    with spark_cluster(addresses, spark.needs, job.logs, code=ROOT, signals=signals) as cluster:
+        return submit(cluster, spark.main, spark.arguments, here=here, code=ROOT, signals=signals)
