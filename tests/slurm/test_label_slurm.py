@@ -14,14 +14,15 @@ from labeling.simulation.scene import SceneSpec
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
+SCENES = 7
 OUTPUTS = ("--outputs", "labels,quicklook")
 
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
-    """Eleven pictures, and a product, whose results have a STAC item too."""
+    """Six pictures, and a product, whose results have a STAC item too."""
     folder = tmp_path_factory.mktemp("scenes")
-    for number in range(11):
+    for number in range(SCENES - 1):
         write_tif(folder / f"scene-{number}.tif", planar(patchwork(800, 800, seed=number)))
     write_product_scene(folder, SceneSpec(scene_id="product", height=240, width=240), product_type="L1C")
     return folder
@@ -34,7 +35,7 @@ def here(scenes, tmp_path_factory):
     command = [sys.executable, "-m", "jobs.label", "--scenes", scenes, "--out", run, *OUTPUTS]
     subprocess.run([*command, "--master", "local[2]"], cwd=ROOT, check=True)
     found = digests(run)
-    assert len(finished(run)) == 12
+    assert len(finished(run)) == SCENES
     assert any(name.endswith("item.json") for name in found)
     return found
 
@@ -56,7 +57,7 @@ def names(lab):
 def job(lab, tmp_path, scenes):
     """A job that labels into `tmp_path / "run"`, when it has done some of it."""
     number = submit(lab, tmp_path, scenes, tmp_path / "run", *OUTPUTS)
-    in_the_middle(lab, number, tmp_path / "run", 12)
+    in_the_middle(lab, number, tmp_path / "run", SCENES)
     yield number
     lab.login("scancel", number, check=False)
 
@@ -90,7 +91,7 @@ def test_a_job_asked_to_end_is_queued_again_and_does_the_rest(lab, job, tmp_path
     before = {
         name: (tmp_path / "run" / "labels" / name / "done.json").stat() for name in finished(tmp_path / "run")
     }
-    assert 0 < len(before) < 12
+    assert 0 < len(before) < SCENES
     ended = lab.wait(job, timeout=1800)
     assert (ended["JobState"], ended["Restarts"]) == ("COMPLETED", "1"), (tmp_path / "log").read_text()
     assert digests(tmp_path / "run") == here
