@@ -54,8 +54,9 @@ ROOMS = {
     "pipelines.fits": {"labeling", "training", "pipelines", "pipelines.engine"},
     "pipelines.report": {"labeling", "training", "pipelines"} | EVALUATION,
     "pipelines.published": {"labeling", "training", "pipelines"} | EVALUATION,
+    "pipelines.slurm": {"labeling", "training", "pipelines.engine", "pipelines.secure"},
     "jobs": {"labeling", "training", "pipelines"},
-    "jobs.slurm": {"labeling", "training", "pipelines"},
+    "jobs.slurm": {"labeling", "training", "pipelines", "jobs"},
 }
 """What each room may import besides itself: rooms of its own package by name, others by their package."""
 

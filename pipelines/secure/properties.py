@@ -15,6 +15,7 @@ import shlex
 import stat
 import sys
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,9 @@ GUARDED: Final = {
     "spark.authenticate": "true",
     "spark.network.crypto.enabled": "true",
     "spark.io.encryption.enabled": "true",
+    # The pages of Master and Worker ask for no secret, so they must not end anything either.
+    "spark.ui.killEnabled": "false",
+    "spark.master.ui.decommission.allow.mode": "DENY",
 }
 """Nobody is heard without the secret, and neither network nor local disks show what they carry."""
 
@@ -34,9 +38,9 @@ LOCAL: Final = {"spark.authenticate": "true"}
 """The same for a session on one machine, whose secret Spark makes up itself; it listens on loopback only."""
 
 
-def write_properties(file: Path) -> None:
-    """Write a file with a new secret; ConfigError where it is there already or cannot be written."""
-    lines = GUARDED | {"spark.authenticate.secret": secrets.token_hex(32)}
+def write_properties(file: Path, more: Mapping[str, str] | None = None) -> None:
+    """Write a file with a new secret, and `more` settings; ConfigError: it is there, or cannot be written."""
+    lines = {**(more or {}), **GUARDED, "spark.authenticate.secret": secrets.token_hex(32)}
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:

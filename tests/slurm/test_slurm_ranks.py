@@ -196,7 +196,7 @@ def test_python_that_is_not_there_on_a_node(lab, tmp_path, without):
     python.chmod(0o755)
     without("node2", python.parent)
     said = refused(lab, tmp_path, more=["--python", python])
-    assert "slurm: nothing came back from node2: the ranks' Python (RANKS in the batch script)" in said
+    assert "slurm: nothing came back from node2: the job's Python (VENV or RANKS in the batch script)" in said
 
 
 def test_code_of_another_checkout_on_a_node(lab, tmp_path, without):

@@ -22,8 +22,8 @@ def check(
     """
     if silent := [node for node in given.ranks if node not in {each.node for each in facts}]:
         raise ConfigError(
-            f"nothing came back from {shown(silent)}: the ranks' Python (RANKS in the batch script) and the "
-            "project must be there under the same paths; what srun said is above"
+            f"nothing came back from {shown(silent)}: the job's Python (VENV or RANKS in the batch script) "
+            "and the project must be there under the same paths; what srun said is above"
         )
     _order(given, facts)
     if blind := list(dict.fromkeys(each.node for each in facts if each.nonce != nonce)):

@@ -60,7 +60,7 @@ def test_one_node_may_be_called_what_it_likes():
 
 
 def test_a_node_that_says_nothing_is_named():
-    with pytest.raises(ConfigError, match="nothing came back from b: the ranks' Python"):
+    with pytest.raises(ConfigError, match="nothing came back from b: the job's Python"):
         judge(facts()[:2])
 
 

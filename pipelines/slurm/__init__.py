@@ -1,0 +1,1 @@
+"""Spark brought up inside an allocation of Slurm, for one job."""
