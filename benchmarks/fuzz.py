@@ -21,6 +21,7 @@ from time import monotonic
 from typing import Final
 
 from benchmarks.fuzzing.examples import Example, write_examples
+from benchmarks.fuzzing.server import served
 from benchmarks.fuzzing.watched import Outcome, Watched
 
 PATIENCE: Final = 20.0
@@ -34,15 +35,24 @@ class Tally:
         self.outcomes: Counter[str] = Counter()
         self.seconds = 0.0
 
+    @property
+    def tried(self) -> int:
+        """How many."""
+        return self.outcomes.total()
+
+    @property
+    def turn(self) -> tuple[bool, float]:
+        """What is least for the kind that is next: one not yet tried, then the one with the least time."""
+        return self.tried > 0, self.seconds
+
     def row(self, kind: str) -> str:
         """Return the kind's line of the table."""
-        tried = self.outcomes.total()
-        counts = (tried, *(self.outcomes[each] for each in ("opened", "refused", "finding")))
-        rate = tried / self.seconds if self.seconds else 0.0
-        return f"{kind:16}" + "".join(f"{count:>10}" for count in counts) + f"{rate:>10.0f}"
+        counts = (self.tried, *(self.outcomes[each] for each in ("opened", "refused", "finding")))
+        rate = self.tried / self.seconds if self.seconds else 0.0
+        return f"{kind:18}" + "".join(f"{count:>10}" for count in counts) + f"{rate:>10.0f}"
 
 
-HEAD: Final = f"{'kind':16}{'tried':>10}{'opened':>10}{'refused':>10}{'findings':>10}{'a second':>10}"
+HEAD: Final = f"{'kind':18}{'tried':>10}{'opened':>10}{'refused':>10}{'findings':>10}{'a second':>10}"
 
 
 def damaged(example: Example, valid: bytes, seed: int, number: int) -> bytes:
@@ -64,7 +74,7 @@ def fuzz(
     keep: Path,
     patience: float = PATIENCE,
 ) -> dict[str, Tally]:
-    """Try inputs of each kind in turn for `seconds`, at least one of each; print findings and keep them.
+    """Try inputs for `seconds`, as long of each kind, at least one; print findings and keep them.
 
     The examples lie below `inside`, where openers may write. RuntimeError for an example that does not open.
     """
@@ -74,20 +84,21 @@ def fuzz(
         for example in examples:
             if (outcome := process.open(example.kind)).kind != "opened":
                 raise RuntimeError(f"the valid example of a {example.kind} is no example: {outcome.why}")
-        end, number = monotonic() + seconds, 0
-        while number == 0 or monotonic() < end:
-            for example in examples:
-                content = damaged(example, valid[example.kind], seed, number)
-                begun = monotonic()
-                example.file.write_bytes(content)
-                outcome = process.open(example.kind)
-                example.file.write_bytes(valid[example.kind])
-                tally = tallies[example.kind]
-                tally.outcomes[outcome.kind] += 1
-                tally.seconds += monotonic() - begun
-                if outcome.kind == "finding":
-                    _report(example, content, outcome, keep, f"seed {seed}, number {number}")
-            number += 1
+        end = monotonic() + seconds
+        while not all(each.tried for each in tallies.values()) or monotonic() < end:
+            example = min(
+                examples, key=lambda each: (tallies[each.kind].tried > 0, tallies[each.kind].seconds)
+            )
+            tally = tallies[example.kind]
+            content = damaged(example, valid[example.kind], seed, tally.tried)
+            begun = monotonic()
+            example.file.write_bytes(content)
+            outcome = process.open(example.kind)
+            example.file.write_bytes(valid[example.kind])
+            if outcome.kind == "finding":
+                _report(example, content, outcome, keep, f"seed {seed}, number {tally.tried}")
+            tally.outcomes[outcome.kind] += 1
+            tally.seconds += monotonic() - begun
     return tallies
 
 
@@ -111,7 +122,9 @@ def main(arguments: list[str] | None = None) -> int:
         inside = Path(folder).resolve() / "inside"
         inside.mkdir()
         keep = given.keep.resolve()
-        tallies = fuzz(write_examples(inside), inside, seconds=given.seconds, seed=given.seed, keep=keep)
+        with served(inside) as server:
+            examples = write_examples(inside, server)
+            tallies = fuzz(examples, inside, seconds=given.seconds, seed=given.seed, keep=keep)
     print(HEAD, *(tally.row(kind) for kind, tally in tallies.items()), sep="\n")
     return 1 if any(tally.outcomes["finding"] for tally in tallies.values()) else 0
 

@@ -34,8 +34,8 @@ def add_spark_options(options: argparse.ArgumentParser) -> None:
     )
     options.add_argument(
         "--allow-links", metavar="HOST,…",
-        help="hosts, s3://buckets or `files` (outside of their folder) that STAC items may name besides "
-        "their own; see docs/products.md",
+        help="hosts, s3://buckets or `files` (outside of their folder) that STAC items and products may "
+        "lead to besides their own; see docs/products.md",
     )  # fmt: skip
     options.add_argument("--config", type=Path, metavar="FILE", help="YAML file; flags override it")
     add_log_option(options)

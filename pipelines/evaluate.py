@@ -14,12 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import pyarrow.parquet as pq
 from pydantic import Field
 
 from labeling.chips.card import ChipCard, read_card, split_files
 from labeling.chips.check import check_ground
-from labeling.chips.places import reading
+from labeling.chips.reader import ChipReader
 from labeling.errors import ConfigError, describe
 from labeling.files.atomic import write_json
 from labeling.files.fields import AnyFolder
@@ -119,8 +118,8 @@ def read_footprints(chips: AnyPath, size: int) -> dict[str, list[Block]]:
     """Return the ground of the test chips by scene; empty when the test split is."""
     found: dict[str, list[Block]] = {}
     for file in split_files(chips, "test"):
-        with reading(file), file.open("rb") as stream:
-            table = pq.read_table(stream, columns=["scene_id", "row", "column"])
+        with ChipReader(file, size) as reader:
+            table = reader.read_all(["scene_id", "row", "column"])
         for chip in table.to_pylist():
             found.setdefault(chip["scene_id"], []).append(Block(chip["row"], chip["column"], size, size))
     return found

@@ -50,6 +50,11 @@ class LabelJob(NamedTuple):
         """Return what decides a scene's labels; a rerun redoes the scene when it changes."""
         return self.recipe.inputs(info) | {"palette": self.palette}
 
+    def failed(self, row: Row) -> AnyPath:
+        """Return the file that says why a scene that is cut has failed, there until its scratch goes."""
+        scene_id: str = row["scene_id"]
+        return self.scratch / scene_id / "failed.txt"
+
     def is_done(self, scene_id: str, info: SceneInfo) -> bool:
         """Tell whether a scene's labels are finished and up to date."""
         output = self.output(scene_id)
@@ -94,7 +99,7 @@ def _label_whole(row: Row, job: LabelJob) -> Row:
 
 def decode_tasks(frames: Iterator[pd.DataFrame], job: LabelJob) -> Iterator[pd.DataFrame]:
     """Spark's first map step: WORK rows in, DECODED rows out."""
-    yield from each_row(frames, partial(_decode, job=job), DECODED, job.recipe.limits)
+    yield from each_row(frames, partial(_decode, job=job), DECODED, job.recipe.limits, job.failed)
 
 
 def _decode(row: Row, job: LabelJob) -> Row:

@@ -137,7 +137,7 @@ def _write_splits(
     config: SieveConfig, card: ChipCard, predictor: Predictor, folder: Path, counts: Sieved
 ) -> Iterator[HeldFile]:
     for split in SPLITS:
-        chips = records(split_files(config.chips, split))
+        chips = records(split_files(config.chips, split), card.size)
         if split == "train":
             chips = _sieved(_shown(chips, card.counts[split]), card.size, config, predictor, counts)
         for file, held in groupby(chips, attrgetter("file")):

@@ -9,12 +9,15 @@ from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 
-from benchmarks.fuzzing.mutation import BYTES, JSON, XML, Damage
+from benchmarks.fuzzing import pixels
+from benchmarks.fuzzing.mutation import ANSWER, BINARY, BYTES, JSON, XML, ZIP, Damage
 from labeling.bands import BLUE, GREEN, RED
 from labeling.chips import card as chips
+from labeling.files import fetch
 from labeling.grid import Block
 from labeling.ice.profile import load_profile
 from labeling.masks.polygons import open_layer
@@ -37,8 +40,8 @@ class Example(NamedTuple):
     open: Callable[[], object]
 
 
-def write_examples(folder: Path) -> list[Example]:
-    """Write one of each kind below an empty folder."""
+def write_examples(folder: Path, server: str) -> list[Example]:
+    """Write one of each kind below an empty folder, which the server of that URL serves."""
     spec, safe = _write_safe(folder)
     item, profile, land = folder / "item.json", folder / "profile.yaml", folder / "land.geojson"
     item.write_text(json.dumps(_item(folder, safe, spec)))
@@ -62,14 +65,47 @@ def write_examples(folder: Path) -> list[Example]:
         Example("profile", profile, BYTES, partial(load_profile, str(profile))),
         Example("profile, nested", as_json, JSON, partial(load_profile, str(as_json))),
         Example("land GeoJSON", land, JSON, partial(open_layer, land)),
+        *_with_pixels(folder, safe, spec),
+        Example("remote item", _write_answer(folder), ANSWER, partial(_read_remote, f"{server}/remote.json")),
     ]
 
 
-def _read_scene(path: Path) -> None:
-    """Open each scene that a path stands for, and read some of its pixels as labelling does."""
+def _with_pixels(folder: Path, safe: Path, spec: ProductSpec) -> list[Example]:
+    chips = folder / "pixels"
+    rasters = [
+        ("picture", pixels.write_picture(folder / "picture.tif", SIDE)),
+        ("PNG", pixels.write_picture(folder / "picture.png", SIDE)),
+        ("stack", pixels.write_stack(folder / "stack.tif", SIDE)),
+    ]
+    packed = pixels.write_zip(safe)
+    return [
+        *(Example(kind, file, BINARY, partial(_read_scene, file)) for kind, file in rasters),
+        Example("band of a product", safe / spec.image(RED, 10), BINARY, partial(_read_scene, safe)),
+        Example("product zip", packed, ZIP, partial(_read_scene, packed)),
+        Example("chip file", pixels.write_chips(chips), BINARY, partial(pixels.read_chips, chips)),
+    ]
+
+
+def _write_answer(folder: Path) -> Path:
+    """Write what a server answers when it is asked for the item: its links lead to the same server."""
+    body = (folder / "item.json").read_bytes()
+    file = folder / "remote.json.http"
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/geo+json\r\nContent-Length: {len(body)}\r\n"
+    file.write_bytes(head.encode() + b'ETag: "1"\r\nConnection: close\r\n\r\n' + body)
+    return file
+
+
+def _read_scene(path: Path | str) -> None:
+    """Open each scene that a path or URL stands for, and read its pixels as labelling does."""
     for uri in list_scenes(str(path)):
         with open_scene(uri) as scene:
-            scene.read(Block(0, 0, min(8, scene.info.height), min(8, scene.info.width)))
+            scene.read(Block(0, 0, min(SIDE, scene.info.height), min(SIDE, scene.info.width)))
+
+
+def _read_remote(url: str) -> None:
+    """Read a scene of the server, without the seconds between attempts, which most damage costs."""
+    with patch.object(fetch, "PAUSES", (0.0, 0.0)):
+        _read_scene(url)
 
 
 def _write_safe(folder: Path) -> tuple[ProductSpec, Path]:

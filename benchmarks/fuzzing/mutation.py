@@ -1,9 +1,12 @@
-"""Damage to a valid file: of its bytes, of its numbers, and of the values of a JSON or XML document."""
+"""Damage to a valid file: of its bytes, of its numbers, and of what a document, a zip or an answer holds."""
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import warnings
+import zipfile
 from collections.abc import Callable
 from random import Random
 from typing import Any, Final
@@ -123,6 +126,60 @@ def _writable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+def overwritten(content: bytes, rng: Random) -> bytes:
+    """Write an integer of two to eight bytes over others, as sizes, counts and places are in binary files."""
+    width = rng.choice([2, 4, 8])
+    value = rng.choice([0, 1, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, len(content)])
+    start = rng.randrange(len(content))
+    written = (value % 256**width).to_bytes(width, rng.choice(["little", "big"]))
+    return content[:start] + written + content[start + width :]
+
+
+def repacked_zip(content: bytes, rng: Random) -> bytes:
+    """Rename, repeat, leave out or damage one file of a zip."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        files = [(name, archive.read(name)) for name in archive.namelist()]
+    place = rng.randrange(len(files))
+    name, inside = files[place]
+    what = rng.randrange(4)
+    if what == 0:
+        files[place] = (rng.choice([*TEXTS, f"../{name}", f"/{name}", name.replace("/", "\\")]), inside)
+    elif what == 1:
+        files.append((name, rng.choice([b"", inside])))
+    elif what == 2:
+        del files[place]
+    elif inside:
+        files[place] = name, rng.choice([flipped, truncated, spliced, renumbered, overwritten])(inside, rng)
+    packed = io.BytesIO()
+    warnings.simplefilter("ignore", UserWarning)  # of names that come twice
+    with zipfile.ZipFile(packed, "w", rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])) as archive:
+        for each, held in files:
+            archive.writestr(zipfile.ZipInfo(_writable(each) or "x"), held)
+    return packed.getvalue()
+
+
+def in_head(damage: Damage) -> Damage:
+    """Return the damage done to the head of an answer of HTTP alone."""
+
+    def damaged(content: bytes, rng: Random) -> bytes:
+        head, end, body = content.partition(b"\r\n\r\n")
+        return (damage(head, rng) if head else head) + end + body
+
+    return damaged
+
+
+def rewritten_answer(content: bytes, rng: Random) -> bytes:
+    """Rewrite the JSON that an answer brings; its head states the new length."""
+    head, end, body = content.partition(b"\r\n\r\n")
+    body = rewritten_json(body, rng)
+    return re.sub(rb"(Content-Length:) \d+", rb"\1 %d" % len(body), head) + end + body
+
+
 BYTES: Final[tuple[Damage, ...]] = (flipped, truncated, spliced, renumbered)
 JSON: Final[tuple[Damage, ...]] = (*BYTES, rewritten_json, rewritten_json, rewritten_json, rewritten_json)
 XML: Final[tuple[Damage, ...]] = (*BYTES, rewritten_xml, rewritten_xml, rewritten_xml, rewritten_xml)
+BINARY: Final[tuple[Damage, ...]] = (flipped, truncated, spliced, overwritten)
+ZIP: Final[tuple[Damage, ...]] = (*BINARY, *[repacked_zip] * 4)
+ANSWER: Final[tuple[Damage, ...]] = (
+    in_head(flipped), truncated, in_head(spliced), in_head(renumbered), *[rewritten_answer] * 4,
+)  # fmt: skip

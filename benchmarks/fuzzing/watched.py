@@ -35,6 +35,7 @@ class Watched:
     def __init__(self, openers: dict[str, Callable[[], object]], inside: Path, seconds: float) -> None:
         """`openers` may write below `inside` only, and take `seconds` each."""
         self._openers, self._inside, self._seconds = openers, inside, seconds
+        self._late = f"took longer than {seconds:g} s"
         # Relative names and temporary files of libraries, which no hook sees, land here.
         self._beside = inside.parent / "beside"
         self._beside.mkdir()
@@ -47,13 +48,20 @@ class Watched:
         self._end()
 
     def open(self, name: str) -> Outcome:
-        """Open with the opener of that name, and say how it ended."""
+        """Open with the opener of that name, and say how it ended.
+
+        What takes too long is tried once more: other work may have held the machine up.
+        """
+        outcome = self._open(name)
+        return self._open(name) if outcome.why == self._late else outcome
+
+    def _open(self, name: str) -> Outcome:
         self._here.send(name)
         try:
             if self._here.poll(self._seconds):
                 outcome = Outcome(*self._here.recv())
             else:
-                outcome = self._lost(f"took longer than {self._seconds:g} s")
+                outcome = self._lost(self._late)
         except (EOFError, ConnectionResetError):
             self._process.join()
             outcome = self._lost(f"ended the process (exit code {self._process.exitcode})")

@@ -13,7 +13,6 @@ from itertools import combinations
 from typing import Final
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from labeling.chips.card import (
@@ -27,7 +26,8 @@ from labeling.chips.card import (
     split_files,
 )
 from labeling.chips.ground import Ground, covered
-from labeling.chips.places import AGAIN, Places, read_places, reading
+from labeling.chips.places import Places, read_places
+from labeling.chips.reader import AGAIN, ChipReader, reading
 from labeling.classes import IGNORE, IceClass
 from labeling.errors import ConfigError
 from labeling.files.marks import is_intact
@@ -174,10 +174,9 @@ def _check_contents(places: Sequence[Places], card: ChipCard, chips: AnyPath) ->
     found = []
     for place in places:
         tally = ChipTally()
-        with reading(place.file), place.file.open("rb") as stream:
-            source = pq.ParquetFile(stream)
-            for group in range(source.num_row_groups):
-                table = source.read_row_group(group)
+        with ChipReader(place.file, card.size) as chips_of_file:
+            for group in range(len(chips_of_file)):
+                table = chips_of_file.read(group)
                 if any(table.column(name).null_count for name in _NEEDED):
                     raise ConfigError(f"{place.file} holds a chip without all its values. {AGAIN}")
                 image, label = (table.column(name)[0].as_buffer() for name in ("image", "label"))

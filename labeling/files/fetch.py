@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from functools import partial
 from hashlib import sha256
@@ -25,6 +26,8 @@ WHOLE: Final = 120.0
 
 PAUSES: Final = (0.5, 2.0)
 """Seconds before the second and the third attempt at a server that is overloaded or stumbles."""
+
+_DIGITS: Final = re.compile(r"[0-9]{1,18}")
 
 _PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
 """HTTP states that another attempt may not meet."""
@@ -77,8 +80,8 @@ def probe(location: str) -> FileState:
             raise _unreadable(location, error) from None
     # Not HEAD: a signed link is often good for GET alone.
     _, headers = _attempt(location, 1, {"Range": "bytes=0-0"})
-    total = (headers["Content-Range"] or "").rpartition("/")[2] or headers["Content-Length"] or ""
-    return FileState(int(total) if total.isdigit() else 0, 0, _version(headers))
+    total = (headers["Content-Range"] or "").rpartition("/")[2] or headers["Content-Length"]
+    return FileState(_number(total), 0, _version(headers))
 
 
 def _fetch_remote(location: str, largest: int) -> Document:
@@ -132,7 +135,7 @@ def _get(location: str, most: int, wanted: dict[str, str]) -> tuple[bytes, HTTPM
     except (URLError, OSError, HTTPException) as error:
         reason = error.reason if isinstance(error, URLError) else error
         raise _PassingError(f"{name} cannot be fetched ({reason or type(error).__name__})") from None
-    if len(content) < min(most, int(headers["Content-Length"] or 0)):
+    if len(content) < min(most, _number(headers["Content-Length"])):
         raise _PassingError(f"{name} ends early, after {len(content)} bytes")
     return content, headers
 
@@ -158,6 +161,11 @@ def _check_size(content: bytes, largest: int, location: str) -> None:
             f"{shown(location)} is larger than {largest >> 20} MiB, so it is not what was looked for. Check "
             "the address."
         )
+
+
+def _number(text: str | None) -> int:
+    """Return a number of bytes as a server states it; 0 where it states none, or none that can be."""
+    return int(text) if text and _DIGITS.fullmatch(text) else 0
 
 
 def _version(headers: HTTPMessage) -> str | None:

@@ -1,13 +1,15 @@
 """Where links in a file, and redirects of a server, may lead: no stranger's catalogue chooses whom we ask.
 
 Links of an item on this machine lead to regular files below its folder, those of an item on the web to its
-own host, those of one in a bucket to that bucket. The stores of the three catalogues are known besides. The
-rest has to be allowed, by --allow-links or POLYNYA_ALLOW_LINKS, which lists, with commas between:
+own host, those of one in a bucket to that bucket; symbolic links in a product's folder stay in it. An item
+that a catalogue sends (Earth Search, Planetary Computer, CDSE) may name its store too; a copy of it on this
+machine may not, for anybody can write one. The rest has to be allowed, by --allow-links or
+POLYNYA_ALLOW_LINKS, which lists, with commas between:
 
   host.example, host.example:8443    https to a host
   http://host.example:8080           plain http to it
   s3://bucket                        a bucket, asked with the credentials of the environment
-  files                              files of this machine outside of the item's folder
+  files                              files of this machine outside of the item's or product's folder
 """
 
 from __future__ import annotations
@@ -26,15 +28,22 @@ VARIABLE: Final = "POLYNYA_ALLOW_LINKS"
 
 FILES: Final = "files"
 
-KNOWN: Final = frozenset(
-    {
-        "https://sentinel-cogs.s3.us-west-2.amazonaws.com",
-        "https://e84-earth-search-sentinel-data.s3.us-west-2.amazonaws.com",
-        "https://sentinel2l2a01.blob.core.windows.net",
-        "s3://eodata",
-    }
-)
-"""Where Earth Search, Planetary Computer and CDSE keep what their items link."""
+STORES: Final[dict[str, frozenset[str]]] = {
+    "https://earth-search.aws.element84.com": frozenset(
+        {
+            "https://sentinel-cogs.s3.us-west-2.amazonaws.com",
+            "https://e84-earth-search-sentinel-data.s3.us-west-2.amazonaws.com",
+        }
+    ),
+    "https://planetarycomputer.microsoft.com": frozenset({"https://sentinel2l2a01.blob.core.windows.net"}),
+    "https://stac.dataspace.copernicus.eu": frozenset({"s3://eodata"}),
+    "https://catalogue.dataspace.copernicus.eu": frozenset({"s3://eodata"}),
+}
+"""Where catalogues keep what their items link: who asks a catalogue lets it choose among its own."""
+
+
+class LinkError(SceneError):
+    """A file or server leads to where it may not."""
 
 
 def allowed() -> frozenset[str]:
@@ -44,27 +53,44 @@ def allowed() -> frozenset[str]:
     return frozenset(entry.lower() for entry in given)
 
 
+def reachable(base: str) -> frozenset[str]:
+    """Return the origins that a file may lead to: its own, its catalogue's store, and what is allowed."""
+    origin = origin_of(base) if is_url(base) else None
+    return frozenset({origin} if origin else ()) | STORES.get(origin or "", frozenset()) | allowed() - {FILES}
+
+
 def linked(base: str, href: str) -> str:
     """Return where `href`, as it stands in the file `base`, leads, as `join`; SceneError where it may not."""
     place = join(base, href)
     if is_url(place):
         origin = origin_of(place)
-        own = origin_of(base) if is_url(base) else None
-        if origin is None or origin not in {own, *KNOWN, *allowed()}:
-            raise SceneError(_refusal(base, place, _host(origin)))
-    elif not _is_below(place, base) and (FILES not in allowed() or place.startswith("/vsi")):
-        raise SceneError(_refusal(base, place, FILES))
+        if origin not in reachable(base):
+            raise LinkError(_refusal(base, place, _host(origin)))
+    elif not _is_below(place, Path(base).parent) and (FILES not in allowed() or place.startswith("/vsi")):
+        raise LinkError(_refusal(base, place, FILES))
     elif not _may_be_read(place):
         raise SceneError(f"{shown(base)} names {place}, which is no regular file. Give it a copy.")
     return place
 
 
+def check_inside(folder: Path, file: Path) -> None:
+    """Raise SceneError where a file in a folder is a link that leads out of it; `FILES` allows it.
+
+    The folder itself may be reached by a link.
+    """
+    if not _is_below(str(file), folder) and FILES not in allowed():
+        raise LinkError(
+            f"{file} is a link to {os.path.realpath(file)}, which is outside of {folder}: data from "
+            "elsewhere must not choose what is read. If that is right, allow it: --allow-links "
+            f"{FILES} (or {VARIABLE})."
+        )
+
+
 def redirected(origin: str, target: str) -> None:
     """Raise SceneError where a server that was asked at `origin`, a URL, may not send us on to `target`."""
-    found = origin_of(target)
-    secure = found is not None and found == (origin_of(origin) or "").replace("http://", "https://")
-    if not secure and (found is None or found not in {origin_of(origin), *KNOWN, *allowed()}):
-        raise SceneError(_refusal(origin, target, _host(found), how="redirects to"))
+    found, known = origin_of(target), reachable(origin)
+    if found not in known | {each.replace("http://", "https://") for each in known}:
+        raise LinkError(_refusal(origin, target, _host(found), how="redirects to"))
 
 
 def origin_of(url: str) -> str | None:
@@ -96,11 +122,11 @@ def _refusal(base: str, place: str, entry: str, how: str = "names") -> str:
     )
 
 
-def _is_below(place: str, base: str) -> bool:
-    """Tell whether a file lies below the folder of another, once all links are followed."""
-    folder = os.path.realpath(Path(base).parent)
+def _is_below(place: str, folder: Path) -> bool:
+    """Tell whether a file lies below a folder, once all links are followed."""
+    top = os.path.realpath(folder)
     try:
-        return os.path.commonpath([folder, os.path.realpath(place)]) == folder
+        return os.path.commonpath([top, os.path.realpath(place)]) == top
     except ValueError:  # no file can be called so
         return False
 

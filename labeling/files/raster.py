@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -38,8 +37,10 @@ _WRITE_CACHE: Final = 32 << 20
 _DRIVERS: Final = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 """GDAL's drivers for files that do not end like a GeoTIFF."""
 
-_LEADS: Final = (".ovr", ".msk")
-"""Endings of files beside a raster that GDAL opens as whatever they are."""
+_LEADS: Final = (".ovr", ".msk", ".aux")
+"""Endings of files beside a raster that GDAL opens as whatever they are; the last those of Erdas Imagine."""
+
+_IMAGINE: Final = b"EHFA_HEADER_TAG"
 
 _TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -91,7 +92,10 @@ def check_beside(path: AnyPath) -> None:
     GDAL opens them as whatever they are: a virtual raster would lead to any file or address.
     """
     for file in _leads(path):
-        if not read_range(file, 0, 4).startswith(_TIFF):
+        head = read_range(file, 0, len(_IMAGINE))
+        if file.suffix.lower() == ".aux" and head != _IMAGINE:
+            continue  # somebody else's
+        if not head.startswith(_TIFF):
             raise SceneError(
                 f"{file} lies where overviews or the mask of {path.name} would, and is no GeoTIFF. Remove "
                 "it: a scene needs neither."
@@ -102,14 +106,12 @@ def check_beside(path: AnyPath) -> None:
 
 def _leads(path: AnyPath) -> list[AnyPath]:
     """Return the files beside a raster that GDAL may open for it, and those beside these."""
-    if not isinstance(path, Path):
-        named = [path.parent / f"{path.name}{ending}" for ending in _LEADS]
-        return [file for file in named if file.is_file()]
     start = f"{path.stem}.".casefold()
+    # In a bucket, too, GDAL looks through the names of a folder, and takes capitals for small letters.
     return [
-        Path(entry.path)
-        for entry in os.scandir(path.parent)
-        if entry.name.casefold().startswith(start) and entry.name.lower().endswith(_LEADS)
+        file
+        for file in path.parent.iterdir()
+        if file.name.casefold().startswith(start) and file.name.lower().endswith(_LEADS)
     ]
 
 

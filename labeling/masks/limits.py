@@ -34,7 +34,8 @@ class LimitSettings(Settings):
         3600,
         gt=0,
         le=1e6,
-        description="a scene is given up that takes longer to open, as a whole, or in a block of it",
+        description="a scene is given up that takes longer to open, as a whole, or in a block that it is cut "
+        "into; of its other blocks none is begun then",
     )
 
     @property

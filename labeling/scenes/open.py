@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from rasterio._err import CPLE_BaseError
 
 from labeling.errors import SceneError
 from labeling.files.fetch import probe
+from labeling.files.redact import without_secrets
 from labeling.files.state import state_of
 from labeling.files.storage import AnyPath, at, is_s3
-from labeling.files.uri import foreign, is_url, quoted
+from labeling.files.uri import foreign, is_url, quoted, shown
 from labeling.scenes.contract.rendering import RGB8, base_of, find_rendering, missing
 from labeling.scenes.contract.scene import Scene, SceneInfo
 from labeling.scenes.picture import SUFFIXES, open_picture
@@ -62,7 +65,15 @@ def open_scene(uri: str, rendering: str | None = None) -> Iterator[Scene]:
 
     SceneError says why it cannot be used and what to do.
     """
-    with _open(uri, rendering) as scene:
+    with ExitStack() as stack:
+        try:
+            scene = stack.enter_context(_open(uri, rendering))
+        # GDAL takes names for UTF-8, and may say what is wrong with a file when it is asked for any fact.
+        except (UnicodeDecodeError, CPLE_BaseError) as error:
+            raise SceneError(
+                f"{shown(uri)} is damaged: what it says of itself cannot be read "
+                f"({without_secrets(str(error))}). Fetch or write it again."
+            ) from None
         if rendering is not None and not scene.info.can_be(rendering):
             raise SceneError(refusal(scene.info, rendering))
         yield scene

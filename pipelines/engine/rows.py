@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache, partial
 from typing import Any
 from zipimport import zipimporter
@@ -13,29 +14,49 @@ import cv2
 import pandas as pd
 from pyspark.sql.types import StructType
 
-from labeling.errors import describe
+from labeling.errors import PolynyaError, describe
+from labeling.files.atomic import write_bytes
+from labeling.files.storage import AnyPath
 from labeling.masks.limits import LimitSettings
 
 Row = dict[str, Any]
 
 
 def each_row(
-    frames: Iterator[pd.DataFrame], work: Callable[[Row], Row], schema: StructType, limits: LimitSettings
+    frames: Iterator[pd.DataFrame],
+    work: Callable[[Row], Row],
+    schema: StructType,
+    limits: LimitSettings,
+    mark: Callable[[Row], AnyPath] | None = None,
 ) -> Iterator[pd.DataFrame]:
     """Do each row's work; yield a row of `schema` for it.
 
     A row out has what `work` returns, else what the row in has, else null, and an `error`, which may be that
-    it took longer than `limits` allow.
+    it took longer than `limits` allow. Rows that share a file `mark` share an error as well: nothing is begun
+    for a scene that has failed, or one that is slow on purpose would take that long for each of its blocks.
     """
     settle()
     for frame in frames:
         for row in records(frame):
             result = {name: row.get(name) for name in schema.names} | {"error": None}
-            try:
-                result |= limits.in_time(partial(work, row))
-            except Exception as problem:  # whatever is wrong with one scene must not stop the others
-                result["error"] = describe(problem)
+            known = None if mark is None else mark(row)
+            if known is not None and known.is_file():
+                result["error"] = known.read_text(encoding="utf-8")
+            else:
+                result |= _done(row, work, limits, known)
             yield pd.DataFrame([result])
+
+
+def _done(row: Row, work: Callable[[Row], Row], limits: LimitSettings, mark: AnyPath | None) -> Row:
+    """Return what a row's work returns, or its error, which is left in the file `mark`."""
+    try:
+        return limits.in_time(partial(work, row))
+    except Exception as problem:  # whatever is wrong with one scene must not stop the others
+        error = describe(problem)
+    if mark is not None:
+        with suppress(OSError, PolynyaError):  # the disk may be what is wrong
+            write_bytes(mark, error.encode())
+    return {"error": error}
 
 
 def one_row(

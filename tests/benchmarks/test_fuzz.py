@@ -2,6 +2,7 @@
 
 import json
 import os
+import struct
 import time
 from pathlib import Path
 
@@ -10,15 +11,17 @@ import pytest
 from benchmarks.fuzz import damaged, fuzz, main
 from benchmarks.fuzzing.examples import Example
 from benchmarks.fuzzing.mutation import JSON
-from labeling.errors import ConfigError
+from benchmarks.fuzzing.pixels import write_stack
+from labeling.errors import ConfigError, SceneError
+from labeling.scenes.open import open_scene
 
 
 def test_some_seconds_find_nothing_and_every_kind_is_tried(tmp_path, capsys):
     assert main(["--seconds", "3", "--seed", "5", "--keep", str(tmp_path / "found")]) == 0
     _, *rows = capsys.readouterr().out.splitlines()
-    assert len(rows) == 8
+    assert len(rows) == 15
     for row in rows:
-        tried, opened, refused, findings, _ = map(int, row[16:].split())
+        tried, opened, refused, findings, _ = map(int, row[18:].split())
         assert (tried > 0, opened + refused, findings) == (True, tried, 0)
     assert not (tmp_path / "found").exists()
 
@@ -112,3 +115,15 @@ def test_an_example_that_does_not_open_is_no_example(tmp_path):
     example = Example("broken", file, JSON, lambda: raises(file))
     with pytest.raises(RuntimeError, match="no example"):
         fuzz([example], file.parent, seconds=0, seed=0, keep=tmp_path / "keep")
+
+
+def test_what_gdal_says_only_when_it_is_asked_for_a_fact_is_told(tmp_path):
+    """Found by an hour of it: colours are asked for, and the place turns out to be damaged."""
+    path = write_stack(tmp_path / "stack.tif", 60)
+    content = bytearray(path.read_bytes())
+    # In a tag's entry four bytes are its number and type, four how many values it has, four where they lie.
+    scale, words = (content.rindex(struct.pack("<HH", *tag)) for tag in ((33550, 12), (34737, 2)))
+    content[scale + 5], content[words + 11] = 4, 255
+    path.write_bytes(content.replace(b"description", b"descriptio_"))
+    with pytest.raises(SceneError, match=r"stack\.tif is damaged: .*GeoAsciiParams"), open_scene(str(path)):
+        pass

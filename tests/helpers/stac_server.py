@@ -21,8 +21,8 @@ class FileServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, folder: Path, *, ranges=True, etags=True):
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, folder: Path, *, ranges=True, etags=True, address="127.0.0.1"):
+        super().__init__((address, 0), _Handler)
         self.folder, self.ranges, self.etags = folder, ranges, etags
         self.asked: list[tuple[str, str, str | None]] = []
         """(method, path with its query, Range) of every request, in order."""
@@ -30,6 +30,7 @@ class FileServer(ThreadingHTTPServer):
         self._sent: Counter[str] = Counter()
         self._failures: dict[str, tuple[int, float]] = {}
         self._limits: dict[str, int] = {}
+        self._redirects: dict[str, tuple[str, int]] = {}
 
     def __enter__(self):
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -45,7 +46,7 @@ class FileServer(ThreadingHTTPServer):
 
     @property
     def host(self):
-        return f"127.0.0.1:{self.server_port}"
+        return f"{self.server_address[0]}:{self.server_port}"
 
     def url(self, name):
         return f"http://{self.host}/{name}"
@@ -61,6 +62,15 @@ class FileServer(ThreadingHTTPServer):
     def fail(self, name, code, times=float("inf")):
         """Answer the next requests for a file with an error."""
         self._failures[name] = code, times
+
+    def redirect(self, name, url, after=0):
+        """Send who asks for a file on to a URL, once it was asked for so often."""
+        self._redirects[name] = url, after + self.requests(name)
+
+    def target(self, name):
+        """Return where this request for a file is sent on to, or None."""
+        url, after = self._redirects.get(name, (None, 0))
+        return url if self.requests(name) > after else None
 
     def stall(self, name, after=0):
         """Send no more than `after` bytes of each answer about a file, and then nothing."""
@@ -95,6 +105,9 @@ class _Handler(BaseHTTPRequestHandler):
         name = unquote(urlsplit(self.path).path).removeprefix("/")
         self.server.asked.append((self.command, self.path, self.headers["Range"]))
         file = self.server.folder / name
+        if target := self.server.target(name):
+            self._head(302, 0, {"Location": target})
+            return
         code = self.server.failure(name) or (None if file.is_file() else 404)
         if code is not None:
             self._head(code, 0, {})

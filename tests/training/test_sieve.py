@@ -76,7 +76,7 @@ def test_dropped_kinds_are_gone_from_train_and_from_nowhere_else(folders, knows,
 
 
 def chips_of(chips, split):
-    return list(records(split_files(chips, split)))
+    return list(records(split_files(chips, split), read_card(chips).size))
 
 
 def test_the_card_says_what_is_there(folders, knows, tmp_path):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from labeling.chips.card import ChipTally
 from labeling.chips.kinds import chip_kinds
-from labeling.chips.places import reading
+from labeling.chips.reader import ChipReader, reading
 
 _COLUMNS = ["class_fractions", "ignore_fraction", "cloud_fraction"]
 
@@ -27,15 +27,15 @@ class Record(NamedTuple):
     """All columns; a table of one row."""
 
 
-def records(files: Iterable[Path]) -> Iterator[Record]:
-    """Yield every chip of some files in their order, read as they are asked for.
+def records(files: Iterable[Path], size: int) -> Iterator[Record]:
+    """Yield every chip, of `size` pixels, of some files in their order, read as they are asked for.
 
     ConfigError when a file cannot be read.
     """
     for file in files:
-        with reading(file), pq.ParquetFile(file) as source:
-            for row_group in range(source.num_row_groups):
-                yield Record(file, source.read_row_group(row_group))
+        with ChipReader(file, size) as chips:
+            for index in range(len(chips)):
+                yield Record(file, chips.read(index))
 
 
 def write_records(chips: Iterable[Record], target: Path) -> ChipTally:
@@ -55,15 +55,15 @@ def pixels(chip: pa.Table, column: str) -> NDArray[np.uint8]:
     return np.frombuffer(chip.column(column)[0].as_buffer(), np.uint8)
 
 
-def read_kinds(files: Sequence[Path]) -> NDArray[np.uint8]:
-    """Return the kind of every chip of some files, u8 (N,), in the order of files and rows; see chip_kinds.
+def read_kinds(files: Sequence[Path], size: int) -> NDArray[np.uint8]:
+    """Return the kind of each chip, of `size` pixels, of some files, u8 (N,), in their order; see chip_kinds.
 
     Reads three small columns, no picture. ConfigError when a file cannot be read.
     """
     kinds = [np.zeros(0, np.uint8)]
     for file in files:
-        with reading(file):
-            fractions, ignored, cloud = pq.ParquetFile(file).read(columns=_COLUMNS).select(_COLUMNS).columns
+        with ChipReader(file, size) as chips, reading(file):
+            fractions, ignored, cloud = chips.read_all(_COLUMNS).columns
             kinds.append(
                 chip_kinds(
                     fractions.combine_chunks().flatten().to_numpy().reshape(-1, 3),

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from labeling.chips.card import ChipCard, Split, read_card, split_files
 from labeling.chips.check import check_codes
-from labeling.chips.places import check_declared, reading
+from labeling.chips.reader import ChipReader
 from labeling.classes import IGNORE
 from labeling.errors import ConfigError
-from labeling.files.storage import open_regular
 from training.data.files import pixels, read_kinds
 from training.settings.task import CLASSES, Task
 
@@ -50,7 +48,7 @@ class ChipStore:
         self.card: ChipCard = read_card(chips)
         if self.card.channels != 3:
             raise ConfigError(f"chips in {chips} have {self.card.channels} channels; training needs R, G, B")
-        self._open = lru_cache(OPEN_FILES)(pq.ParquetFile)
+        self._open = lru_cache(OPEN_FILES)(partial(ChipReader, size=self.card.size))
         self._files = split_files(chips, split)
         self._places = [place for file in self._files for place in _places(file, self.card.size)]
         expected = self.card.counts.get(split, 0)
@@ -60,7 +58,7 @@ class ChipStore:
                 "files are missing or left over. Make the chips again with python -m jobs.label."
             )
         self.split, self.task = split, task
-        self._kinds = read_kinds(self._files) if task == "classify" else None
+        self._kinds = read_kinds(self._files, self.card.size) if task == "classify" else None
 
     @property
     def label_shape(self) -> tuple[int, int]:
@@ -97,8 +95,7 @@ class ChipStore:
         place = self._places[index]
         kind = None if self._kinds is None else self._kinds[index : index + 1]
         columns = ["image", "label"] if kind is None else ["image"]
-        with reading(place.file):
-            table = self._open(place.file).read_row_group(place.row_group, columns=columns)
+        table = self._open(place.file).read(place.row_group, columns)
         size = self.card.size
         try:
             label = pixels(table, "label") if kind is None else kind
@@ -121,9 +118,5 @@ class ChipStore:
 
 
 def _places(file: Path, size: int) -> list[_Place]:
-    with reading(file), open_regular(file) as stream:
-        metadata = pq.read_metadata(stream)
-    check_declared(metadata, file, size)
-    if metadata.num_row_groups != metadata.num_rows:
-        raise ConfigError(f"{file} does not keep one chip a row group. Make the chips again.")
-    return [_Place(file, row_group) for row_group in range(metadata.num_row_groups)]
+    with ChipReader(file, size) as chips:
+        return [_Place(file, row_group) for row_group in range(len(chips))]

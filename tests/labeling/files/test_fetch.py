@@ -1,8 +1,10 @@
-"""Documents that would keep us waiting: pipes, devices, servers that send nothing, or a byte at a time."""
+"""Documents that would keep us waiting, pipes, devices, slow servers; and servers that state nonsense."""
 
 import os
+import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from slow_server import HEAD, SlowServer
@@ -56,3 +58,22 @@ def test_pipes_and_devices_are_no_files(tmp_path):
     (tmp_path / "file").write_bytes(b"123456")
     assert read_range(tmp_path / "file", 2, 3) == b"345"
     assert not any(map(is_waiting, (str(tmp_path), str(tmp_path / "file"), str(tmp_path / "absent"), "a\0b")))
+
+
+@pytest.mark.parametrize("length", [b"!186:", b"\xb2", b"9" * 5000, b"-3", b""])
+def test_a_length_that_is_no_number_is_as_if_it_were_not_said(length):
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\nConnection: close\r\n\r\nbytes"
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/item.json"
+        for ask, found in ((lambda: fetch(url, 100).content, b"bytes"), (lambda: probe(url).bytes, 0)):
+            asked = pool.submit(_answer, server, answer)
+            assert ask() == found
+            asked.result()
+
+
+def _answer(server, content):
+    """Answer one request with these bytes."""
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(1 << 16)
+        connection.sendall(content)

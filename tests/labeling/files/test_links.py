@@ -52,6 +52,16 @@ REFUSED = [
     ("/c/item.json", "http://127.0.0.1:9/x.tif", "http://127.0.0.1:9"),
     ("/c/item.json", "https://h/x.tif", "h"),
     ("/c/item.json", "s3://bucket/x.tif", "s3://bucket"),
+    # Stores of catalogues, in an item that another catalogue or nobody known sent.
+    ("/c/item.json", "s3://eodata/x.jp2", "s3://eodata"),
+    (
+        "/c/item.json",
+        "https://sentinel-cogs.s3.us-west-2.amazonaws.com/x",
+        "sentinel-cogs.s3.us-west-2.amazonaws.com",
+    ),
+    ("https://earth-search.aws.element84.com/v1/a", "s3://eodata/x.jp2", "s3://eodata"),
+    ("http://stac.dataspace.copernicus.eu/v1/a", "s3://eodata/x.jp2", "s3://eodata"),
+    ("https://h/item.json", "s3://eodata/x.jp2", "s3://eodata"),
     ("https://h/item.json", "https://g:8443/x.tif", "g:8443"),
     ("https://h/item.json", "http://h/x.tif", "http://h"),
     ("https://h/item.json", "https://h@g/x.tif", "g"),
@@ -84,7 +94,8 @@ def test_what_leads_elsewhere_is_refused_and_the_way_out_works(monkeypatch, base
         ("https://H:443/c/item.json", "https://h/x.tif"),
         ("http://h:8080/item.json", "x.tif"),
         ("s3://bucket/item.json", "x.tif"),
-        ("/c/item.json", "https://sentinel-cogs.s3.us-west-2.amazonaws.com/x.tif"),
+        ("https://earth-search.aws.element84.com/v1/a", "https://sentinel-cogs.s3.us-west-2.amazonaws.com/x"),
+        ("https://stac.dataspace.copernicus.eu/v1/a", "s3://eodata/x.jp2"),
     ],
 )
 def test_what_is_its_own_is_followed(monkeypatch, base, href):

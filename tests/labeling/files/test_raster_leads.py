@@ -53,6 +53,7 @@ LEADS = {
     "its .aux.xml": lambda path, address: pam(path.with_name(path.name + ".aux.xml"), address),
     "an .ovr that is a VRT": lambda path, address: vrt(path.with_name(path.name + ".ovr"), address),
     "an .msk that is a VRT": lambda path, address: vrt(path.with_name(path.name + ".msk"), address),
+    "an .OVR in capitals": lambda path, address: vrt(path.with_name(path.name + ".OVR"), address),
     "overviews of its .ovr": lambda path, address: tag(
         write_tif(path.with_name(path.name + ".ovr"), planar(patchwork(250, 300))), address
     ),
@@ -113,6 +114,20 @@ def test_honest_overviews_and_masks_beside_a_picture_are_used(tmp_path):
         from labeling.grid import Block
 
         assert not scene.read(Block(0, 0, 50, 600)).valid.any()
+
+
+def test_companions_of_erdas_are_refused_and_others_of_that_ending_left_alone(tmp_path):
+    path = write_tif(tmp_path / "scene.tif", planar(patchwork(60, 50, seed=1)))
+    (tmp_path / "scene.aux").write_text("notes of TeX")
+    with open_scene(str(path)):
+        pass
+    with rasterio.open(
+        tmp_path / "scene.img", "w", driver="HFA", count=1, height=60, width=50, dtype="uint8"
+    ) as companion:
+        companion.write(np.ones((1, 60, 50), np.uint8))
+    (tmp_path / "scene.img").rename(tmp_path / "scene.aux")
+    with pytest.raises(SceneError, match=r"scene\.aux lies where .* is no GeoTIFF"), open_scene(str(path)):
+        pass
 
 
 @pytest.mark.parametrize("name", [LABELS, "clouds.tif"])

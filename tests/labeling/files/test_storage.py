@@ -31,7 +31,7 @@ from labeling.files.layout import Run, is_done, make_run, read_failures, record_
 from labeling.files.locks.folder import run_lock
 from labeling.files.locks.holder import introduce
 from labeling.files.object_store import ObjectStore
-from labeling.files.raster import open_raster, write_class_raster
+from labeling.files.raster import check_beside, open_raster, write_class_raster
 from labeling.files.storage import at, is_s3, read_range
 from labeling.files.uri import join
 from labeling.grid import Block
@@ -548,3 +548,13 @@ def test_of_two_who_write_on_a_condition_one_succeeds():
     assert files.write_if("data/lock", b"first again", state)
     assert not files.write_if("data/lock", b"second", state)
     assert files.cat_file("data/lock") == b"first again"
+
+
+@pytest.mark.parametrize("name", ["a.tif.ovr", "a.tif.OVR", "A.MSK", "a.aux"])
+def test_what_lies_beside_a_raster_is_looked_at_in_a_bucket_too(bucket, name):
+    for key in ("a.tif", "ab.tif", "ab.tif.ovr"):
+        put(at(f"s3://data/scenes/{key}"))
+    check_beside(at("s3://data/scenes/a.tif"))
+    put(at(f"s3://data/scenes/{name}"), b"EHFA_HEADER_TAG" if name.endswith("aux") else b"<VRTDataset/>")
+    with pytest.raises(SceneError, match=rf"s3://data/scenes/{name} lies where"):
+        check_beside(at("s3://data/scenes/a.tif"))

@@ -21,6 +21,7 @@ from typing import Final
 
 from labeling.bands import Band
 from labeling.errors import SceneError
+from labeling.files.links import check_inside
 from labeling.files.storage import AnyPath, at, open_regular
 from labeling.files.uri import gdal_path
 from labeling.scenes.products.safe.aws import is_of_aws, of_aws
@@ -96,10 +97,19 @@ class ProductFiles:
         return self.images[band]
 
     def gdal_path(self, name: str) -> str:
-        """Return the path under which GDAL opens a file of the product, in place."""
+        """Return the path under which GDAL opens a file of the product, in place.
+
+        SceneError where it is a link that leads out of the product.
+        """
         if self.zipped:
             return f"/vsizip/{{{gdal_path(str(self.uri))}}}/{self.prefix}{name}"
-        return gdal_path(str(self.uri / name))
+        return gdal_path(str(self._file(name)))
+
+    def _file(self, name: str) -> AnyPath:
+        file = self.uri / name
+        if isinstance(self.uri, Path):
+            check_inside(self.uri, self.uri / name)
+        return file
 
     def _member(self, name: str) -> str:
         return self.members.get(self.prefix + name, self.prefix + name)
@@ -111,7 +121,7 @@ class ProductFiles:
                 with open_zip(self.uri) as archive, archive.open(self._member(name)) as file:
                     content = file.read(LARGEST_XML + 1)
             else:
-                with open_regular(self.uri / name) as file:
+                with open_regular(self._file(name)) as file:
                     content = file.read(LARGEST_XML + 1)
         except UNREADABLE as error:
             raise SceneError(
@@ -161,9 +171,11 @@ def find_files(uri: str) -> ProductFiles:
 
 def _opened(folder: Path) -> Path:
     try:
-        return inner(folder) or folder
+        found = inner(folder) or folder
     except OSError as error:
         raise SceneError(f"{folder} cannot be listed ({error.strerror}). Check its permissions.") from None
+    check_inside(folder, found)
+    return found
 
 
 def _native_metres(layer: str) -> int:

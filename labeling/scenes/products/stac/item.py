@@ -21,6 +21,9 @@ from labeling.files.uri import is_url, parse, shown, stem
 LARGEST: Final = 64 << 20
 """Bytes of a document; an item of CDSE has 130 KB, the longest page of a search some MB."""
 
+DEEPEST: Final = 64
+"""Objects and arrays inside each other; real items have about eight."""
+
 
 _last: Final[list[_List]] = []
 """The list that was read last, if any."""
@@ -164,6 +167,10 @@ def _decode(content: bytes, location: str) -> dict[str, Any]:
             f"{shown(location)} is not JSON ({error}). Give a STAC item or a list of items; what an address "
             "says can be seen in a browser."
         ) from None
+    if _is_deep(found):
+        raise SceneError(
+            f"{shown(location)} is nested more than {DEEPEST} deep, as no STAC item is. Fetch it again."
+        )
     kind = found.get("type") if isinstance(found, dict) else None
     if kind not in ("Feature", "FeatureCollection"):
         raise SceneError(
@@ -171,6 +178,19 @@ def _decode(content: bytes, location: str) -> dict[str, Any]:
             "FeatureCollection was looked for. Of a catalogue or collection, give the items."
         )
     return dict(found)
+
+
+def _is_deep(content: Any) -> bool:
+    """Tell whether a value holds others more than DEEPEST deep, which functions that call themselves fear."""
+    level = [content]
+    for _ in range(DEEPEST):
+        level = [
+            value
+            for holder in level
+            if isinstance(holder, dict | list)
+            for value in (holder.values() if isinstance(holder, dict) else holder)
+        ]
+    return bool(level)
 
 
 def _is_list(content: dict[str, Any]) -> bool:

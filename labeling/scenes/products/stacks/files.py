@@ -21,6 +21,7 @@ from labeling.files.storage import at, is_s3, is_waiting
 from labeling.files.uri import gdal_path, is_url, shown
 from labeling.grid import Block
 from labeling.scenes.contract.pieces import check_pieces
+from labeling.scenes.products.stacks.servers import open_on_server
 
 GDAL_OPTIONS: Final[dict[str, Any]] = {
     # With more threads GDAL drops errors of JPEG 2000 blocks, and Spark runs one task per core already.
@@ -96,7 +97,8 @@ def _masked_log() -> Iterator[None]:
         log.removeFilter(mask)
 
 
-def _open_any(locations: Sequence[str], *, beside: bool) -> DatasetReader:
+@contextmanager
+def _open_any(locations: Sequence[str], *, beside: bool) -> Iterator[DatasetReader]:
     failures = []
     for location in locations:
         if is_waiting(location):
@@ -104,15 +106,29 @@ def _open_any(locations: Sequence[str], *, beside: bool) -> DatasetReader:
             continue
         if beside and (is_s3(location) or not is_url(location)):
             check_beside(at(location))
-        try:
-            image = rasterio.open(gdal_path(location), driver=_driver(location))
-        except RasterioError as error:
-            failures.append(f"{shown(location)} cannot be opened as GeoTIFF or JPEG 2000 ({_reason(error)})")
-            continue
-        check_alone(image, shown(location))
-        check_pieces(shown(location), image)
-        return image
+        with ExitStack() as stack:
+            try:
+                image = stack.enter_context(_opened(location))
+            except RasterioError as error:
+                name = shown(location)
+                failures.append(f"{name} cannot be opened as GeoTIFF or JPEG 2000 ({_reason(error)})")
+                continue
+            check_alone(image, shown(location))
+            check_pieces(shown(location), image)
+            yield image
+            return
     raise SceneError(f"{'; '.join(failures)}. {_way_out(locations[0])}")
+
+
+@contextmanager
+def _opened(location: str) -> Iterator[DatasetReader]:
+    driver = _driver(location)
+    if is_url(location) and not is_s3(location):
+        with open_on_server(location, driver) as image:
+            yield image
+    else:
+        with rasterio.open(gdal_path(location), driver=driver) as image:
+            yield image
 
 
 def _driver(location: str) -> str:

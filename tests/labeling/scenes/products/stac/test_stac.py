@@ -421,6 +421,7 @@ FEATURE = '{"type": "Feature", "id": "x", "properties": {}'
         ("", ["is not JSON"]),
         ("[]", ["no STAC item", "None"]),
         ("[" * 100_000, ["is not JSON"]),
+        (FEATURE + f', "x": {"[" * 800}{"]" * 800}}}', ["nested more than 64 deep"]),
         ('{"type": "Catalog"}', ["'Catalog'", "give the items"]),
         (FEATURE + "}", ["assets: Field required"]),
         (FEATURE + ', "assets": {"B04": {}}}', ["assets.B04.href: Field required"]),

@@ -13,6 +13,7 @@ from stac_server import FileServer
 import labeling.files.fetch as stac_fetch
 from labeling.bands import BLUE, GREEN, RED
 from labeling.errors import SceneError
+from labeling.files.links import VARIABLE
 from labeling.grid import Block
 from labeling.scenes.open import open_scene
 from labeling.scenes.products.stac.reader import open_stac
@@ -127,7 +128,7 @@ def test_an_object_store_is_read_through_its_own_protocol(item, monkeypatch):
     with FileServer(item.parent) as server:
         for name, value in {
             "AWS_S3_ENDPOINT": server.host, "AWS_HTTPS": "NO", "AWS_VIRTUAL_HOSTING": "FALSE",
-            "AWS_NO_SIGN_REQUEST": "YES",
+            "AWS_NO_SIGN_REQUEST": "YES", VARIABLE: "s3://eodata",
         }.items():  # fmt: skip
             monkeypatch.setenv(name, value)
         np.testing.assert_array_equal(local(edit(item, move)).values, expected)

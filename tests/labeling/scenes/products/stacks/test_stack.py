@@ -460,3 +460,12 @@ def test_an_absent_stack(tmp_path):
         open_scene(str(tmp_path / "absent.tif")),
     ):
         pass
+
+
+def test_names_that_are_no_text_are_told(tmp_path):
+    path = write_stack(tmp_path / "stack.tif", np.full((3, 8, 8), 2000, np.uint16))
+    content = path.read_bytes()
+    assert b">B02<" in content
+    path.write_bytes(content.replace(b">B02<", b">B\xc22<"))
+    with pytest.raises(SceneError, match="what it says of itself cannot be read"), open_scene(str(path)):
+        pass
