@@ -33,10 +33,13 @@ def test_every_fault_is_told_and_ends_with_code_1(monkeypatch, capsys):
     def second():
         raise ConfigError("the second")
 
-    for name, check in zip(("writes", "has_name", "java"), (first, second, lambda: None), strict=True):
+    for name, check in {"has_name": first, "labels": second, "horovod": lambda: None}.items():
         monkeypatch.setattr(health, name, check)
     assert health.main() == 1
     assert capsys.readouterr().err == "health: the first\nhealth: the second\n"
+    monkeypatch.setattr(health, "writes", second)  # without which nothing else is tried
+    assert health.main() == 1
+    assert capsys.readouterr().err == "health: the second\n"
 
 
 def test_no_place_to_write(monkeypatch, tmp_path):
