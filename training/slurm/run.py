@@ -66,12 +66,12 @@ def run_job(job: Job) -> int:
     with Signals() as signals:
         facts, where = look_around(job)
         code = REQUEUE if signals.noted else _train(job, facts, where, signals)
-    if code in (0, REQUEUE):
-        return requeue(job) if code else 0
-    if code != 2 and not _answers(job):
-        _say("a node is gone")
-        return requeue(job)
-    return code
+        if code == REQUEUE:
+            return requeue(job)
+        if code not in (0, 2) and not _answers(job):
+            _say("a node is gone")
+            return requeue(job)
+        return code
 
 
 def look_around(job: Job) -> tuple[list[Facts], IPv4Network]:
