@@ -21,8 +21,8 @@ import pytest
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "ip", "nsenter", "unshare")
 INSTALL = "apt-get install slurmctld slurmd slurm-client munge iproute2"
 
-CPUS, MEMORY_MB, GPUS = 16, 16_000, 8
-"""What each node says it has; processors are not bound and GPUs are empty files of devices."""
+CPUS, MEMORY_MB, GPUS = 128, 256_000, 8
+"""What each node says it has, as large as a DGX; processors are not bound, GPUs are devices of nothing."""
 
 NETWORK = "10.77.0"
 PATIENCE_S = 120
@@ -154,7 +154,7 @@ class Lab:
         """Return the state of a job: PENDING, RUNNING, COMPLETED, ..."""
         return self.job(number)["JobState"]
 
-    def wait(self, number, states=ENDED, timeout=600):
+    def wait(self, number, states=ENDED, timeout=900):
         """Wait until a job is in one of some states, and return what Slurm says of it then."""
         self.until(lambda: self.state(number) in states, f"job {number} is not in {set(states)}", timeout)
         return self.job(number)
@@ -188,10 +188,12 @@ class Lab:
         self.until(lambda: node in self._idle(), f"{node} takes no jobs")
 
     def limit(self, job):
-        """Let a running job's time limit come in 20 to 80 seconds; Slurm counts limits in minutes."""
+        """Let a running job's time limit come in 20 to 80 seconds, and that of its next starts late again."""
         hours, minutes, seconds = map(int, self.job(job)["RunTime"].rpartition("-")[2].split(":"))
-        limit = hours * 60 + minutes + (1 if seconds < 40 else 2)
+        limit, restarts = hours * 60 + minutes + (1 if seconds < 40 else 2), self.job(job)["Restarts"]
         self.login("scontrol", "update", f"jobid={job}", f"timelimit={limit}")
+        self.until(lambda: self.job(job)["Restarts"] != restarts, f"job {job} does not begin anew", 600)
+        self.login("scontrol", "update", f"jobid={job}", "timelimit=60")
 
     def hosts_file(self, host):
         """Return the /etc/hosts of a host; it is to be written in place, not replaced."""

@@ -207,6 +207,17 @@ def test_code_of_another_checkout_on_a_node(lab, tmp_path, without):
     assert "on node2: start from one checkout" in log(tmp_path)
 
 
+def test_a_node_whose_own_name_leads_back_to_itself(lab, tmp_path):
+    """As Debian writes it; see preflight.py for what Horovod makes of it."""
+    hosts = lab.hosts_file("node2")
+    before = hosts.read_text()
+    hosts.write_text(f"127.0.1.1 node2\n{before}")
+    try:
+        assert "slurm: the own name of node2 leads to 127.0.1.1" in refused(lab, tmp_path)
+    finally:
+        hosts.write_text(before)
+
+
 def test_a_network_that_is_not_there(lab, tmp_path):
     said = refused(lab, tmp_path, more=["--network", "10.200.0.0/16"])
     assert f"no addresses of their own in 10.200.0.0/16 (node1 has net1 {lab.addresses['node1']}/24" in said

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import distributions
@@ -40,6 +41,8 @@ class Facts:
     packages: dict[str, str]
     """Version of each package that is installed."""
     interfaces: tuple[Interface, ...]
+    own: str
+    """Address that the node's own name stands for; empty where it has none."""
     nonce: str
     """Content of the file that the batch step wrote into the run folder; empty where it is not seen."""
     gpus: tuple[str, ...]
@@ -82,10 +85,19 @@ def look(nonce: Path, variables: Mapping[str, str] = os.environ) -> Facts:
         code=code_digest(),
         packages={each.metadata["Name"]: each.version for each in distributions()},
         interfaces=tuple(interfaces()),
+        own=own_address(),
         nonce=_content(nonce),
         gpus=gpus(variables),
         gpus_on_node=int(variables.get("SLURM_GPUS_ON_NODE") or 0),
     )
+
+
+def own_address() -> str:
+    """Return the address of this machine's own name, the way Gloo looks it up."""
+    try:
+        return str(socket.getaddrinfo(socket.gethostname(), None, type=socket.SOCK_STREAM)[0][4][0])
+    except OSError:
+        return ""
 
 
 def code_digest(root: Path = ROOT) -> str:

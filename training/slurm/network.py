@@ -6,7 +6,14 @@ import socket
 import struct
 from collections.abc import Mapping, Sequence
 from fcntl import ioctl
-from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network, NetmaskValueError
+from ipaddress import (
+    AddressValueError,
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    NetmaskValueError,
+    ip_address,
+)
 from typing import Final, NamedTuple
 
 from labeling.errors import ConfigError
@@ -58,14 +65,18 @@ def network(text: str) -> IPv4Network:
         raise ConfigError(f"--network is {text!r}; it takes one like 10.0.0.0/16") from None
 
 
-def common_network(nodes: Mapping[str, Sequence[Interface]], named: str | None = None) -> IPv4Network:
+def common_network(
+    nodes: Mapping[str, Sequence[Interface]], named: str | None = None, preferred: str = ""
+) -> IPv4Network:
     """Return the first network in which every node has an address of its own, or check the one named.
 
-    ConfigError where there is none. Networks that every node has for itself, as containers' (docker0, with
-    the same address everywhere), do not count.
+    One that holds the address `preferred` comes before others. Networks that every node has for itself, as
+    containers' (docker0, with the same address everywhere), do not count. ConfigError where there is none.
     """
     first = next(iter(nodes.values()))
     tried = [network(named)] if named else [IPv4Interface(each.address).network for each in first]
+    if preferred:  # the sort is stable
+        tried.sort(key=lambda each: ip_address(preferred) not in each)
     for candidate in dict.fromkeys(tried):
         own = [inside(found, candidate) for found in nodes.values()]
         addresses = [each.ip for each in own if each]
@@ -75,9 +86,9 @@ def common_network(nodes: Mapping[str, Sequence[Interface]], named: str | None =
         f"{node} has {', '.join(f'{each.name} {each.address}' for each in found) or 'none'}"
         for node, found in list(nodes.items())[:3]
     )
-    wanted = f"in {named}" if named else "in one network"
+    place = f"in {named}" if named else "in one network"
     raise ConfigError(
-        f"the nodes have no addresses of their own {wanted} ({told}): name a network that holds an address "
+        f"the nodes have no addresses of their own {place} ({told}): name a network that holds an address "
         "of each with --network 10.0.0.0/16; where networks are routed it may span several"
     )
 

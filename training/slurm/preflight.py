@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_address
 
 from labeling.errors import ConfigError
 from training.slurm.allocation import Allocation, shown
@@ -36,7 +36,9 @@ def check(
     for name in sorted(set().union(*(each.packages for each in facts))):
         _same(facts, name, partial(_version, name), "install docker/constraints.txt on all")
     _gpus(given, facts)
-    return common_network({each.node: each.interfaces for each in facts}, network)
+    if len(given.ranks) > 1:
+        _names(facts)
+    return common_network({each.node: each.interfaces for each in facts}, network, facts[0].own)
 
 
 def _order(given: Allocation, facts: Sequence[Facts]) -> None:
@@ -60,6 +62,21 @@ def _same(facts: Sequence[Facts], what: str, of: Callable[[Facts], str], way_out
 
 def _version(name: str, each: Facts) -> str:
     return each.packages.get(name, "missing")
+
+
+def _names(facts: Sequence[Facts]) -> None:
+    """Raise ConfigError where a node's own name leads back to itself.
+
+    Horovod 0.28 takes the interface that it is told of for its first connections only. Gradients go where the
+    name leads: its process sets have a device of their own, which knows no interface (gloo_context.cc).
+    """
+    for each in facts:
+        if not each.own or ip_address(each.own).is_loopback:
+            raise ConfigError(
+                f"the own name of {each.node} leads to {each.own or 'nowhere'}, and Horovod would send other "
+                "nodes there: give it the address that they know in its /etc/hosts; in an image a file may "
+                "be bound over that one"
+            )
 
 
 def _gpus(given: Allocation, facts: Sequence[Facts]) -> None:

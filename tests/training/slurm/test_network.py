@@ -40,6 +40,12 @@ def test_a_network_may_be_named_also_a_wider_one():
     assert common_network(nodes, "10.1.0.0/16") == IPv4Network("10.1.0.0/16")
 
 
+def test_the_network_of_the_nodes_names_comes_first():
+    nodes = {"a": node("10.1.0.5/24", "10.9.0.5/24"), "b": node("10.1.0.6/24", "10.9.0.6/24")}
+    assert common_network(nodes, None, "10.9.0.5") == IPv4Network("10.9.0.0/24")
+    assert common_network(nodes, None, "fe80::1") == IPv4Network("10.1.0.0/24")
+
+
 def test_one_node_meets_in_its_own_network():
     assert common_network({"a": node("10.1.0.5/24")}) == IPv4Network("10.1.0.0/24")
 

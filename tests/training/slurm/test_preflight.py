@@ -17,6 +17,7 @@ def facts():
         Facts(
             node=node, rank=rank, local=rank % 2, python="3.11.2", code="c0de", packages={"numpy": "2.0.2"},
             interfaces=(Interface("eth0", f"10.0.0.{rank // 2 + 1}/24"),), nonce="n", gpus=(), gpus_on_node=0,
+            own=f"10.0.0.{rank // 2 + 1}",
         )
         for rank, node in enumerate("aabb")
     ]  # fmt: skip
@@ -40,6 +41,9 @@ def test_good_nodes_meet_in_their_network():
         ({"packages": {}}, "numpy is 2.0.2 on a and missing on b"),
         ({"packages": {"numpy": "2.0.2", "more": "1"}}, "more is missing on a and 1 on b"),
         ({"interfaces": ()}, "no addresses of their own in one network.*b has none"),
+        ({"own": "127.0.1.1"}, "the own name of b leads to 127.0.1.1, and Horovod would.*in its /etc/hosts"),
+        ({"own": "::1"}, "the own name of b leads to ::1"),
+        ({"own": ""}, "the own name of b leads to nowhere"),
         ({"gpus": ("0",)}, "a has 0 GPUs for 2 ranks: make --gpus-per-node and"),
     ],
 )
@@ -48,6 +52,11 @@ def test_what_is_wrong_on_a_node_is_named_with_the_way_out(changed, said):
     found[2:] = [replace(each, **changed) for each in found[2:]]
     with pytest.raises(ConfigError, match=said):
         judge(found)
+
+
+def test_one_node_may_be_called_what_it_likes():
+    alone = [replace(each, own="127.0.1.1") for each in facts()[:2]]
+    check(GIVEN._replace(ranks={"a": 2}), alone, folder="RUN/logs", nonce="n")
 
 
 def test_a_node_that_says_nothing_is_named():
