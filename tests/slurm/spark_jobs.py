@@ -46,6 +46,14 @@ def in_the_middle(lab, job, run, count):
     return found
 
 
+def begun_anew(lab, job):
+    """Wait until Slurm has queued a job again; it may be running again by then."""
+    limit = time.monotonic() + 600
+    while lab.job(job)["Restarts"] == "0":
+        assert time.monotonic() < limit, lab.job(job)
+        time.sleep(0.2)
+
+
 def digests(run):
     """Return the sha256 of every file of all labels, by its path in the run."""
     files = [file for file in Path(run).glob("labels/**/*") if file.is_file()]
