@@ -6,7 +6,7 @@ import pytest
 import yaml
 from conftest import ROOT, patchwork, planar
 from pictures import read_labels, write_tif
-from spark_jobs import FLAGS, environment, no_java
+from spark_jobs import FLAGS, environment, java, left_of
 
 from labeling.files.locks.folder import folder_lock
 from labeling.ice.label import label_scene
@@ -65,7 +65,7 @@ def test_from_scenes_to_the_report(lab, folder):
     assert (folder / "maps/maps/new/classes.tif").is_file()
     assert (folder / "maps/report/index.html").is_file()
     assert str(folder / "maps/report/index.html") in said
-    assert no_java(lab) == []
+    assert left_of(java(lab)) == []
 
 
 def test_a_run_folder_in_use_ends_the_way_at_its_first_job(lab, folder):
