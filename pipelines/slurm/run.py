@@ -64,12 +64,16 @@ def run(spark: SparkJob) -> int:
         try:
             code = _submit(spark, job, _addresses(job), signals)
         except AskedError:
+            _tell(spark, "asked to end; what is left is for the job's next start")
             return requeue(job)
     if code == ExitCode.SOME_FAILED and spark.accept:
-        said = f"some scenes failed, which is accepted; {spark.out}/failures.jsonl says which and why"
-        print(f"{spark.main.stem}: {said}", file=sys.stderr, flush=True)
+        _tell(spark, f"some scenes failed, which is accepted; {spark.out}/failures.jsonl says which and why")
         return ExitCode.DONE
     return code
+
+
+def _tell(spark: SparkJob, text: str) -> None:
+    print(f"{spark.main.stem}: {text}", file=sys.stderr, flush=True)
 
 
 def _addresses(job: Job) -> dict[str, str]:

@@ -46,21 +46,36 @@ def in_the_middle(lab, job, run, count):
     return found
 
 
+def begun_anew(lab, job):
+    """Wait until Slurm has queued a job again; it may be running again by then."""
+    limit = time.monotonic() + 600
+    while lab.job(job)["Restarts"] == "0":
+        assert time.monotonic() < limit, lab.job(job)
+        time.sleep(0.2)
+
+
 def digests(run):
     """Return the sha256 of every file of all labels, by its path in the run."""
     files = [file for file in Path(run).glob("labels/**/*") if file.is_file()]
     return {str(file.relative_to(run)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def java(lab, nodes=None):
-    """Return the processes of Java on nodes, by default on all."""
-    alive = [process for node in nodes or lab.nodes for process in lab.processes(node)]
-    return [each for each in alive if each.name() == "java" and each.status() != psutil.STATUS_ZOMBIE]
+def java(lab):
+    """Return the processes of Java on all nodes."""
+    return [each for node in lab.nodes for each in lab.processes(node) if lives(each, "java")]
 
 
-def no_java(lab, seconds=60):
-    """Wait until no node runs any Java; what is left after a while is returned."""
+def lives(process, name):
+    """Tell whether a process of that name is there: orphans that nobody asks after their end are not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE and process.name() == name
+    except psutil.NoSuchProcess:
+        return False
+
+
+def left_of(processes, seconds=120):
+    """Wait until processes of Java have ended; what is left after a while is returned."""
     limit = time.monotonic() + seconds
-    while (left := java(lab)) and time.monotonic() < limit:
+    while (left := [each for each in processes if lives(each, "java")]) and time.monotonic() < limit:
         time.sleep(0.2)
     return left

@@ -7,7 +7,7 @@ import psutil
 import pytest
 from conftest import ROOT, patchwork, planar
 from pictures import write_tif
-from spark_jobs import digests, finished, in_the_middle, java, no_java, submit
+from spark_jobs import begun_anew, digests, finished, in_the_middle, java, left_of, submit
 
 from labeling.simulation.product import write_product_scene
 from labeling.simulation.scene import SceneSpec
@@ -81,13 +81,14 @@ def test_a_worker_that_is_killed_costs_nothing_and_nobody_sees_the_secret(lab, j
     kept = {file.name for file in tmp_path.glob("run/logs/*/*")}
     assert {"master.log", "worker-node1.log", "worker-node2.log"} <= kept
     assert "spark.conf" not in kept
-    assert no_java(lab) == []
+    assert left_of(java(lab)) == []
 
 
 def test_a_job_asked_to_end_is_queued_again_and_does_the_rest(lab, job, tmp_path, here):
+    first = java(lab)
     lab.login("scancel", "--signal=TERM", "--batch", job)  # as --signal=B:TERM@120 does before a time limit
-    lab.wait(job, {"PENDING"})
-    assert no_java(lab) == []
+    begun_anew(lab, job)
+    assert left_of(first) == []
     before = {
         name: (tmp_path / "run" / "labels" / name / "done.json").stat() for name in finished(tmp_path / "run")
     }
@@ -103,7 +104,7 @@ def test_a_job_asked_to_end_is_queued_again_and_does_the_rest(lab, job, tmp_path
 def test_a_node_that_loses_power(lab, job, tmp_path, here, lost):
     lab.down(lost)  # the first has the batch script, Spark's Master and the driver
     try:
-        lab.wait(job, {"PENDING"})
+        begun_anew(lab, job)
         ended = lab.wait(job, timeout=1800)  # on the third
         assert (ended["JobState"], ended["Restarts"]) == ("COMPLETED", "1"), (tmp_path / "log").read_text()
         assert lost not in lab.login("scontrol", "show", "hostnames", ended["NodeList"]).stdout.split()
@@ -115,6 +116,6 @@ def test_a_node_that_loses_power(lab, job, tmp_path, here, lost):
 def test_scancel_leaves_nothing_behind(lab, job, tmp_path, scenes):
     lab.login("scancel", job)
     assert lab.wait(job, timeout=1800)["JobState"] == "CANCELLED"
-    assert no_java(lab) == []
+    assert left_of(java(lab)) == []
     assert not list(tmp_path.glob("run/logs/*/spark.conf"))
     assert not (tmp_path / "run/.lock").exists()

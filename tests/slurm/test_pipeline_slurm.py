@@ -1,14 +1,12 @@
 """The whole way as a user submits it: from scenes to a report on two nodes, and what may happen to it."""
 
 import re
-import shutil
-import subprocess
 
 import pytest
 import yaml
 from conftest import ROOT, patchwork, planar
 from pictures import read_labels, write_tif
-from spark_jobs import FLAGS, environment, no_java
+from spark_jobs import FLAGS, environment, java, left_of
 
 from labeling.files.locks.folder import folder_lock
 from labeling.ice.label import label_scene
@@ -67,7 +65,7 @@ def test_from_scenes_to_the_report(lab, folder):
     assert (folder / "maps/maps/new/classes.tif").is_file()
     assert (folder / "maps/report/index.html").is_file()
     assert str(folder / "maps/report/index.html") in said
-    assert no_java(lab) == []
+    assert left_of(java(lab)) == []
 
 
 def test_a_run_folder_in_use_ends_the_way_at_its_first_job(lab, folder):
@@ -87,18 +85,3 @@ def test_what_slurm_refuses_leaves_no_job(lab, folder):
     assert "infer could not be submitted" in said
     assert "invalid partition" in said
     assert {lab.wait(number)["JobState"] for number in jobs.values()} == {"CANCELLED"}
-
-
-@pytest.mark.parametrize("name", ["label", "train", "infer", "evaluate"])
-def test_batch_scripts_are_accepted_as_they_stand(lab, name):
-    small = ["--mem=4000", "--cpus-per-task=2"]  # what the lab's nodes have
-    ended = lab.login("sbatch", "--test-only", *small, ROOT / f"jobs/slurm/{name}.sbatch", check=False)
-    assert ended.returncode == 0, ended.stderr
-
-
-def test_shell_is_clean():
-    if shutil.which("shellcheck") is None:
-        pytest.skip("shellcheck is not installed: apt-get install shellcheck")
-    files = [*ROOT.glob("jobs/slurm/*.sh"), *ROOT.glob("jobs/slurm/*.sbatch"), *ROOT.glob("jobs/*.sh")]
-    done = subprocess.run(["shellcheck", *files], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout

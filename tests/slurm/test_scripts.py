@@ -1,5 +1,6 @@
 """What is left in shell for Slurm: shellcheck finds nothing in it, and Slurm would take it as it stands."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,8 +13,8 @@ SCRIPTS = sorted(path for path in (ROOT / "jobs/slurm").iterdir() if path.suffix
 
 
 def test_shellcheck_finds_nothing():
-    shellcheck = Path(sys.executable).with_name("shellcheck")
-    if not shellcheck.exists() and not shutil.which("shellcheck"):
+    shellcheck = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if shellcheck is None:
         pytest.skip("shellcheck is not installed; make setup brings it")
     found = subprocess.run([shellcheck, *SCRIPTS], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout
