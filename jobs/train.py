@@ -9,8 +9,9 @@
     python -m jobs.train --config jobs/conf/train-kinds.yaml --chips RUN/chips --out RUN/kinds
 
 `--start` begins with the weights of a finished model. The last one names whole chips instead of pixels, for
-jobs.sieve. `--ranks` starts processes of this machine that nobody else can talk to; horovodrun, for several
-machines, shows its whole environment to all who can run `ps`, and believes everybody who reaches its ports.
+jobs.sieve. `--ranks` starts processes of this machine that nobody else can talk to; several machines with
+Slurm take jobs/slurm/train.sbatch. horovodrun shows its environment to all who can run `ps`, and believes
+everybody who reaches its ports.
 Exit code: 0 done, 2 usage or configuration, 75 ended by SIGTERM after a checkpoint (start it again with
 --resume), 1 anything else. horovodrun turns every code but 0 into 1: see training/ranks/stop.py for a batch
 script.

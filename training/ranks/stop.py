@@ -1,6 +1,7 @@
 """SIGTERM, the way a batch system ends a job: finish the step, write a checkpoint, ask to be queued again.
 
-A batch script that starts `python -m jobs.train`, with `--ranks` or without, sees exit code 75 (EX_TEMPFAIL).
+A batch script that starts `python -m jobs.train`, with `--ranks` or without, sees exit code 75 (EX_TEMPFAIL);
+jobs/slurm/train.sbatch queues itself again then.
 `horovodrun` turns every code of its ranks into 1, so the model folder also gets a mark, requeue.json, which
 the next run of that training takes away:
 

@@ -106,7 +106,7 @@ def test_two_nodes_learn_what_one_process_does_and_one_node_goes_on_from_there(l
 def test_a_time_limit_and_a_lost_node_change_nothing_but_the_time(lab, folder, tmp_path):
     out = folder / "disturbed"
     hold = {"RANKS": f"{sys.executable} {HELD}", "POLYNYA_HELD": "10 10", "POLYNYA_MARKS": str(tmp_path)}
-    options = ["--nodes=2", "--ntasks-per-node=1", "--time=60", "--signal=B:TERM@60"]
+    options = ["--nodes=2", "--ntasks-per-node=1", "--time=60", "--signal=B:TERM@360"]
     job = submit(lab, folder, out, *options, ranks=2, **hold)
     for start, happen in enumerate([lambda: lab.limit(job), lambda: lab.down("node1")]):
 

@@ -115,7 +115,7 @@ def saved(folder, start):
 
 def test_before_the_time_limit_every_rank_is_asked_to_end_and_the_job_begins_anew(lab, tmp_path):
     code = ASKED.replace("STARTS", "1")
-    job = submit(lab, tmp_path, code, "--time=60", "--signal=B:TERM@60")
+    job = submit(lab, tmp_path, code, "--time=60", "--signal=B:TERM@360")
     begun(lab, job, tmp_path, mark="listens")
     lab.limit(job)
     ended = lab.wait(job)
