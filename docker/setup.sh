@@ -15,7 +15,8 @@ INPUTS="docker/setup.sh docker/gpu_build.py docker/constraints.txt docker/constr
 # Packages must be those of the lock, file by file: pip compares each with its hash, and takes no other.
 FIRST="setuptools wheel packaging"
 
-TEST_PACKAGES="slurmctld slurmd slurm-client munge iproute2"
+SLURM_PACKAGES="slurmctld slurmd slurm-client munge iproute2"
+IMAGE_PACKAGES="buildah debootstrap"
 
 say() { printf '\033[1m[setup]\033[0m %s\n' "$*" >&2; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -94,13 +95,19 @@ install_system_packages() {
 }
 
 # The Slurm that tests/slurm runs; without it they skip. Only where no Slurm is set up, and where it may be done.
+# Slurm is left alone where a site has its own.
 install_test_packages() {
-  if [ "$(id -u)" != 0 ] || [ -e /etc/slurm/slurm.conf ] || ! command -v apt-get >/dev/null; then return; fi
-  if type -P slurmctld && type -P slurmd && type -P sbatch && type -P munged && type -P ip; then return; fi >/dev/null
-  say "installing with apt-get, for tests: $TEST_PACKAGES"
+  local missing=
+  if [ "${DEV:-1}" = 0 ] || [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then return; fi
+  { type -P buildah && type -P debootstrap; } >/dev/null || missing=$IMAGE_PACKAGES
+  [ -e /etc/slurm/slurm.conf ] \
+    || { type -P slurmctld && type -P slurmd && type -P sbatch && type -P munged && type -P ip; } >/dev/null \
+    || missing="$missing $SLURM_PACKAGES"
+  if [ -z "$missing" ]; then return; fi
+  say "installing with apt-get, for tests: $missing"
   # shellcheck disable=SC2086  # a list of words is meant
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $TEST_PACKAGES; } \
-    >/dev/null || say "going on without: tests that need a Slurm skip"
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } \
+    >/dev/null || say "going on without: tests that need a Slurm or make an image skip"
 }
 
 # The lines of the lock about some packages; with `but` in front, about all others.
@@ -150,14 +157,6 @@ PY
 }
 
 # What tests/image makes an image with; without it they skip. Only where it may be done.
-install_image_tools() {
-  if [ "${DEV:-1}" = 0 ] || [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then return; fi
-  if type -P buildah && type -P debootstrap; then return; fi >/dev/null
-  say "installing with apt-get, for tests: buildah debootstrap"
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    buildah debootstrap; } >/dev/null || say "going on without: tests that make an image skip"
-}
-
 main() {
   local python gpu
   gpu=$(wanted_gpu)
@@ -186,7 +185,6 @@ main() {
   $VENV/bin/pip check
   install_test_packages
   $VENV/bin/python -m pipelines.engine.archive || say "going on without: Spark only starts more slowly"
-  install_image_tools
   fingerprint >$STAMP
   say "done"
 }

@@ -56,6 +56,7 @@ def run(spark: SparkJob) -> int:
         program=[],
         logs=spark.logs / f"{given.job}.{given.restarts}",
         network=spark.network,
+        names=False,  # Spark is given addresses
         requeues=spark.requeues,
     )
     with run_lock(make_run(spark.out), spark.main.stem):

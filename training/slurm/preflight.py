@@ -13,12 +13,18 @@ from training.slurm.network import common_network
 
 
 def check(
-    given: Allocation, facts: Sequence[Facts], *, folder: str, nonce: str, network: str | None = None
+    given: Allocation,
+    facts: Sequence[Facts],
+    *,
+    folder: str,
+    nonce: str,
+    network: str | None = None,
+    names: bool = True,
 ) -> IPv4Network:
     """Return the network in which the ranks may meet; ConfigError names the first thing that is wrong.
 
     `facts` are those of the ranks that answered, in their order; `nonce` is what they should have read in the
-    folder.
+    folder. `names` says that nodes must be known by their own names.
     """
     if silent := [node for node in given.ranks if node not in {each.node for each in facts}]:
         raise ConfigError(
@@ -36,7 +42,7 @@ def check(
     for name in sorted(set().union(*(each.packages for each in facts))):
         _same(facts, name, partial(_version, name), "install docker/constraints.txt on all")
     _gpus(given, facts)
-    if len(given.ranks) > 1:
+    if names and len(given.ranks) > 1:
         _names(facts)
     return common_network({each.node: each.interfaces for each in facts}, network, facts[0].own)
 

@@ -55,6 +55,8 @@ class Job:
     """Folder for what each rank says, in one that all nodes see; each start of the job has its own."""
     network: str | None = None
     """Where ranks meet, as 10.0.0.0/16; None: in the first network that all nodes are in."""
+    names: bool = True
+    """Whether nodes must be known by their own names, as Horovod's must."""
     options: Sequence[str] = ()
     """Further options of srun."""
     requeues: int = 0
@@ -81,7 +83,9 @@ def look_around(job: Job) -> tuple[list[Facts], IPv4Network]:
         with Step(job.given, [*command, str(file)], options=job.options, alone=True) as step:
             lines = step.said(LOOK_AROUND_S).splitlines()
         facts = heard(lines)
-        where = check(job.given, facts, folder=str(job.logs), nonce=nonce, network=job.network)
+        where = check(
+            job.given, facts, folder=str(job.logs), nonce=nonce, network=job.network, names=job.names
+        )
     return facts, where
 
 
