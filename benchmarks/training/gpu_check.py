@@ -210,7 +210,7 @@ def nccl_links(log: str) -> str:
 def page(given: argparse.Namespace, facts: Mapping[str, Any], found: Sequence[Found]) -> Table:
     """Return the table of what was measured."""
     names = ", ".join(f"{count} x {name}" for name, count in Counter(facts["gpus"]).items())
-    by = "NCCL" if facts["nccl"] else "Gloo"
+    by = "NCCL" if facts["nccl"] and given.devices == "gpu" else "Gloo"
     title = (
         f"{facts['host']}: {names if given.devices == 'gpu' else 'processors, a thread a rank'}; TensorFlow "
         f"{facts['tensorflow']}, Horovod with {by}. Speed: {given.batch_size} chips of {given.side} x "

@@ -34,7 +34,7 @@ def on_machine_with_gpus(folder, count, command, **options):
         list(map(str, [*inside, *command])),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
         check=False,
         **options,
     )
