@@ -94,8 +94,7 @@ install_system_packages() {
   fi
 }
 
-# The Slurm that tests/slurm runs; without it they skip. Only where no Slurm is set up, and where it may be done.
-# Slurm is left alone where a site has its own.
+# What tests/slurm and tests/image run; without it they skip. A Slurm that a site has set up is left alone.
 install_test_packages() {
   local missing=
   if [ "${DEV:-1}" = 0 ] || [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then return; fi
