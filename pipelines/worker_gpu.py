@@ -7,25 +7,33 @@ take the first GPU, and not know of the others.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, MutableMapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from pyspark import TaskContext
 
 from labeling.errors import ConfigError
+from training.ranks.gpus import permitted, shown
 
 RESOURCE: Final = "gpu"
 """Spark's name for it, in spark.task.resource.gpu.amount."""
 
 VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 
+_LOG = logging.getLogger("polynya.infer")
+
 _shown: Sequence[str] | None = None
 """What this process was shown; TensorFlow looks once."""
 
 
-def check_executors(settings: Mapping[str, str]) -> None:
-    """Raise ConfigError where a Python worker could be given one GPU and later another."""
+def check_executors(settings: Mapping[str, str], root: Path = Path("/")) -> None:
+    """Raise ConfigError where a Python worker could be given one GPU and later another.
+
+    Where Spark gives workers none although this machine has some, that is told.
+    """
     amount = settings.get(f"spark.executor.resource.{RESOURCE}.amount", "1")
     given = f"spark.task.resource.{RESOURCE}.amount" in settings
     if given and amount != "1" and settings.get("spark.python.worker.reuse", "true") != "false":
@@ -33,6 +41,12 @@ def check_executors(settings: Mapping[str, str]) -> None:
             f"each executor has {amount} GPUs, of which a Python worker used again keeps its first: set "
             f"spark.executor.resource.{RESOURCE}.amount=1 for executors with one each, or "
             "spark.python.worker.reuse=false for a new worker each task"
+        )
+    if not given and shown(os.environ) != [] and (gpus := permitted(root)):
+        _LOG.warning(
+            "this machine has %d GPUs, and maps are drawn on its processors: Spark gives workers no GPU. "
+            "A standalone cluster gives them: docs/gpus.md",
+            len(gpus),
         )
 
 

@@ -78,3 +78,16 @@ def discovered(variables, path=""):
     environment = {"PATH": f"{path}/usr/bin:/bin"} | variables
     script = ROOT / "jobs/discover_gpus.sh"
     return subprocess.run([script], env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_gpus_that_nobody_is_given_are_told_of(tmp_path, monkeypatch, caplog):
+    for name in ("nvidia0", "nvidia1", "nvidiactl"):
+        (tmp_path / "dev").mkdir(exist_ok=True)
+        (tmp_path / "dev" / name).touch()
+    check_executors({}, tmp_path)  # hidden on purpose, as in all tests
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    check_executors(TOLD, tmp_path)
+    check_executors({}, tmp_path / "other")
+    assert not caplog.records
+    check_executors({}, tmp_path)
+    assert "has 2 GPUs, and maps are drawn on its processors" in caplog.text
