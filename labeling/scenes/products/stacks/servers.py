@@ -37,19 +37,24 @@ _HOST: Final = re.compile(r"[a-z0-9._:-]+")
 
 
 class _DirectHosts:
-    """The hosts that need no proxy, in the variable that libcurl reads whenever it connects."""
+    """The hosts that need no proxy, in the variable that libcurl reads whenever it connects.
+
+    The variable is there from the start and never goes: the C library may move all variables when one is
+    added or removed, and GDAL's threads read them meanwhile. Another value is safe.
+    """
 
     variable = "no_proxy"
 
     def __init__(self) -> None:
-        self._lock, self._hosts, self._before = Lock(), Counter[str](), os.environ.get(self.variable)
+        self._lock, self._hosts = Lock(), Counter[str]()
+        self._before = os.environ.setdefault(self.variable, "")
 
     @contextmanager
     def also(self, hosts: set[str]) -> Iterator[None]:
         """Add hosts while the block runs."""
         with self._lock:
             if not self._hosts:
-                self._before = os.environ.get(self.variable)
+                self._before = os.environ.get(self.variable, "")
             self._hosts += Counter(hosts)
             os.environ[self.variable] = ",".join(sorted(self._hosts))
         try:
@@ -57,12 +62,7 @@ class _DirectHosts:
         finally:
             with self._lock:
                 self._hosts -= Counter(hosts)  # what comes to 0 is left out
-                if self._hosts:
-                    os.environ[self.variable] = ",".join(sorted(self._hosts))
-                elif self._before is None:
-                    os.environ.pop(self.variable, None)
-                else:
-                    os.environ[self.variable] = self._before
+                os.environ[self.variable] = ",".join(sorted(self._hosts)) if self._hosts else self._before
 
 
 _DIRECT: Final = _DirectHosts()
