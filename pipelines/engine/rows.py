@@ -39,17 +39,15 @@ def each_row(
     for frame in frames:
         for row in records(frame):
             result = {name: row.get(name) for name in schema.names} | {"error": None}
-            known = None if mark is None else mark(row)
-            if known is not None and known.is_file():
-                result["error"] = known.read_text(encoding="utf-8")
-            else:
-                result |= _done(row, work, limits, known)
+            result |= _done(row, work, limits, None if mark is None else mark(row))
             yield pd.DataFrame([result])
 
 
 def _done(row: Row, work: Callable[[Row], Row], limits: LimitSettings, mark: AnyPath | None) -> Row:
-    """Return what a row's work returns, or its error, which is left in the file `mark`."""
+    """Return what a row's work returns, or its error, which is left in the file `mark`, or found there."""
     try:
+        if mark is not None and mark.is_file():
+            return {"error": mark.read_text(encoding="utf-8")}
         return limits.in_time(partial(work, row))
     except Exception as problem:  # whatever is wrong with one scene must not stop the others
         error = describe(problem)
