@@ -17,6 +17,8 @@ from training.data.store import ChipStore
 
 SIZE = 32
 BOMB = 1 << 26
+POOLS = []
+"""Kept: a thread of Arrow's may give a buffer back when a test has ended, and crashes if its pool has gone."""
 
 
 @pytest.fixture
@@ -34,6 +36,7 @@ def little_memory():
     """Fail a test in which Arrow took more than 16 MiB."""
     pool = pa.default_memory_pool()
     counted = pa.proxy_memory_pool(pool)
+    POOLS.append(counted)
     pa.set_memory_pool(counted)
     yield counted
     pa.set_memory_pool(pool)
