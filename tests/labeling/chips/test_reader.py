@@ -18,7 +18,7 @@ from training.data.store import ChipStore
 SIZE = 32
 BOMB = 1 << 26
 POOLS = []
-"""Kept: a thread of Arrow's may give a buffer back when a test has ended, and crashes if its pool has gone."""
+"""Kept: a thread of Arrow's may give a buffer back after a test's end, and crashes if its pool has gone."""
 
 
 @pytest.fixture
