@@ -81,7 +81,7 @@ class RunFactory:
             file = self.run.chips / "split=test" / f"{scene_id}.parquet"
             file.parent.mkdir(parents=True, exist_ok=True)
             chips = [chip(scene_id, row, column) for row, column in places]
-            pq.write_table(pa.Table.from_pylist(chips, schema=CHIP_SCHEMA), file)
+            pq.write_table(pa.Table.from_pylist(chips, schema=CHIP_SCHEMA), file, row_group_size=1)
         count = sum(len(places) for places in self._tests.values())
         values = {
             "profile": "polynya", "profile_version": 1, "rendering": "rgb8", "size": CHIP, "channels": 3,

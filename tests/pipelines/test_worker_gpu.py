@@ -1,4 +1,4 @@
-"""What a worker shows CUDA; tests/cluster/test_gpus.py has Spark give it."""
+"""What a worker shows CUDA; tests/cluster/test_gpus_cluster.py has Spark give it."""
 
 import subprocess
 
