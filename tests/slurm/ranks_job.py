@@ -19,7 +19,8 @@ given = options.parse_args()
 where = allocation(os.environ)
 logs = given.logs / str(where.restarts)
 try:
-    sys.exit(run_job(Job(where, [given.python], [given.file], logs, given.network, (), given.requeues)))
+    job = Job(where, [given.python], [given.file], logs, network=given.network, requeues=given.requeues)
+    sys.exit(run_job(job))
 except ConfigError as error:
     print(f"slurm: {error}", file=sys.stderr)
     sys.exit(2)
