@@ -16,12 +16,10 @@ from typing import Final
 from pyspark import TaskContext
 
 from labeling.errors import ConfigError
-from training.ranks.gpus import permitted, shown
+from training.ranks.gpus import VISIBLE, permitted, shown
 
 RESOURCE: Final = "gpu"
 """Spark's name for it, in spark.task.resource.gpu.amount."""
-
-VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 
 _LOG = logging.getLogger("polynya.infer")
 

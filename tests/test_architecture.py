@@ -43,7 +43,7 @@ ROOMS = {
     "training.data": {"labeling", "training.settings", "training.network"},
     "training.ranks": {"labeling", "training.settings"},
     "training.launch": {"labeling", "training.ranks"},
-    "training.slurm": {"labeling", "training.launch"},
+    "training.slurm": {"labeling", "training.launch", "training.ranks"},
     "training.folder": {"labeling"} | TRAINING - {"training.data"},
     "training": {"labeling"} | TRAINING,
     "pipelines.secure": {"labeling"},

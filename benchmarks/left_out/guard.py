@@ -59,6 +59,10 @@ class Judged(NamedTuple):
     """Pixels of each cell that the filter would lift and that are thick ice in truth, or thin."""
     scene: FamilyScene
     profile: LabelingProfile
+    key: NDArray[np.uint8]
+    """What the filter found of each pixel, (side, side)."""
+    state: NDArray[np.uint8]
+    """Its PixelState."""
 
 
 def judge(scene: FamilyScene, profile: LabelingProfile = PROFILE) -> Judged:
@@ -72,12 +76,12 @@ def judge(scene: FamilyScene, profile: LabelingProfile = PROFILE) -> Judged:
     counts = count_cells(compared.seen, state, whole, guard)
     rows, columns = counts[:, :2].max(axis=0) + 1
     grid = counts[:, 2:].reshape(rows, columns, NUMBERS - 2)
-    lifted = liftable(compared.key, state, profile)
+    lifted = _lifted(compared.key, state, profile)
     cells = (
         cell_sums(lifted & (scene.truth == code), rows, columns, guard.cell)
         for code in (IceClass.THICK_ICE, IceClass.THIN_ICE)
     )
-    return Judged(scene.family, scene.sky, grid, *cells, scene, profile)
+    return Judged(scene.family, scene.sky, grid, *cells, scene, profile, compared.key, state)
 
 
 def _guard(profile: LabelingProfile) -> GuardSettings:
@@ -85,8 +89,12 @@ def _guard(profile: LabelingProfile) -> GuardSettings:
     return profile.guard
 
 
-def liftable(key: NDArray[np.uint8], state: NDArray[np.uint8], profile: LabelingProfile) -> NDArray[np.bool_]:
+def liftable(judged: Judged) -> NDArray[np.bool_]:
     """Return the pixels that the filter would lift to thick ice if it might."""
+    return _lifted(judged.key, judged.state, judged.profile)
+
+
+def _lifted(key: NDArray[np.uint8], state: NDArray[np.uint8], profile: LabelingProfile) -> NDArray[np.bool_]:
     return (_filter_table(key, profile)[key] == IceClass.THICK_ICE) & (state == PixelState.SEEN)
 
 
@@ -175,12 +183,8 @@ def labels_by(judged: Judged, weights: Weights) -> NDArray[np.uint8]:
 
 def labels_where(judged: Judged, cells: ShadowCells) -> NDArray[np.uint8]:
     """Return the labels of a scene in whose cells that speaks for shadow."""
-    profile = judged.profile
-    value, state = prepare(judged.scene.rgb, None, profile)
-    settle_black(state)
-    compared = compare(value, profile)
-    table = SceneTable(_filter_table(compared.key, profile), cells)
-    return finish(compared.key, state, table, profile)
+    table = SceneTable(_filter_table(judged.key, judged.profile), cells)
+    return finish(judged.key, judged.state, table, judged.profile)
 
 
 def others(folder: Path) -> Iterator[FamilyScene]:

@@ -54,7 +54,7 @@ from benchmarks.left_out.guard import (
 )
 from labeling.bands import BLUE, GREEN, RED, Band
 from labeling.classes import IceClass
-from labeling.ice.label import compare, label_scene, prepare, settle_black
+from labeling.ice.label import label_scene
 from labeling.ice.profile import LabelingProfile, load_profile
 from labeling.ice.shadow_cells import MOST, ShadowCells, evidence
 from labeling.scenes.contract.product import GRID
@@ -148,9 +148,7 @@ def seen(family: str, sky: str, scene: SimulatedScene, product: ProductSpec) -> 
     }
     rgb = pictures[PROFILE.rendering]
     judged = judge(FamilyScene(family, sky, rgb, scene.truth), PROFILE)
-    value, state = prepare(rgb, None, PROFILE)
-    settle_black(state)
-    lifted = liftable(compare(value, PROFILE).key, state, PROFILE)
+    lifted = liftable(judged)
     ratios = {
         "blue over red": _log_ratio(band[BLUE], band[RED]),
         "B08 over red": _log_ratio(band[Band.B08], band[RED]),

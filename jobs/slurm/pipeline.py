@@ -12,19 +12,17 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from labeling.errors import ConfigError
 from labeling.files.layout import Run
+from training.slurm.allocation import slurm
 
 SCRIPTS: Final = Path(__file__).parent
-
-PATIENCE_S: Final = 120
-"""Seconds for sbatch to answer: it waits for minutes where the controller is down."""
 
 
 class Stage(NamedTuple):
@@ -101,11 +99,11 @@ def submit(given: argparse.Namespace) -> dict[str, str]:
         own = getattr(given, f"sbatch_{stage.script}")
         command = sbatch(stage, numbers, shlex.split(f"{given.sbatch} {own}"))
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
-        except (OSError, subprocess.SubprocessError) as error:
+            told = slurm(*command)
+        except ConfigError as error:
             _take_away(numbers)
-            raise ConfigError(f"{stage.name} could not be submitted: {_said(error)}") from None
-        numbers[stage.name] = done.stdout.strip().partition(";")[0]
+            raise ConfigError(f"{stage.name} could not be submitted: {error}") from None
+        numbers[stage.name] = told.strip().partition(";")[0]
         after = f" after {', '.join(stage.after)}" if stage.after else ""
         print(f"{numbers[stage.name]:>8}  {stage.name}{after}: {shlex.join(stage.arguments)}", flush=True)
     return numbers
@@ -114,13 +112,8 @@ def submit(given: argparse.Namespace) -> dict[str, str]:
 def _take_away(numbers: dict[str, str]) -> None:
     """Cancel what was submitted, last first, so that nothing begins meanwhile."""
     if numbers:
-        subprocess.run(["scancel", *reversed(numbers.values())], timeout=PATIENCE_S, check=False)
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "there is no sbatch on PATH; submit on a login node of the cluster"
-    return (getattr(error, "stderr", None) or str(error)).strip()
+        with suppress(ConfigError):  # what made the submission fail is told
+            slurm("scancel", *reversed(numbers.values()))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         "--driver-memory", type=int, default=2048, metavar="MIB", help="Java of the driver (default: 2048)"
     )
     options.add_argument(
-        "--spark-network",
+        "--nodes-network",
         metavar="10.0.0.0/16",
         help="where nodes meet (default: the first network that all share)",
     )
@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
                 task=int(config.spark.worker_memory) >> 20,
             ),
             logs=_logs(given.logs, config.out),
-            network=given.spark_network,
+            network=given.nodes_network,
             requeues=given.requeues,
             accept=given.failed_scenes == "accept",
         )

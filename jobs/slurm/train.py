@@ -40,7 +40,9 @@ def parser() -> ArgumentParser:
         "--srun", type=shlex.split, default=[], metavar="OPTIONS", help="further options of srun"
     )
     options.add_argument(
-        "--network", metavar="10.0.0.0/16", help="where ranks meet (default: the first that all nodes share)"
+        "--nodes-network",
+        metavar="10.0.0.0/16",
+        help="where ranks meet (default: the first that all nodes share)",
     )
     options.add_argument(
         "--requeues", type=int, default=20, metavar="N", help="how often it may begin anew (default: 20)"
@@ -66,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
             python=given.python,
             program=["-m", "jobs.train", *going_on([*rest, *out], where.restarts)],
             logs=(given.logs or given.out.parent / "logs").absolute() / f"{where.job}.{where.restarts}",
-            network=given.network,
+            network=given.nodes_network,
             options=given.srun,
             requeues=given.requeues,
         )

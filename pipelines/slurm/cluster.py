@@ -32,7 +32,7 @@ PATIENCE_S: Final = 600.0
 
 
 class Needs(NamedTuple):
-    """Memory of the job's processes, bytes."""
+    """Memory of the job's processes, MiB."""
 
     heap: int
     """Java of an executor."""

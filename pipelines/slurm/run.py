@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from labeling.errors import ConfigError
 from labeling.files.layout import make_run
 from labeling.files.locks.folder import run_lock
 from labeling.files.storage import AnyPath
@@ -79,10 +78,7 @@ def _tell(spark: SparkJob, text: str) -> None:
 
 def _addresses(job: Job) -> dict[str, str]:
     """Return each node's address in the network that all share; ConfigError where nodes are not fit."""
-    try:
-        facts, where = look_around(job)
-    except ConfigError as error:  # jobs.infer has a --network of its own
-        raise ConfigError(str(error).replace("--network", "--spark-network")) from None
+    facts, where = look_around(job)
     with Step(job.given, [*job.python, "-m", look.__name__], options=job.options, alone=True) as step:
         look.check(job.given.ranks, step.said(LOOK_AROUND_S).splitlines())
     own = {each.node: inside(each.interfaces, where) for each in facts}  # in the order in which they answered

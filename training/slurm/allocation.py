@@ -38,6 +38,10 @@ def slurm(*command: str) -> str:
     """Run a command of Slurm's and return what it printed; ConfigError where it fails or does not answer."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_S, check=False)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no {command[0]} on PATH; go to a login node or a node of the cluster"
+        ) from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ConfigError(
             f"`{' '.join(command)}` does not answer: {error}. Is Slurm's controller up?"

@@ -13,6 +13,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, Final, Self
 
+from training.ranks.gpus import permitted, shown
 from training.slurm.network import Interface, interfaces
 
 PACKAGES: Final = ("labeling", "pipelines", "training", "jobs")
@@ -109,12 +110,10 @@ def code_digest(root: Path = ROOT) -> str:
     return found.hexdigest()
 
 
-def gpus(variables: Mapping[str, str], devices: Path = Path("/dev")) -> tuple[str, ...]:
+def gpus(variables: Mapping[str, str], root: Path = Path("/")) -> tuple[str, ...]:
     """Return the NVIDIA GPUs that this task may use."""
-    given = variables.get("CUDA_VISIBLE_DEVICES")
-    if given is not None:
-        return tuple(name for name in given.split(",") if name not in ("", "-1", "NoDevFiles"))
-    return tuple(sorted(path.name.removeprefix("nvidia") for path in devices.glob("nvidia[0-9]*")))
+    given = shown(variables)
+    return tuple(permitted(root) if given is None else given)
 
 
 def _content(file: Path) -> str:

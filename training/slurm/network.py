@@ -62,7 +62,7 @@ def network(text: str) -> IPv4Network:
     try:
         return IPv4Network(text, strict=False)
     except (AddressValueError, NetmaskValueError, ValueError):
-        raise ConfigError(f"--network is {text!r}; it takes one like 10.0.0.0/16") from None
+        raise ConfigError(f"--nodes-network is {text!r}; it takes one like 10.0.0.0/16") from None
 
 
 def common_network(
@@ -89,7 +89,7 @@ def common_network(
     place = f"in {named}" if named else "in one network"
     raise ConfigError(
         f"the nodes have no addresses of their own {place} ({told}): name a network that holds an address "
-        "of each with --network 10.0.0.0/16; where networks are routed it may span several"
+        "of each with --nodes-network 10.0.0.0/16; where networks are routed it may span several"
     )
 
 

@@ -40,7 +40,7 @@ def _start(told: Told, number: int, command: Sequence[str], variables: Mapping[s
     except OSError as error:
         raise ConfigError(
             f"cannot reach port {told.port} of {told.address} from {own.address} ({error}): let nodes of one "
-            "job reach each other's ports above 1023, or name another network with --network"
+            "job reach each other's ports above 1023, or name another network with --nodes-network"
         ) from None
     environment = rank_environment(places(told.ranks)[number], told.meeting(own.name), variables)
     environment.pop(VARIABLE, None)

@@ -5,6 +5,7 @@ import pytest
 from conftest import ROOT
 
 from labeling.errors import ConfigError
+from training.slurm import allocation as allocation_module
 from training.slurm.allocation import allocation, slurm, tasks
 
 GIVEN = {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "node[1-2]", "SLURM_TASKS_PER_NODE": "2(x2)"}
@@ -44,10 +45,13 @@ def test_counts_of_another_number_of_nodes():
         allocation(GIVEN | {"SLURM_TASKS_PER_NODE": "2(x3)"}, names)
 
 
-def test_a_command_that_fails_or_is_not_there_is_told_with_what_it_said():
+def test_a_command_that_fails_or_is_not_there_is_told_with_what_it_said(monkeypatch):
     with pytest.raises(ConfigError, match="failed: no such job"):
         slurm(sys.executable, "-c", "import sys; sys.exit('no such job')")
+    monkeypatch.setattr(allocation_module, "ANSWER_S", 0.2)
     with pytest.raises(ConfigError, match="does not answer"):
+        slurm(sys.executable, "-c", "import time; time.sleep(60)")
+    with pytest.raises(ConfigError, match="there is no no-such-command on PATH"):
         slurm("no-such-command")
 
 

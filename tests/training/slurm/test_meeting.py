@@ -51,4 +51,4 @@ def test_a_meeting_that_cannot_be_reached_is_an_error_that_names_the_way_out():
         pytest.skip("this machine has no network but loopback")
     assert done.returncode == 2
     assert "rank 0: cannot reach port" in done.stderr
-    assert "name another network with --network" in done.stderr
+    assert "name another network with --nodes-network" in done.stderr

@@ -52,7 +52,7 @@ def test_one_node_meets_in_its_own_network():
 
 @pytest.mark.parametrize("second", [[DOCKER], [], node("10.2.0.6/24")])
 def test_without_a_network_of_all_the_message_shows_what_there_is(second):
-    with pytest.raises(ConfigError, match=r"eth0 10\.1\.0\.5/24.*--network 10\.0\.0\.0/16"):
+    with pytest.raises(ConfigError, match=r"eth0 10\.1\.0\.5/24.*--nodes-network 10\.0\.0\.0/16"):
         common_network({"a": [DOCKER, *node("10.1.0.5/24")], "b": second})
 
 

@@ -103,9 +103,10 @@ def test_facts_of_many_ranks_are_put_together_from_short_lines_between_others():
 
 
 def test_gpus_are_those_shown_or_the_devices(tmp_path):
+    (tmp_path / "dev").mkdir()
     for name in ("nvidia0", "nvidia1", "nvidiactl"):
-        (tmp_path / name).touch()
-    assert gpus({}, tmp_path) == ("0", "1")
+        (tmp_path / "dev" / name).touch()
+    assert gpus({}, tmp_path) == ("nvidia0", "nvidia1")
     assert gpus({"CUDA_VISIBLE_DEVICES": ""}, tmp_path) == ()
     assert gpus({"CUDA_VISIBLE_DEVICES": "NoDevFiles"}, tmp_path) == ()
     assert gpus({"CUDA_VISIBLE_DEVICES": "MIG-a,MIG-b"}, tmp_path) == ("MIG-a", "MIG-b")
