@@ -99,6 +99,11 @@ class InferJob(NamedTuple):
         output = self.output(row.scene_id)
         return is_done(output.folder, self.inputs(row), output.files)
 
+    def shared(self, row: Row) -> AnyPath:
+        """Return the folder in which tasks on a scene leave word for each other."""
+        scene_id: str = row["scene_id"]
+        return self.scratch / scene_id
+
     def planes(self, scene_id: str, info: SceneInfo) -> FilePlanes:
         """Return where the cores of a scene's windows wait for each other."""
         side = self.window - 2 * self.margin
@@ -108,7 +113,7 @@ class InferJob(NamedTuple):
 
 def predict_tasks(frames: Iterator[pd.DataFrame], job: InferJob) -> Iterator[pd.DataFrame]:
     """Spark's map step: WINDOWS rows in, PREDICTED rows out."""
-    yield from each_row(frames, partial(_predict, job=job), PREDICTED, job.limits)
+    yield from each_row(frames, partial(_predict, job=job), PREDICTED, job.limits, job.shared)
 
 
 def _map_row(row: Row) -> MapRow:
