@@ -103,7 +103,7 @@ class ChipReader:
             chip = self._parquet.read_row_group(
                 index, columns=None if columns is None else list(columns), use_threads=False
             )
-            _check_rows(chip, 1)
+            _check_table(chip, 1, columns or ("image", "label"))
             return chip
 
     def read_all(self, columns: Sequence[str]) -> pa.Table:
@@ -111,9 +111,9 @@ class ChipReader:
         with reading(self._file):
             for index in range(len(self)):
                 self._check_pages(index, columns)
-            chips = self._parquet.read(columns=list(columns)).select(list(columns))
-            _check_rows(chips, len(self))
-            return chips
+            chips = self._parquet.read(columns=list(columns))
+            _check_table(chips, len(self), columns)
+            return chips.select(list(columns))
 
     def _check_declared(self, index: int, size: int) -> None:
         group = self.metadata.row_group(index)
@@ -149,7 +149,9 @@ class ChipReader:
         return unpacked
 
 
-def _check_rows(table: pa.Table, rows: int) -> None:
-    """Raise ValueError where pages hold fewer values than the footer says."""
+def _check_table(table: pa.Table, rows: int, columns: Sequence[str]) -> None:
+    """Raise ValueError where Arrow left out columns that are not there, or pages hold fewer values."""
+    if missing := set(columns).difference(table.column_names):
+        raise ValueError(f"there is no column {min(missing)}")
     if table.num_rows != rows:
         raise ValueError(f"there are {table.num_rows} rows where {rows} must be")

@@ -195,3 +195,12 @@ def test_a_page_without_a_value_is_no_chip(chips, file):
     for name in ("training", "sieve", "check"):
         with pytest.raises(ConfigError, match="cannot read chips from"):
             READERS[name](chips)
+
+
+@pytest.mark.parametrize("column", ["image", "label", "ignore_fraction"])
+def test_a_column_of_another_name_is_missed(chips, file, column):
+    footer(file, lambda content: content.replace(column.encode(), column[::-1].encode()))
+    readers = {"kinds"} if column == "ignore_fraction" else {"training", "sieve"}
+    for name in readers:
+        with pytest.raises(ConfigError, match=rf"cannot read chips from .*(no column|match for).*{column}"):
+            READERS[name](chips)
