@@ -53,6 +53,7 @@ ROOMS = {
     "pipelines.calibration": {"labeling", "pipelines", "pipelines.engine", "pipelines.report"},
     "pipelines.fits": {"labeling", "training", "pipelines", "pipelines.engine"},
     "pipelines.report": {"labeling", "training", "pipelines"} | EVALUATION,
+    "pipelines.nightly": {"labeling", "training", "pipelines", "pipelines.report"} | EVALUATION,
     "pipelines.published": {"labeling", "training", "pipelines"} | EVALUATION,
     "pipelines.slurm": {"labeling", "training", "pipelines.engine", "pipelines.secure"},
     "jobs": {"labeling", "training", "pipelines"},

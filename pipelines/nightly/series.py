@@ -1,0 +1,262 @@
+"""The series: a line for each scene that was ever there, in Parquet and in CSV, always whole.
+
+A scene is its id and its place. What a line says follows from the state of the scene's file that was labelled
+last, and a file that is replaced changes its line. Lines are never deleted: of scenes that are not there any
+more they stay and say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+
+from labeling.errors import ConfigError
+from labeling.files.atomic import replacing
+from labeling.files.uri import parse
+from pipelines.nightly.site import Site
+
+FORMAT: Final = "polynya-series-1"
+
+KINDS: Final = ("water", "thin_ice", "thick_ice", "ignore")
+"""What pixels are counted by, as completion marks call it."""
+
+State = Literal["good", "failed", "vanished"]
+
+_STAMP: Final = pa.timestamp("ms", "UTC")
+
+FIGURES: Final = pa.schema(
+    [
+        pa.field("time", _STAMP),  # of the picture; null where the scene does not say
+        pa.field("profile", pa.string()),  # that made the labels
+        *(pa.field(f"labels_{kind}_km2", pa.float64()) for kind in KINDS),  # null without a place on Earth
+        *(pa.field(f"labels_{kind}_pixels", pa.int64()) for kind in KINDS),
+        pa.field("cloud_pixels", pa.int64()),  # that the labels leave out; 0 where nobody looks for clouds
+        pa.field("map_source", pa.string()),  # network, labels or moved-cuts; this and below null without map
+        pa.field("model", pa.string()),  # sha256 of the network that was asked; null: none was
+        *(pa.field(f"map_{kind}_km2", pa.float64()) for kind in KINDS),
+        *(pa.field(f"map_{kind}_pixels", pa.int64()) for kind in KINDS),
+        pa.field("doubts", pa.string()),  # codes of labels and map, with a space between; "" for none
+    ]
+)
+"""What a line says of a scene; unknown is null."""
+
+SCHEMA: Final = pa.schema(
+    [
+        pa.field("format", pa.string(), nullable=False),
+        pa.field("scene", pa.string(), nullable=False),
+        pa.field("place", pa.string(), nullable=False),  # where its file is, without what signs a link
+        pa.field("identity", pa.string(), nullable=False),  # of the state of the file that the figures are of
+        pa.field("state", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),  # of one that failed, else ""
+        pa.field("states", pa.int64(), nullable=False),  # of its file that were labelled: 1, or more
+        pa.field("first_night", pa.int64(), nullable=False),
+        pa.field("night", pa.int64(), nullable=False),  # in which the line changed last
+        pa.field("changed", _STAMP, nullable=False),  # when that was, by the clock
+        *FIGURES,
+    ]
+)
+
+
+class Found(NamedTuple):
+    """A scene that is labelled as its file is now."""
+
+    scene: str
+    place: str
+    identity: str
+    """Digest of the state of its file."""
+    figures: Mapping[str, Any]
+    """What FIGURES name."""
+
+
+class Night(NamedTuple):
+    """When something is written down: nights are counted, for clocks go back."""
+
+    number: int
+    time: datetime
+
+
+class Row(NamedTuple):
+    """A line."""
+
+    scene: str
+    place: str
+    identity: str
+    state: State
+    reason: str
+    states: int
+    first_night: int
+    night: int
+    changed: datetime
+    figures: Mapping[str, Any]
+
+    def record(self) -> dict[str, Any]:
+        """Return the line as the table has it."""
+        own = self._asdict()
+        return {"format": FORMAT, **own, **own.pop("figures")}
+
+
+class Changes(NamedTuple):
+    """What a night did to the series: scenes by name."""
+
+    new: list[str]
+    replaced: list[str]
+    vanished: list[str]
+    returned: list[str]
+
+
+# --- pure ---
+
+
+def merge(
+    rows: Sequence[Row], found: Sequence[Found], failures: Mapping[str, str], night: Night
+) -> tuple[list[Row], Changes]:
+    """Return the series after a night, and what changed.
+
+    `failures` are reasons by scene's id, or by the place that could not be opened: of a scene, of a list of
+    scenes, or of the folder that they were in. What is neither found nor failed has vanished.
+    """
+    known = {(row.scene, row.place): row for row in rows}
+    there = {(each.scene, each.place) for each in found}
+    changes = Changes([], [], [], [])
+    after: dict[tuple[str, str], Row] = {}
+    for each in found:
+        key = (each.scene, each.place)
+        before = known.pop(key, None) or _moved(known, each, there)
+        after[key] = _seen(each, before, night, changes)
+    for key, row in known.items():
+        after[key] = _missed(row, failures, night, changes)
+    return sorted(after.values(), key=_order), changes
+
+
+def _order(row: Row) -> tuple[bool, datetime, str, str]:
+    time = row.figures["time"]
+    return time is None, time or datetime.min.replace(tzinfo=UTC), row.scene, row.place
+
+
+def _moved(known: dict[tuple[str, str], Row], each: Found, there: set[tuple[str, str]]) -> Row | None:
+    """Take the line of the same file, which lay elsewhere, out of `known`."""
+    for key, row in known.items():
+        if key not in there and (row.scene, row.identity) == (each.scene, each.identity):
+            return known.pop(key)
+    return None
+
+
+def _seen(each: Found, before: Row | None, night: Night, changes: Changes) -> Row:
+    if before is None:
+        changes.new.append(each.scene)
+        return Row(*each[:3], "good", "", 1, night.number, night.number, night.time, each.figures)
+    replaced = before.identity != each.identity
+    if replaced:
+        changes.replaced.append(each.scene)
+    if before.state == "vanished":
+        changes.returned.append(each.scene)
+    row = before._replace(**each._asdict(), state="good", reason="", states=before.states + replaced)
+    return row if row == before else row._replace(night=night.number, changed=night.time)
+
+
+def _missed(row: Row, failures: Mapping[str, str], night: Night, changes: Changes) -> Row:
+    """Return the line of a scene that could not be labelled as it is now, or is not there; figures stay."""
+    reason = _failure(row, failures)
+    state: State = "vanished" if reason is None else "failed"
+    if state == "vanished" != row.state:
+        changes.vanished.append(row.scene)
+    after = row._replace(state=state, reason=reason or "")
+    return row if after == row else after._replace(night=night.number, changed=night.time)
+
+
+def _failure(row: Row, failures: Mapping[str, str]) -> str | None:
+    places = [row.scene, row.place, parse(row.place).location]
+    for failed, reason in failures.items():
+        if failed in places or row.place.startswith(f"{failed.rstrip('/')}/"):
+            return reason
+    return None
+
+
+# --- files ---
+
+
+def table_of(rows: Iterable[Row]) -> pa.Table:
+    """Return lines as a table."""
+    return pa.Table.from_pylist([row.record() for row in rows], SCHEMA)
+
+
+def rows_of(table: pa.Table) -> list[Row]:
+    """Return the lines of a table; ConfigError where it has none of this form, or one scene twice."""
+    if not table.schema.equals(SCHEMA):
+        raise ConfigError("its columns are others")
+    rows = []
+    for record in table.to_pylist():
+        if record.pop("format") != FORMAT:
+            raise ConfigError("its lines are of another version")
+        figures = {name: record.pop(name) for name in FIGURES.names}
+        if record["state"] not in ("good", "failed", "vanished"):
+            raise ConfigError(f"a scene is {record['state']!r}, which none can be")
+        rows.append(Row(**record, figures=figures))
+    if len({(row.scene, row.place) for row in rows}) != len(rows):
+        raise ConfigError("it has a scene twice")
+    return rows
+
+
+def write_series(site: Site, rows: Iterable[Row]) -> None:
+    """Write the series in both forms, each whole or not at all, where anything in it is new."""
+    table = table_of(rows)
+    with replacing(site.csv) as temporary:
+        pc.write_csv(table, temporary)
+    # Last: where both are there and differ, this is the older, and the next night makes it anew.
+    with replacing(site.series) as temporary:
+        pq.write_table(table, temporary)
+
+
+def read_series(site: Site) -> tuple[list[Row], str]:
+    """Return the series and, where one of its files had to be made good by the other, what was wrong.
+
+    Without any file it is empty. ConfigError where neither can be read, or it is of another version.
+    """
+    if not site.series.exists() and not site.csv.exists():
+        return [], ""
+    rows, problem = _read(site.series, pq.read_table)
+    if not problem:
+        return rows, ""
+    rows, other = _read(site.csv, _read_csv)
+    if other:
+        raise ConfigError(
+            f"the series cannot be read: {problem} {other} Bring one of the two back from a copy; or move "
+            "both away, and the next night makes a line for every scene that is there, but for none that "
+            "vanished."
+        )
+    return rows, f"{problem} The series is made anew from {site.csv.name}, which is whole."
+
+
+def _read(file: Path, read: Callable[[Path], pa.Table]) -> tuple[list[Row], str]:
+    """Return the lines in a file, and what is wrong with it: a sentence, else ""."""
+    try:
+        return rows_of(read(file)), ""
+    except FileNotFoundError:
+        return [], f"{file} is not there."
+    except ConfigError as error:
+        return [], f"{file} is no series that this version reads: {error}."
+    # What is damaged may be text, numbers, or names that no column has.
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        return [], f"{file} cannot be read: {reason}."
+
+
+def _read_csv(file: Path) -> pa.Table:
+    kinds = {field.name: field.type for field in SCHEMA}
+    table = pc.read_csv(
+        file,
+        parse_options=pc.ParseOptions(newlines_in_values=True),
+        convert_options=pc.ConvertOptions(
+            column_types=kinds, strings_can_be_null=True, quoted_strings_can_be_null=False, null_values=[""]
+        ),
+    )
+    if table.column_names != SCHEMA.names:
+        raise ConfigError("its columns are others")
+    # Only what is null in a column that has none is refused by this.
+    return pa.Table.from_pylist(table.to_pylist(), SCHEMA).cast(SCHEMA)
