@@ -14,6 +14,7 @@ from rasterio.crs import CRS
 import pipelines.infer as infer_job
 from labeling.errors import ModelError, PolynyaError
 from labeling.scenes.windows import cores
+from labeling.status import PixelStatus
 from pipelines.config import InferConfig
 
 pytestmark = pytest.mark.slow
@@ -59,8 +60,10 @@ def test_map_carries_grid_nodata_and_quicklook(tmp_path, model):
     assert (classes[200:] == 255).all()
     assert set(np.unique(classes[:200])) <= {0, 1, 2}
     assert (tmp_path / "run/maps/scene/quicklook.png").stat().st_size > 1000
+    status = read_map(tmp_path / "run", "scene", "status.tif")
+    assert (status == np.where(classes == 255, PixelStatus.NODATA, PixelStatus.CLASSIFIED)).all()
     done = json.loads((tmp_path / "run/maps/scene/done.json").read_text())
-    assert done["pixels"]["ignore"] == 130 * 290
+    assert done["pixels"]["ignore"] == done["status"]["nodata"] == 130 * 290
     first = (tmp_path / "run/maps/scene/done.json").stat().st_mtime_ns
     run_infer(model, [scene], tmp_path / "run")
     assert (tmp_path / "run/maps/scene/done.json").stat().st_mtime_ns == first
@@ -90,6 +93,8 @@ def test_land_has_no_class_in_a_map_and_limits_refuse(tmp_path, model):
     classes = read_map(tmp_path / "run", "scene")
     assert (classes[:, :100] == 255).all()
     assert (classes[:, 100:] != 255).all()
+    status = read_map(tmp_path / "run", "scene", "status.tif")
+    assert (status == np.where(classes == 255, PixelStatus.LAND, PixelStatus.CLASSIFIED)).all()
     rgb = planar(SCENE).copy()
     rgb[:, 200:, :] = 0
     gappy = write_tif(tmp_path / "gappy.tif", rgb, nodata=0)
