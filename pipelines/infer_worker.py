@@ -27,6 +27,7 @@ from labeling.ice.profile import ThresholdSettings
 from labeling.masks.land import LandSettings, find_land, land_inputs
 from labeling.masks.limits import LimitSettings, black_doubts, check_nodata
 from labeling.results import output as scene_output
+from labeling.results.layers import LAYERS, UNSAID, levels, shares_of
 from labeling.results.output import SceneOutput, sample
 from labeling.results.status import carried, read_status, without_class
 from labeling.scenes.contract.plausible import check_reflectance
@@ -78,10 +79,13 @@ class InferJob(NamedTuple):
     limits: LimitSettings = LimitSettings()
     contradicted: float = 0.15
     """Share of the labels without shadow that the network may contradict."""
+    layers: tuple[str, ...] = ()
+    """Which of labeling.results.layers.LAYERS are written."""
 
     def output(self, scene_id: str) -> SceneOutput:
         """Return where a scene's map goes."""
-        return SceneOutput(own_folder(self.folder, scene_id), CLASSES, "map", self.palette, quicklook=True)
+        folder = own_folder(self.folder, scene_id)
+        return SceneOutput(folder, CLASSES, "map", self.palette, quicklook=True, layers=self.layers)
 
     def inputs(self, row: MapRow) -> dict[str, Any]:
         """Return what decides a scene's map; a rerun redoes the scene when it changes."""
@@ -144,6 +148,7 @@ def _predict(row: Row, job: InferJob) -> Row:
 
 def _predict_window(scene: Scene, core: Block, planes: FilePlanes, job: InferJob) -> Seen:
     seen, probabilities = _probabilities(scene, core, job)
+    _keep_layers(planes, core, probabilities, job)
     planes.put(_CLASS, core, probabilities.argmax(axis=-1).astype(np.uint8))
     return seen
 
@@ -163,8 +168,15 @@ def _weigh_window(
     thresholds: ThresholdSettings,
 ) -> Seen:
     seen, probabilities = _probabilities(scene, core, job)
+    _keep_layers(planes, core, probabilities, job)
     keep_opinion(planes, core, seen.rgb, probabilities, _read_labels(labels, core), thresholds)
     return seen
+
+
+def _keep_layers(planes: FilePlanes, core: Block, probabilities: NDArray[np.float32], job: InferJob) -> None:
+    for name in job.layers:
+        for band, values in enumerate(levels(shares_of(name, probabilities))):
+            planes.put(f"{name}{band}", core, values)
 
 
 def _probabilities(scene: Scene, core: Block, job: InferJob) -> tuple[Seen, NDArray[np.float32]]:
@@ -217,6 +229,7 @@ def _write_map(row: MapRow, job: InferJob) -> None:
     status = _excluded(status, row, job)
     ignored = without_class(status)
     classes: Callable[[Block], NDArray[np.uint8]] = partial(planes.get, _CLASS)
+    drawn: Callable[[Block], NDArray[np.bool_]] = _everywhere
     facts: dict[str, float] = {}
     low = low_sun(job.rendering, info.light)
     doubts = [*black_doubts(info, inner_black), *([Doubt("low-sun", low)] if low else [])]
@@ -225,11 +238,19 @@ def _write_map(row: MapRow, job: InferJob) -> None:
             planes, cut, ignored, evidence_of(scene_folder(job.labels, scene_id), info), job.contradicted
         )
         classes, facts, source = found.classes, found.facts, source if found.used else LABELS_ALONE
+        drawn = found.drawn
         doubts += found.doubts
 
     def statuses_of(core: Block, classed: PixelStatus) -> NDArray[np.uint8]:
         codes = status[core.slices]
         return np.where(codes == PixelStatus.CLASSIFIED, np.uint8(classed), codes)
+
+    def levels_of(name: str, core: Block) -> NDArray[np.uint8]:
+        bands = range(len(LAYERS[name].bands))
+        if row.source == LABELS_ALONE:  # no window was shown to the network
+            return np.full((len(bands), core.height, core.width), UNSAID, np.uint8)
+        said = np.stack([planes.get(f"{name}{band}", core) for band in bands])
+        return np.where(drawn(core) & ~ignored[core.slices], said, np.uint8(UNSAID))
 
     scene_output.write_scene(
         job.output(scene_id),
@@ -240,11 +261,16 @@ def _write_map(row: MapRow, job: InferJob) -> None:
         lambda core: np.where(ignored[core.slices], IGNORE, classes(core)).astype(np.uint8),
         statuses_of,
         lambda core: planes.noted(_PREVIEW, core)["rgb"],
+        levels_of=levels_of,
         doubts=lambda: doubts,
         counted=lambda: facts,
         about={"source": source, "model": None if source == LABELS_ALONE else job.model_digest},
         source=source,
     )
+
+
+def _everywhere(core: Block) -> NDArray[np.bool_]:
+    return np.ones((core.height, core.width), np.bool_)
 
 
 def _excluded(status: NDArray[np.uint8], row: MapRow, job: InferJob) -> NDArray[np.uint8]:

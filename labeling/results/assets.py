@@ -22,6 +22,10 @@ MEDIA_TYPES: Final = {
 }
 
 
+_RASTER: Final = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
+"""The extension of raster:scale; pystac writes an older one."""
+
+
 class ItemAsset(NamedTuple):
     """A file in the Item's folder."""
 
@@ -34,6 +38,8 @@ class ItemAsset(NamedTuple):
     """What its codes mean, where it is a raster of codes."""
     counts: Mapping[str, int] | None = None
     """How many pixels have each code, by the legend's names."""
+    fields: Mapping[str, Any] | None = None
+    """What else the Item says of it, in STAC's words."""
 
     @property
     def key(self) -> str:
@@ -69,6 +75,10 @@ def add_asset(item: pystac.Item, folder: AnyPath, asset: ItemAsset) -> None:
             extra_fields=extra,
         ),
     )  # fmt: skip
+    if asset.fields is not None:
+        item.assets[asset.key].extra_fields |= asset.fields
+        if any(name.startswith("raster:") for name in asset.fields) and _RASTER not in item.stac_extensions:
+            item.stac_extensions.append(_RASTER)
     if asset.legend is not None:
         _add_codes(item.assets[asset.key], asset.legend, asset.counts or {})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from labeling.grid import Block
 from labeling.results.areas import AreaCount
 from labeling.results.assets import ItemAsset, code_assets
 from labeling.results.item import ITEM, Fact, write_item
+from labeling.results.layers import LAYERS, write_layer
 from labeling.results.preview import preview_shape, preview_step
 from labeling.results.status import classed_by, grid_of, write_status
 from labeling.scenes.contract.scene import SceneInfo
@@ -42,12 +44,14 @@ class SceneOutput(NamedTuple):
     """What the quicklook calls the classes."""
     palette: str
     quicklook: bool
+    layers: tuple[str, ...] = ()
+    """Which of LAYERS are written of a map."""
 
     @property
     def files(self) -> list[str]:
         """Names of the files that a finished scene has."""
         named = [file for raster in (self.raster, STATUS) for file in (raster, *name_files(raster))]
-        return named + [QUICKLOOK] * self.quicklook
+        return named + [LAYERS[name].file for name in self.layers] + [QUICKLOOK] * self.quicklook
 
 
 def write_scene(
@@ -60,6 +64,7 @@ def write_scene(
     statuses_of: Callable[[Block, PixelStatus], NDArray[np.uint8]],
     preview_of: Callable[[Block], NDArray[np.uint8]],
     extras: Callable[[], list[ItemAsset]] = list,
+    levels_of: Callable[[str, Block], NDArray[np.uint8]] | None = None,
     about: Mapping[str, Fact] | None = None,
     doubts: Callable[[], list[Doubt]] | None = None,
     counted: Callable[[], Mapping[str, Fact]] = dict,
@@ -71,7 +76,8 @@ def write_scene(
     `cut` covers the scene once; `classes_of` returns a block's class codes, `preview_of` its `sample` of
     the picture, (3, rows, columns), which only a quicklook asks for. `statuses_of` returns a block's
     PixelStatus codes, and is told what a pixel is that has a class of which the block says nothing else.
-    `extras` writes more files and returns them; `about`, such as the profile's name, goes into the STAC Item,
+    `levels_of` returns a block's levels of a layer, by its name, where any is asked for. `extras` writes more
+    files and returns them; `about`, such as the profile's name, goes into the STAC Item,
     and `facts` go into the mark. `doubts` is asked once all classes were, and goes into both; None where
     nobody looked for any. So is `counted`, for more facts. `threads` compress the rasters.
     """
@@ -84,6 +90,11 @@ def write_scene(
     own = doubts() if doubts else []
     classed = classed_by(own)
     status = write_status(output.folder / STATUS, cut, lambda block: statuses_of(block, classed), **grid)
+    for name, layer in LAYERS.items():
+        if name in output.layers and levels_of is not None:
+            write_layer(output.folder / layer.file, layer, cut, partial(levels_of, name), **grid)
+        else:  # of another run, whose classes are gone
+            remove(output.folder / layer.file)
     for file, codes in ((output.raster, legend), (STATUS, STATUS_LEGEND)):
         write_names(output.folder / file, codes)
     if output.quicklook:
@@ -98,6 +109,7 @@ def write_scene(
     assets = [
         *code_assets(classes),
         *code_assets(reasons),
+        *(LAYERS[name].asset for name in output.layers),
         *extras(),
         *[ItemAsset(QUICKLOOK, "Scene beside its classes", ("overview",))] * output.quicklook,
     ]

@@ -232,6 +232,7 @@ def write(
         classes_of,
         statuses_of,
         lambda block: planes.noted(_PREVIEW, block)["rgb"],
+        levels_of=None,
         extras=lambda: _extras(info, planes, recipe, output, table.shadow),
         doubts=lambda: scene_doubts(info, seen, recipe, excluded.inner_black),
         counted=lambda: lifts.facts,
