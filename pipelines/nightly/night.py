@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from labeling.errors import ConfigError, ModelError, describe
+from labeling.errors import ConfigError, ModelError, PolynyaError, describe
 from labeling.files.locks.folder import folder_lock
 from labeling.text import encodable
 from pipelines import evaluate, infer, label
@@ -26,7 +26,8 @@ from pipelines.nightly.config import NightlyConfig
 from pipelines.nightly.figures import find_scenes
 from pipelines.nightly.models import Model, current
 from pipelines.nightly.page import write_page
-from pipelines.nightly.series import Night, merge, read_series, write_series
+from pipelines.nightly.series import Night, merge
+from pipelines.nightly.series_file import read_series, write_series
 from pipelines.nightly.site import Site, open_site, remove_half_written
 from pipelines.nightly.status import Status, close, read_status, try_status, write_status
 from pipelines.nightly.successor import Launch
@@ -44,7 +45,24 @@ def run(config: NightlyConfig, train: Sequence[str], launch: Launch | None = Non
     site = open_site(config.out)
     with folder_lock(site.root, "nightly"):
         remove_half_written(site)
-        return Work(config, site, train, launch or _launch).run()
+        try:
+            work = Work(config, site, train, launch or _launch)
+        except PolynyaError as error:
+            _refuse(site, error)
+            raise
+        return work.run()
+
+
+def _refuse(site: Site, error: PolynyaError) -> None:
+    """Write the status of a night that cannot begin, so that nobody takes the last one's for it."""
+    last, _ = read_status(site)
+    now, told = datetime.now(UTC).replace(microsecond=0), {"begin": describe(error)}
+    number = last.night + 1 if last else 1
+    if last is None or last.state == "ended":  # else what it found is news yet
+        last = Status(night=number, started=now, failed=last.failed if last else {})
+    ended = {"night": number, "state": "stopped", "step": "begin", "started": now, "ended": now}
+    status = last.model_copy(update={**ended, "exit_code": worst([error]), "problems": told})
+    try_status(site, status.model_copy(update={"summary": status.line()}))
 
 
 def _launch(command: Sequence[str], ranks: int) -> int:
@@ -59,7 +77,10 @@ class Work:
     def __init__(self, config: NightlyConfig, site: Site, train: Sequence[str], launch: Launch) -> None:
         self.config, self.site, self._train, self._launch = config, site, train, launch
         last, wrong = read_status(site)
-        self._failed_before = set(last.failed) if last else set()
+        # Of a night that did not come to its end nobody has been told: what it found is this one's news.
+        self._untold = last if last is not None and last.state != "ended" else None
+        failed, first = (last.failed, self._untold.failed_first if self._untold else ()) if last else ({}, ())
+        self._failed_before = failed.keys() - set(first)
         self.rows, repaired = read_series(site)
         number = max([last.night if last else 0, *(row.night for row in self.rows)]) + 1
         self.night = Night(number, datetime.now(UTC).replace(microsecond=0))
@@ -67,7 +88,10 @@ class Work:
         if repaired:
             self._set_aside()
         notes = (*filter(None, [wrong, repaired]), *_notes(last, self.night))
-        self.status = Status(night=number, started=self.night.time, model=self.model.number, notes=notes)
+        self.status = Status(
+            night=number, started=self.night.time, model=self.model.number, notes=notes,
+            failed=failed, failed_first=first,
+        )  # fmt: skip
         self._failures: dict[str, Failure] = {}
         self._errors: list[Exception] = []
         self._labelled: list[str] = []
@@ -130,7 +154,9 @@ class Work:
         there = [row for row in self.rows if row.state == "good"]
         doubted = tuple(row.scene for row in there if row.figures["doubts"])
         self._update(scenes=len(there), doubted=doubted)
-        self._update(**{name: tuple(scenes) for name, scenes in changes._asdict().items()})
+        for name, scenes in changes._asdict().items():
+            untold = getattr(self._untold, name, ())
+            self._update(**{name: tuple(dict.fromkeys([*untold, *scenes]))})
 
     def report(self) -> None:
         """Write the run's report, and the morning's page."""

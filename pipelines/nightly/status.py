@@ -20,7 +20,8 @@ class Status(Settings):
     format: Literal["polynya-night-1"] = "polynya-night-1"
     night: int = Field(ge=1)
     state: Literal["running", "ended", "stopped"] = "running"
-    """ended: to its last step, well or not; stopped: by a signal. A killed night stays running."""
+    """ended: after its last step, well or not; stopped: before, by a signal, or for want of a model.
+    A killed night stays running."""
     step: str = "begin"
     """What it does, or did last."""
     started: AwareDatetime

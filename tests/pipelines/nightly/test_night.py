@@ -10,6 +10,7 @@ import shutil
 import numpy as np
 import pytest
 from chip_factory import write_chips
+from conftest import ROOT
 from map_runs import no_network, write_tiny_card
 from run_factory import RunFactory
 
@@ -17,6 +18,7 @@ from jobs import nightly
 from jobs.command import main_of
 from labeling.errors import ConfigError, ModelError, OutputError
 from labeling.files.locks.folder import folder_lock
+from labeling.settings import load_settings
 from pipelines.catalog import write_catalog
 from pipelines.engine.outcome import Outcome
 from pipelines.engine.scenes import Failure
@@ -24,7 +26,7 @@ from pipelines.nightly import night as night_module
 from pipelines.nightly import successor
 from pipelines.nightly.config import NightlyConfig
 from pipelines.nightly.models import go_back
-from pipelines.nightly.series import read_series
+from pipelines.nightly.series_file import read_series
 from pipelines.nightly.site import Site
 from training.network.metrics import confusion_matrix, scores
 
@@ -128,6 +130,10 @@ def test_without_a_model(nights):
     with pytest.raises(ConfigError, match="there is no model"):
         nights.night(model=None)
     assert not nights.site.series.exists()
+    assert (nights.status()["exit_code"], nights.status()["state"]) == (2, "stopped")
+    assert "there is no model" in nights.status()["summary"]
+    nights.night()
+    assert nights.status()["night"] == 2
 
 
 def test_a_model_of_another_rendering_stops_the_maps_and_not_the_series(nights):
@@ -254,6 +260,19 @@ def test_a_signal_ends_the_night_and_the_next_goes_on(nights):
     nights.night()
 
 
+def test_what_a_killed_night_found_is_told_by_the_next(nights, monkeypatch):
+    nights.night()
+    nights.add("c")
+    with monkeypatch.context() as patch:
+        patch.setattr(night_module.Work, "report", lambda _: (_ for _ in ()).throw(SystemExit(143)))
+        with pytest.raises(SystemExit):
+            nights.night()
+    nights.night()
+    assert nights.status()["new"] == ["c"]
+    nights.night()
+    assert nights.status()["new"] == []
+
+
 def test_usage(tmp_path, capsys):
     def code(*arguments):
         return main_of(lambda: nightly.main([*map(str, arguments)]), "nightly")
@@ -272,6 +291,12 @@ def test_usage(tmp_path, capsys):
     assert "out is given by the night itself" in capsys.readouterr().err
     assert code("--scenes", "x", "--out", tmp_path, "--go-back") == 2
     assert "nothing to go back to" in capsys.readouterr().err
+
+
+def test_the_shipped_configuration_is_the_default(tmp_path):
+    given = {"scenes": ["x"], "out": tmp_path}
+    shipped = load_settings(NightlyConfig, ROOT / "jobs/conf/nightly.yaml", given)
+    assert shipped == NightlyConfig(**given)
 
 
 # --- successors ---

@@ -10,17 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labeling.errors import ConfigError
-from pipelines.nightly.series import (
-    FIGURES,
-    SCHEMA,
-    Found,
-    Night,
-    Row,
-    merge,
-    read_series,
-    table_of,
-    write_series,
-)
+from pipelines.nightly.series import FIGURES, SCHEMA, Found, Night, Row, merge
+from pipelines.nightly.series_file import read_series, table_of, write_series
 from pipelines.nightly.site import Site
 
 DAY = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
