@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -41,8 +40,7 @@ from pipelines.cuts_worker import checked_map, evidence_of, keep_opinion, profil
 from pipelines.engine.rows import Row, each_row, one_row
 from pipelines.map_sources import LABELS_ALONE, MOVED_CUTS, NETWORK, MapRow
 from pipelines.schemas import OUTCOME, PREDICTED
-from pipelines.worker_gpu import show_assigned
-from training.predict import Predictor
+from pipelines.worker_gpu import predictor
 
 SWEPT: Final = 1
 """How scenes go through the network; maps are redone when it changes what comes out."""
@@ -294,20 +292,3 @@ def _excluded(status: NDArray[np.uint8], row: MapRow, job: InferJob) -> NDArray[
         check_shape(raster, height=row.info.height, width=row.info.width)
         whole = Block(0, 0, *status.shape)
         return carried(status, read_status(raster, whole), clouds_only=row.source == NETWORK)
-
-
-def predictor(model: Path, digest: str) -> Predictor:
-    """Return the model, loaded once in each worker process; `digest` makes a changed model load anew.
-
-    It computes on the GPU that Spark gave the task, if any.
-    """
-    show_assigned()
-    return _loaded(model, digest)
-
-
-@cache
-def _loaded(model: Path, digest: str) -> Predictor:
-    # Spark runs a worker on every core already. TensorFlow reads these when it is first imported.
-    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-        os.environ.setdefault(name, "1")
-    return Predictor.load(model, batch=1, threads=1)

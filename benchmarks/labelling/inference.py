@@ -32,9 +32,10 @@ from labeling.grid import Block
 from labeling.scenes.open import open_scene
 from labeling.simulation.scene import SceneSpec, write_scene
 from pipelines.infer import plan_work
-from pipelines.infer_worker import InferJob, predict_tasks, predictor
+from pipelines.infer_worker import InferJob, predict_tasks
 from pipelines.infer_worker import write_scene as write_map
 from pipelines.map_sources import NETWORK, MapRow
+from pipelines.worker_gpu import predictor
 from training.folder.card import model_digest, read_model_card
 from training.predict import band_rows, sweep_columns
 

@@ -168,7 +168,7 @@ def test_it_is_redone_when_labels_or_source_change(run, scenes, model, tmp_path)
     second = cut_run(model, scenes, run)
     assert (second != first).any()
     labels, shadow = read_labels(run, "cloudy"), shadow_of(run, "cloudy")
-    expected, _ = plain_map(model, scenes[1], labels, shadow, 128, 32, thin_ice_max=150)
+    expected, _ = plain_map(model, scenes[1], labels, shadow, thin_ice_max=150)
     np.testing.assert_array_equal(second, expected)
     assert run_infer(model, scenes, run) == (2, ())
     assert json.loads(mark.read_text())["source"] == "network"
