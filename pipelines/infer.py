@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from functools import partial
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any
 
 from pyspark.sql import SparkSession
 
@@ -32,9 +32,6 @@ from pipelines.worker_gpu import check_executors
 from training.folder.card import ModelCard, model_digest, read_model_card
 from training.folder.network import blame
 from training.predict import band_rows, sweep_columns
-
-_MOST_PIXELS: Final = 100_000_000
-"""Pixels of a task, so that `limits.seconds` is enough for one."""
 
 
 def run(config: InferConfig) -> Outcome:
@@ -104,15 +101,13 @@ def map_scenes(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[F
 def plan_work(rows: list[MapRow], job: InferJob, parallelism: int) -> list[dict[str, Any]]:
     """Cut scenes into tasks: strips of full height, or parts of them where there are more cores than strips.
 
-    Every part begins with a margin that is computed for nothing, so there are no more than cores ask for, or
-    a task's pixels.
+    Every part begins with a margin that is computed for nothing, so there are no more than cores ask for.
     """
     tasks = []
     strips = [(row, strip) for row in rows for strip in job.strips(row.info)]
     share = -(-parallelism // max(1, len(strips)))
     for row, strip in strips:
-        pixels = sum(block.height * block.width for block in strip)
-        parts = min(len(strip), max(share, -(-pixels // _MOST_PIXELS)))
+        parts = min(len(strip), share)
         bounds = [len(strip) * part // parts for part in range(parts + 1)]
         tasks += [
             {

@@ -115,6 +115,11 @@ class InferJob(NamedTuple):
         output = self.output(row.scene_id)
         return is_done(output.folder, self.inputs(row), output.files)
 
+    def shared(self, row: Row) -> AnyPath:
+        """Return the folder in which tasks on a scene leave word for each other."""
+        scene_id: str = row["scene_id"]
+        return self.scratch / scene_id
+
     def strips(self, info: SceneInfo) -> list[list[Block]]:
         """Return the blocks of a scene by strips of full height, from left to right, each from its top."""
         shape = {"height": info.height, "width": info.width}
@@ -134,7 +139,7 @@ class InferJob(NamedTuple):
 
 def predict_tasks(frames: Iterator[pd.DataFrame], job: InferJob) -> Iterator[pd.DataFrame]:
     """Spark's map step: WINDOWS rows in, PREDICTED rows out."""
-    yield from each_row(frames, partial(_predict, job=job), PREDICTED, job.limits)
+    yield from each_row(frames, partial(_predict, job=job), PREDICTED, job.limits, job.shared)
 
 
 def _map_row(row: Row) -> MapRow:
