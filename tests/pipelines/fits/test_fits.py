@@ -73,8 +73,10 @@ def test_the_map_is_the_one_that_the_job_makes(model, tmp_path, monkeypatch):
     made = dict(zip(METHODS, maps_of(rgb, seen, job, load_profile("polynya-clear")), strict=True))
     # Maps mirror the scene over its border, where it is black here: seen as far as the network looks.
     seen[:24] = seen[-24:] = seen[:, :24] = seen[:, -24:] = False
-    assert (made["map"] == read_map(tmp_path / "run", "cloudy"))[seen].mean() > 0.98
-    assert (made["labels"] == read_map(tmp_path / "run", "cloudy"))[seen].mean() < 0.95
+    drawn = read_map(tmp_path / "run", "cloudy")
+    alike = {name: (made[name] == drawn)[seen].mean() for name in ("map", "labels")}
+    assert alike["map"] > 0.98
+    assert alike["map"] > alike["labels"]
     assert (made["map"] != made["labels"]).any()
     run_infer(model, [scene], tmp_path / "alone")
     np.testing.assert_array_equal(made["network alone"][seen], read_map(tmp_path / "alone", "cloudy")[seen])
