@@ -11,8 +11,8 @@ pytestmark = pytest.mark.slow
 
 def test_both_ways_are_timed_for_each_number_of_workers():
     command = [
-        sys.executable, "-m", "benchmarks.labelling.inference", "--side", "512", "--depth", "3", "--width", "4",
-        "--workers", "1", "2", "--rounds", "1",
+        sys.executable, "-m", "benchmarks.labelling.inference", "--side", "512", "--depth", "3",
+        "--width", "4", "--workers", "1", "2", "--rounds", "1",
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=600)
     rows = [line.strip("│ ").split("│") for line in done.stdout.splitlines() if line.startswith("│")]
