@@ -19,4 +19,6 @@ def test_both_ways_are_timed_for_each_number_of_workers():
     cells = [[cell.strip() for cell in row] for row in rows]
     assert [tuple(row[:2]) for row in cells] == [("bare", "1"), ("map", "1"), ("bare", "2"), ("map", "2")]
     assert [row[3:5] for row in cells if row[0] == "bare"] == [["1.00", "1.00"]] * 2
-    assert all(float(figure) > 0 for row in cells for figure in row[2:])
+    # So small a map takes a hundred times as long as the pass, or more: figures can be 0.00.
+    assert all(float(figure) >= 0 for row in cells for figure in row[2:])
+    assert all(float(row[5]) > 0.1 for row in cells), "TensorFlow alone takes more"
