@@ -44,12 +44,14 @@ MOST_A_SIDE: Final = 128
 PIXELS_A_SIDE: Final = 8192
 """Pixels along a block of cells, about."""
 
-NO_ERRORS: Final = "There is no uncertainty: the run has no evaluation of these {of} against the truth of two scenes or more."
+NO_ERRORS: Final = (
+    "There is no uncertainty: the run has no evaluation of these {of} against truth, of two scenes or more."
+)
 ERRORS: Final = (
     "The uncertainty follows from how {of} of {scenes} test scenes differ from their truth "
     "(evaluation.json): how far the mapped share leans to one side, and how well that is known from so few "
-    "scenes. It holds for ice and sky like those scenes'. It does not cover what cloud or the swath's edge hid "
-    "of a cell, ice that moved between maps of one period, and errors of place."
+    "scenes. It holds for ice and sky like those scenes'. It does not cover what cloud or the swath's edge "
+    "hid of a cell, ice that moved between maps of one period, and errors of place."
 )
 
 
