@@ -13,6 +13,7 @@ import pyproj
 from numpy.typing import NDArray
 
 import labeling
+from labeling.maps.cover import to_degrees
 from labeling.maps.fractions import CellFlag, Cells
 from labeling.maps.grids import MapGrid
 
@@ -137,12 +138,11 @@ def _write_grid(file: netCDF4.Dataset, grid: MapGrid) -> None:
             }
         )
         made[:] = values
-    to_degrees = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
     for name, long in (("lat", "latitude"), ("lon", "longitude")):
         made = file.createVariable(name, "f8", ("yc", "xc"), zlib=True, complevel=4)
         made.setncatts({"standard_name": long, "long_name": long, "units": f"degrees_{_SIDE[name]}"})
     for row, middle in enumerate(y):
-        file["lon"][row], file["lat"][row] = to_degrees.transform(x, np.full(x.shape, middle))
+        file["lon"][row], file["lat"][row] = to_degrees(grid.crs, x, np.full(x.shape, middle))
     made = file.createVariable("crs", "i4")
     made.setncatts({**crs.to_cf(), "long_name": f"coordinate system: {crs.name}"})
 
@@ -158,6 +158,7 @@ def _write_times(file: netCDF4.Dataset) -> None:
         {
             "standard_name": "time", "long_name": "middle of the time that maps are from", "axis": "T",
             "units": "seconds since 1970-01-01 00:00:00", "calendar": "standard", "bounds": "time_bnds",
+            "units_metadata": "leap_seconds: none",
         }
     )  # fmt: skip
     file.createVariable("time_bnds", "f8", ("time", "nv"))
@@ -170,11 +171,11 @@ def _write_time(file: netCDF4.Dataset, index: int, each: Slice) -> None:
     file["time"][index], file["time_bnds"][index] = seconds.mean(), seconds
 
 
-def attributes_of(source: str, comment: str, made: datetime) -> dict[str, str]:
+def attributes_of(source: str, comment: str, institution: str, made: datetime) -> dict[str, str]:
     """Return what a file says of itself."""
     return {
         "title": "Sea-ice concentration and thin-ice fraction from optical scenes",
-        "institution": "",
+        "institution": institution,
         "source": source,
         "history": f"{made.isoformat(timespec='seconds')} made by Polynya {labeling.__version__}",
         "references": "Iqrah et al. 2024; Olofsson et al. 2014, doi:10.1016/j.rse.2014.02.015",
