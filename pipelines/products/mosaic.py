@@ -14,16 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from labeling.classes import IGNORE, PALETTES, IceClass
+from labeling.classes import IGNORE
 from labeling.errors import ConfigError
 from labeling.files.atomic import write_json
+from labeling.files.cogs.legend import STATUS, Legend, class_legend
+from labeling.files.cogs.names import name_files
 from labeling.files.layout import read_done
 from labeling.grid import Block
 from labeling.maps.cover import Extent, reach_of
 from labeling.maps.grids import SQUARE_CM, MapGrid
 from labeling.maps.merging import MOST_MAPS, Merged, Rule
 from labeling.maps.sums import NAMES
-from labeling.status import UNKNOWN, PixelStatus
+from labeling.status import PixelStatus
 from pipelines.engine.scenes import Failure
 from pipelines.products.grids.cog import write_cog
 from pipelines.products.grids.mosaic_block import PIXELS, fill, read_block
@@ -39,7 +41,15 @@ VERSION: Final = 1
 MOST_PIXELS: Final = 1 << 34
 """Of a mosaic: 131 072 a side, at 10 m the Ross Sea twice over."""
 
-FILES: Final = ["mosaic.tif", "status.tif", "age.tif", "scene.tif", "mosaic.json"]
+_CODED: Final = ["mosaic.tif", "status.tif"]
+
+FILES: Final = [
+    *_CODED,
+    *(name for raster in _CODED for name in name_files(raster)),
+    "age.tif",
+    "scene.tif",
+    "mosaic.json",
+]
 
 SECONDS_A_DAY: Final = 86_400
 
@@ -127,7 +137,6 @@ def _inside(place: Block, grid: MapGrid) -> Block:
 def _write(
     work: Work, grid: MapGrid, pieces: list[Piece], maps: list[MapFile], rule: Rule, inputs: dict[str, Any]
 ) -> None:
-    settings = work.config.mosaic
     numbers = {each.scene_id: number for number, each in enumerate(maps, 1)}
     times = [each.sensed for each in maps if each.sensed is not None]
     newest = max(times) if times else None
@@ -139,18 +148,15 @@ def _write(
             place = piece.place.meet(grid.whole)
             yield place.window, layer(read_block(work.part(piece.part)), piece)[inside.slices]
 
-    titles = {each.value: each.title for each in PixelStatus} | {UNKNOWN: "not said"}
+    classes = class_legend(work.config.mosaic.palette)
     with work.finishing(inputs, FILES) as folder:
         write_cog(
             folder / "mosaic.tif", read(lambda merged, _: merged.codes), grid, "uint8",
-            nodata=IGNORE, description="ice class", colours=PALETTES[settings.palette],
-            tags={f"CLASS_{each.value}": each.title for each in IceClass},
+            nodata=IGNORE, description=classes.band, legend=classes, tags=_tags(classes),
         )  # fmt: skip
         write_cog(
             folder / "status.tif", read(lambda merged, _: merged.status), grid, "uint8",
-            nodata=PixelStatus.NODATA, description="why a pixel has a class or none",
-            colours={each.value: each.colour for each in PixelStatus},
-            tags={f"STATUS_{code}": title for code, title in titles.items()},
+            nodata=PixelStatus.NODATA, description=STATUS.band, legend=STATUS, tags=_tags(STATUS),
         )  # fmt: skip
         write_cog(
             folder / "age.tif", read(partial(_ages, newest=newest)), grid, "float32",
@@ -162,6 +168,10 @@ def _write(
             nodata=0, description="number of the scene in mosaic.json",
         )  # fmt: skip
         write_json(folder / "mosaic.json", about)
+
+
+def _tags(legend: Legend) -> dict[str, str]:
+    return {f"{legend.tag}_{each.code}": each.title for each in legend.entries if each.code != IGNORE}
 
 
 def _ages(merged: Merged, piece: Piece, newest: datetime | None) -> NDArray[np.float32]:

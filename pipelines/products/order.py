@@ -6,13 +6,14 @@ import math
 from typing import Literal, NamedTuple
 
 from labeling.errors import ConfigError, SceneError
+from labeling.files.layout import STATUS
 from labeling.maps.cover import AUTO, Extent, extent
 from labeling.maps.grids import MapGrid
 from labeling.maps.merging import Rule
 from pipelines.engine.scenes import Failure
 from pipelines.products.config import ProductsConfig
 from pipelines.products.grids.sampling import Source
-from pipelines.products.maps import PROBABILITY, STATUS, MapFile, counted
+from pipelines.products.maps import PROBABILITY, MapFile, counted
 
 
 class Placed(NamedTuple):

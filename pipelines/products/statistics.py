@@ -18,12 +18,13 @@ import pyproj
 
 from labeling.errors import ConfigError
 from labeling.files.atomic import replacing
+from labeling.files.layout import STATUS
 from labeling.files.storage import AnyPath
 from labeling.maps.cover import AUTO, metric, to_degrees
 from labeling.masks.land import vector_state
 from labeling.masks.layers import VectorLayer, open_layer, read_names
 from pipelines.engine.scenes import Failure
-from pipelines.products.maps import STATUS, MapFile
+from pipelines.products.maps import MapFile
 from pipelines.products.parts import Part
 from pipelines.products.product import Work
 from pipelines.products.statistics_worker import POLYGONS, SUMS, Counted, fill, read_part

@@ -15,6 +15,7 @@ from rasterio.crs import CRS
 
 from labeling.errors import ConfigError, SceneError
 from labeling.files.atomic import replacing
+from labeling.files.layout import STATUS
 from labeling.files.raster import check_shape, open_raster, read_codes
 from labeling.files.storage import AnyPath
 from labeling.grid import Block, blocks
@@ -24,7 +25,7 @@ from labeling.maps.placing import cells_of
 from labeling.maps.sums import KINDS, STATUSES, Sums
 from labeling.masks.layers import Role, VectorLayer
 from labeling.masks.polygons import Zones
-from pipelines.products.maps import STATUS, MapFile
+from pipelines.products.maps import MapFile
 
 SUMS: Final = "sums.parquet"
 """Name of a part's file: a row a zone of any kind, with its sums."""

@@ -34,6 +34,7 @@ def scenes():
         classes = rng.choice(np.array([0, 1, 2, IGNORE], np.uint8), shape, p=[0.3, 0.2, 0.3, 0.2])
         status = np.where(classes == IGNORE, rng.integers(1, 4, shape), rng.choice([0, 5], shape))
         sure = rng.integers(0, 251, (3, *shape)).astype(np.uint8)
+        sure[:, rng.random(shape) < 0.2] = 255  # where no network was asked
         time = f"2019-11-0{1 + number * 3 % 4}T20:00:00Z"
         yield name, crs, transform, classes, status.astype(np.uint8), sure, time
 
@@ -63,12 +64,12 @@ def plain(transform, crs, shape, rule):
     for _, own, to, classes, status, sure, time in found:
         u, v = pyproj.Transformer.from_crs(crs.to_wkt(), own, always_xy=True).transform(x, y)
         c, r = np.floor(~to @ (u, v)).astype(int)
-        seen.append((r, c, classes, status, sure.max(axis=0), float(time[8:10])))
+        seen.append((r, c, classes, status, np.where(sure == 255, -1.0, sure), float(time[8:10])))
     codes, why, age = np.full(x.size, IGNORE), np.full(x.size, 1), np.full(x.size, np.nan)
     newest = max(each[5] for each in seen)
     for i in range(x.size):
         here = [
-            (k[r[i], c[i]], s[r[i], c[i]], p[r[i], c[i]], day)
+            (k[r[i], c[i]], s[r[i], c[i]], p[k[r[i], c[i]] % 3, r[i], c[i]], day)
             for r, c, k, s, p, day in seen
             if 0 <= r[i] < k.shape[0] and 0 <= c[i] < k.shape[1]
         ]
