@@ -92,14 +92,14 @@ def plain(transform, crs, shape, rule):
 @pytest.mark.parametrize(("crs", "block"), [("auto", 1024), ("EPSG:3031", 64), ("EPSG:3976", 96)])
 def test_a_mosaic_is_the_plain_one_whatever_its_blocks(maps, monkeypatch, rule, crs, block):
     monkeypatch.setattr(pipelines.products.mosaic, "BLOCK", block)
-    settings = {"rule": rule, "crs": crs, "pixel": 500}
+    settings = {"rule": rule, "crs": crs, "pixel": 1000}
     assert products_here(monkeypatch, maps, "mosaic", mosaic=settings).failures == ()
     codes, transform, system = read(maps, "mosaic.tif")
     assert system == CRS.from_user_input("EPSG:6932" if crs == "auto" else crs)
     true_codes, true_status, true_age = plain(transform, system, codes.shape, rule)
     # PROJ gives the last bit differently with other neighbours, so a pixel on a border may go either way.
     wrong = (codes != true_codes) | (read(maps, "status.tif")[0] != true_status)
-    assert np.count_nonzero(wrong) <= codes.size / 20_000
+    assert np.count_nonzero(wrong) <= 1
     np.testing.assert_allclose(read(maps, "age.tif")[0][~wrong], true_age[~wrong])
     about = json.loads((maps.product("mosaic") / "mosaic.json").read_text())
     assert about["pixels"] == {
@@ -137,6 +137,7 @@ def test_files_are_cogs_with_colours_and_areas_are_true(maps, monkeypatch):
     assert areas["thin_ice"] == pytest.approx(np.count_nonzero(codes == 1) * 1e4, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_maps(tmp_path, monkeypatch):
     peaks = {}
     monkeypatch.setattr(pipelines.products.mosaic, "BLOCK", 256)
