@@ -14,6 +14,7 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
@@ -21,13 +22,10 @@ from labeling.errors import OutputError
 from labeling.files.atomic import remove, replacing
 from labeling.files.cogs.legend import Legend
 from labeling.files.cogs.names import write_names
-from labeling.files.raster import open_raster
+from labeling.files.raster import TILE, open_raster
 from labeling.files.storage import AnyPath
 from labeling.grid import blocks
 from labeling.maps.grids import MapGrid
-
-TILE: Final = 512
-"""Side in pixels of a tile, GDAL's own choice for such files."""
 
 _CACHE: Final = 64 << 20
 """Bytes that GDAL keeps of a raster: a row of tiles of a wide one."""
@@ -70,7 +68,7 @@ def write_cog(
             options = {"compress": "deflate", "blocksize": TILE, "overview_resampling": "nearest"}
             rasterio.shutil.copy(plain, temporary, driver="COG", BIGTIFF="IF_SAFER", **options)
             found = _count(temporary, nodata)
-        except RasterioError as error:
+        except (RasterioError, CPLE_BaseError) as error:
             raise OutputError(_full(target, str(error))) from None
         finally:
             remove(plain)
