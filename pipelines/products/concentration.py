@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.errors import ConfigError
-from labeling.files.atomic import replacing
 from labeling.grid import Block
 from labeling.maps.cover import AUTO, metric, reach_of
 from labeling.maps.errors import MapErrors
@@ -99,9 +98,9 @@ def make(work: Work) -> list[Failure]:
     }
     if not failed and not work.is_done(inputs, FILES):
         slices = (_slice(work, grid, period, pieces[period.name], errors) for period in periods)
-        with work.finishing(inputs, FILES) as folder, replacing(folder / FILES[0]) as temporary:
-            timed = periods[0].begin is not None
-            write_concentration(temporary, grid, slices, timed=timed, attributes=_about(work, rule, errors))
+        timed, about = periods[0].begin is not None, _about(work, rule, errors)
+        with work.finishing(inputs, FILES) as folder:
+            write_concentration(folder / FILES[0], grid, slices, timed=timed, attributes=about)
     if not failed:
         work.prune(parts)
     return lost + nowhere + undated + failed

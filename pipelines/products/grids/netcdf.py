@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import netCDF4
@@ -13,6 +12,9 @@ import pyproj
 from numpy.typing import NDArray
 
 import labeling
+from labeling.errors import OutputError
+from labeling.files.atomic import replacing
+from labeling.files.storage import AnyPath
 from labeling.maps.cover import to_degrees
 from labeling.maps.fractions import CellFlag, Cells
 from labeling.maps.grids import MapGrid
@@ -98,27 +100,42 @@ _VARIABLES: Final = [
 
 
 def write_concentration(
-    path: Path, grid: MapGrid, slices: Iterator[Slice], *, timed: bool, attributes: dict[str, str]
+    target: AnyPath, grid: MapGrid, slices: Iterator[Slice], *, timed: bool, attributes: dict[str, str]
 ) -> None:
-    """Write slices of a grid, in the order of their times; `timed` unless the maps say none."""
-    with netCDF4.Dataset(path, "w", format="NETCDF4") as file:
-        file.setncatts({"Conventions": CONVENTIONS, **attributes})
-        _write_grid(file, grid)
+    """Write slices of a grid, in the order of their times, atomically; `timed` unless the maps say none.
+
+    OutputError when the disk is full.
+    """
+    with replacing(target) as temporary:
+        try:
+            with netCDF4.Dataset(temporary, "w", format="NETCDF4") as file:
+                file.setncatts({"Conventions": CONVENTIONS, **attributes})
+                _write_all(file, grid, slices, timed=timed)
+        except (RuntimeError, OSError) as error:
+            # Its library calls a full disk an HDF error, or a permission that is lacking.
+            raise OutputError(
+                f"{target} cannot be written ({error}): the disk is full, most likely. Make room there, and "
+                "run the same command again: what is finished stays."
+            ) from error
+
+
+def _write_all(file: netCDF4.Dataset, grid: MapGrid, slices: Iterator[Slice], *, timed: bool) -> None:
+    _write_grid(file, grid)
+    if timed:
+        _write_times(file)
+    dimensions = ("time", "yc", "xc") if timed else ("yc", "xc")
+    for variable in _VARIABLES:
+        made = file.createVariable(
+            variable.name, variable.dtype, dimensions, zlib=True, complevel=4, fill_value=variable.fill
+        )
+        made.setncatts(variable.attributes | {"grid_mapping": "crs", "coordinates": "lat lon"})
+    for index, each in enumerate(slices):
         if timed:
-            _write_times(file)
-        dimensions = ("time", "yc", "xc") if timed else ("yc", "xc")
+            _write_time(file, index, each)
+        place = index if timed else slice(None)
         for variable in _VARIABLES:
-            made = file.createVariable(
-                variable.name, variable.dtype, dimensions, zlib=True, complevel=4, fill_value=variable.fill
-            )
-            made.setncatts(variable.attributes | {"grid_mapping": "crs", "coordinates": "lat lon"})
-        for index, each in enumerate(slices):
-            if timed:
-                _write_time(file, index, each)
-            place = index if timed else slice(None)
-            for variable in _VARIABLES:
-                values = getattr(each.cells, variable.field)
-                file[variable.name][place] = values.reshape(grid.height, grid.width)
+            values = getattr(each.cells, variable.field)
+            file[variable.name][place] = values.reshape(grid.height, grid.width)
 
 
 def _write_grid(file: netCDF4.Dataset, grid: MapGrid) -> None:
