@@ -71,8 +71,9 @@ def test_a_product_that_cannot_be_made_does_not_keep_others_from_it(made, capsys
     assert not made.product("mosaic").exists()
     assert read_done(made.product("concentration")) is not None
     assert "products-mosaic" in made.failures.read_text()
-    assert command(made, "mosaic") == ExitCode.DONE
+    assert command(made, "mosaic", "concentration", "--rule", "most-common", "--cell-km", 2) == ExitCode.DONE
     assert not made.failures.exists()
+    assert json.loads((made.product("mosaic") / "mosaic.json").read_text())["rule"] == "most-common"
 
 
 def test_what_is_no_run_is_refused_and_not_made_one(tmp_path, capsys):
