@@ -1,1 +1,1 @@
-"""What maps say together: mosaics, concentration, areas, floes and edges, on arrays."""
+"""What maps say together: mosaics, concentration, areas, floes, edges, on arrays."""

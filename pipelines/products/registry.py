@@ -1,0 +1,13 @@
+"""Every product by its name, which is that of its settings and of its folder too."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pipelines.products import statistics
+from pipelines.products.config import ProductName
+from pipelines.products.product import Product
+
+PRODUCTS: Final[dict[ProductName, Product]] = {
+    "statistics": Product(statistics.make, "areas of classes by scene, polygon and cell"),
+}
