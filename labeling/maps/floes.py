@@ -28,6 +28,12 @@ _ROUNDING: Final = 0.5
 HOLE: Final = 16
 """Pixels of a hole in ice, at most, that is taken for part of the floe: a speck would make two necks."""
 
+BYTES: Final = 48
+"""Of memory that a pixel takes at most, most of it the watershed's: 5.8 GB for a whole Sentinel-2 granule."""
+
+_ROWS: Final = 256
+"""Rows whose borders are looked at together."""
+
 Labels = NDArray[np.int32]
 
 
@@ -35,15 +41,10 @@ class Floes(NamedTuple):
     """Floes of a map."""
 
     labels: Labels
-    """(height, width): 0 where there is no floe, else 1 to `count`, in the order of their deepest places."""
+    """(height, width): 0 where there is no floe, else 1 to n, in the order of their deepest places."""
     cut: NDArray[np.bool_]
-    """(count,): of floe 1, 2 …, whether it touches the map's border or what has no class, so that nobody knows
-    how large it is."""
-
-    @property
-    def count(self) -> int:
-        """How many floes there are, cut ones included."""
-        return len(self.cut)
+    """(n,): of floe 1, 2 …, whether it touches the map's border or what has no class; nobody knows how large
+    such a floe is."""
 
 
 def find_floes(
@@ -57,22 +58,30 @@ def find_floes(
 
     Pixels hang together by their sides. A hole of at most `hole` pixels is part of its floe, unless it has
     pixels without a class or touches the border. `neck` is 0 (nothing is cut) to 1 (every maximum is a floe).
-    Takes about 30 bytes a pixel.
+    Takes about BYTES a pixel.
     """
     unknown = classes == IGNORE
     solid = _without_holes(np.isin(classes, list(ice)), unknown, hole)
     if not solid.any():
         return Floes(np.zeros(classes.shape, np.int32), np.zeros(0, np.bool_))
-    distance = cv2.distanceTransform(solid, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    # A map of nothing but ice has no distance, and is one floe.
-    seeds = np.ones_like(solid) if solid.all() else local_maxima(distance, connectivity=1)
-    _, markers = cv2.connectedComponents(seeds.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)
-    del seeds
-    basins = watershed(-distance, markers, mask=solid.view(np.bool_))
-    del markers
-    floe_of = _joined(basins, distance, neck)
-    labels = np.asarray(floe_of[basins], np.int32)
+    # Arguments only, and distances once more afterwards: the watershed keeps what it needs, in doubles.
+    basins = watershed(-_distance(solid), _seeds(solid), mask=solid.view(np.bool_))
+    floe_of = _joined(basins, _distance(solid), neck)
+    labels = floe_of[basins]
     return Floes(labels, _cut(labels, unknown, int(floe_of.max())))
+
+
+def _distance(solid: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the distance in pixels to what is no ice."""
+    return np.asarray(cv2.distanceTransform(solid, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)
+
+
+def _seeds(solid: NDArray[np.uint8]) -> Labels:
+    """Return maxima of the distance, numbered."""
+    # A map of nothing but ice has no distance, and is one floe.
+    maxima = np.ones_like(solid) if solid.all() else local_maxima(_distance(solid), connectivity=1)
+    _, seeds = cv2.connectedComponents(maxima.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)
+    return np.asarray(seeds, np.int32)
 
 
 def _without_holes(solid: NDArray[np.bool_], unknown: NDArray[np.bool_], hole: int) -> NDArray[np.uint8]:
@@ -80,13 +89,12 @@ def _without_holes(solid: NDArray[np.bool_], unknown: NDArray[np.bool_], hole: i
     filled = solid.astype(np.uint8)
     if hole == 0:
         return filled
-    count, gaps, stats, _ = cv2.connectedComponentsWithStats(1 - filled, connectivity=8, ltype=cv2.CV_32S)
+    _, gaps, stats, _ = cv2.connectedComponentsWithStats(1 - filled, connectivity=8, ltype=cv2.CV_32S)
     height, width = solid.shape
     left, top = stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP]
     right, bottom = left + stats[:, cv2.CC_STAT_WIDTH], top + stats[:, cv2.CC_STAT_HEIGHT]
-    small = (
-        (stats[:, cv2.CC_STAT_AREA] <= hole) & (left > 0) & (top > 0) & (right < width) & (bottom < height)
-    )
+    inner = (left > 0) & (top > 0) & (right < width) & (bottom < height)
+    small = inner & (stats[:, cv2.CC_STAT_AREA] <= hole)
     small[gaps[unknown]] = False
     small[0] = False  # the ice
     filled[small[gaps]] = 1
@@ -118,18 +126,28 @@ def _joined(basins: Labels, distance: NDArray[np.float32], neck: float) -> NDArr
 
 def _borders(basins: Labels, distance: NDArray[np.float32]) -> list[tuple[int, int, float]]:
     """Return pairs of neighbouring basins and the largest distance along their border, widest first."""
-    found = []
-    for here, there in (
-        ((slice(None), slice(1, None)), (slice(None), slice(-1))),
-        ((slice(1, None),), (slice(-1),)),
-    ):
-        one, other = basins[here], basins[there]
-        meet = (one != other) & (one > 0) & (other > 0)
-        pair = np.sort(np.stack([one[meet], other[meet]]), axis=0)
-        found.append((*pair, np.minimum(distance[here][meet], distance[there][meet])))
-    low, high, half_width = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    order = np.lexsort([high, low, -half_width])
-    return list(zip(low[order].tolist(), high[order].tolist(), half_width[order].tolist(), strict=True))
+    found = [_widest(np.zeros(0, np.int64), np.zeros(0, np.float32))]
+    for top in range(0, len(basins), _ROWS):
+        band = np.s_[top : top + _ROWS + 1]
+        for here, there in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
+            one, other = basins[band][here], basins[band][there]
+            meet = (one != other) & (one > 0) & (other > 0)
+            low, high = np.sort(np.stack([one[meet], other[meet]]), axis=0).astype(np.int64)
+            half_widths = np.minimum(distance[band][here][meet], distance[band][there][meet])
+            found.append(_widest(low << 32 | high, half_widths))
+    pairs, half_widths = _widest(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+    order = np.lexsort([pairs, -half_widths])
+    pairs, half_widths = pairs[order], half_widths[order]
+    return list(zip((pairs >> 32).tolist(), (pairs & 0xFFFFFFFF).tolist(), half_widths.tolist(), strict=True))
+
+
+def _widest(
+    pairs: NDArray[np.int64], half_widths: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return each pair once, with its largest half width."""
+    order = np.argsort(pairs, kind="stable")
+    pairs, firsts = np.unique(pairs[order], return_index=True)
+    return pairs, np.maximum.reduceat(half_widths[order], firsts) if len(firsts) else half_widths
 
 
 def _cut(labels: Labels, unknown: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:

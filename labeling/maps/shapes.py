@@ -26,9 +26,9 @@ class Shapes(NamedTuple):
     columns: Numbers
     """Where the middle lies, from the picture's corner: 0.5 is the middle of the first pixel."""
     spread: Numbers
-    """(n, 2, 2): second moments about the middle, in the order column, row; pixels are squares, not points."""
+    """(n, 2, 2): second moments about the middle, in the order column, row, of pixels that are squares."""
     crossings: NDArray[np.int64]
-    """(n, 4): how often lines to the right, down right, down and down left through pixels cross its outline."""
+    """(n, 4): how often lines right, down right, down and down left through pixels cross its outline."""
 
 
 class Sizes(NamedTuple):
@@ -39,7 +39,7 @@ class Sizes(NamedTuple):
     diameter: Numbers
     """Metres, of the circle of equal area: CF's sea_ice_floe_diameter."""
     perimeter: Numbers
-    """Metres, after Cauchy and Crofton by lines 45 degrees apart: true for discs, within some 5 % for others."""
+    """Metres, after Cauchy and Crofton by lines 45 degrees apart: right for discs, within 5 % for others."""
     major: Numbers
     minor: Numbers
     """Metres, axes of the ellipse with the same second moments."""
@@ -94,7 +94,7 @@ def _shapes(sums: Numbers, crossings: NDArray[np.int64]) -> Shapes:
 def on_ground(shapes: Shapes, ground: Ground) -> Sizes:
     """Return sizes on the ground; `ground` is that of each piece's middle, where pixels are about square."""
     area = shapes.pixels * ground.areas
-    # Lines to the right lie a pixel apart, slanting ones 1 / sqrt(2); each stands for 45 degrees of directions.
+    # Lines to the right lie a pixel apart, slanting ones 1 / sqrt(2); each stands for 45 degrees.
     across = shapes.crossings @ np.array([1, np.sqrt(0.5), 1, np.sqrt(0.5)])
     perimeter = np.pi / 8 * across * ground.sides
     spread = ground.steps @ shapes.spread @ ground.steps.transpose(0, 2, 1)

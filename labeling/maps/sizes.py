@@ -56,7 +56,7 @@ def count_bins(
 
 
 def fit_power_law(sizes: NDArray[np.float64], at_least: float | None = None) -> PowerLaw | None:
-    """Fit a power law to sizes (n,), positive, in any unit; None for fewer than LEAST_FLOES that are large enough.
+    """Fit a power law to sizes (n,), positive, in any unit; None for fewer than LEAST_FLOES large ones.
 
     alpha = 1 + n / sum(ln(x / at_least)) over the n sizes from `at_least` on. Where that is None, it is the
     size for which law and sizes differ least (Clauset, Shalizi and Newman 2009, 10.1137/070710111).
@@ -65,9 +65,7 @@ def fit_power_law(sizes: NDArray[np.float64], at_least: float | None = None) -> 
     if at_least is not None:
         return _fit(falling[falling >= at_least], at_least)
     rising = np.unique(falling[LEAST_FLOES - 1 :])
-    starts = (
-        rising[np.unique(np.linspace(0, len(rising) - 1, _STARTS).astype(int))] if len(rising) else rising
-    )
+    starts = rising[np.unique(np.linspace(0, len(rising) - 1, min(_STARTS, len(rising))).astype(int))]
     fits = [fit for start in starts if (fit := _fit(falling[falling >= start], float(start))) is not None]
     return min(fits, key=lambda fit: fit.distance, default=None)
 

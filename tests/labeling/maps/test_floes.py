@@ -32,7 +32,7 @@ def sizes(floes):
 def test_discs_apart_are_floes_with_all_their_pixels():
     classes = discs((120, 200), (40, 40, 20), (40, 110, 30), (90, 170, 15))
     floes = find_floes(classes)
-    assert floes.count == 3
+    assert len(floes.cut) == 3
     assert not floes.cut.any()
     np.testing.assert_array_equal(floes.labels > 0, classes == THICK)
     for row, column, radius in ((40, 40, 20), (40, 110, 30), (90, 170, 15)):
@@ -50,12 +50,12 @@ def test_discs_that_merely_touch_are_two_and_cut_at_the_neck(first, second, angl
     classes = discs((180, 200), (80, 70, first), (row, column, second))
     assert cv2.connectedComponents((classes == THICK).astype(np.uint8))[0] == 2  # they do touch
     floes = find_floes(classes)
-    assert floes.count == 2
+    assert len(floes.cut) == 2
     assert sizes(floes) == pytest.approx(sorted([np.pi * first**2, np.pi * second**2]), rel=0.08)
 
 
 def test_discs_that_overlap_widely_are_one():
-    assert find_floes(discs((120, 160), (60, 60, 30), (60, 85, 30))).count == 1
+    assert len(find_floes(discs((120, 160), (60, 60, 30), (60, 85, 30))).cut) == 1
 
 
 @settings(max_examples=40, deadline=None)
@@ -74,8 +74,8 @@ def test_a_convex_floe_is_never_cut(seed, corners, flatness):
 @pytest.mark.parametrize("neck", [0.4, NECK, 0.9])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_floes_are_those_that_dynamics_of_the_distance_give(neck, seed):
-    """The same cuts said otherwise: markers are the maxima that are left of SciPy's distance after it is lowered
-    to `neck` times itself and grown again by reconstruction."""
+    """The same cuts said otherwise: markers are the maxima that are left of SciPy's distance when it is
+    lowered to `neck` times itself and grown again by reconstruction."""
     rng = np.random.default_rng(seed)
     rough = ndimage.gaussian_filter(rng.normal(size=(260, 240)), 4)
     classes = np.where(rough > -0.02, THICK, WATER).astype(np.uint8)
@@ -86,8 +86,8 @@ def test_floes_are_those_that_dynamics_of_the_distance_give(neck, seed):
     markers, count = ndimage.label(local_maxima(lowered, connectivity=1) & solid, sides)
     found = find_floes(classes, neck=neck, hole=0)
     # Specks whose half width less half a pixel is nothing are floes all the same.
-    small = ndimage.maximum(distance, found.labels, range(1, found.count + 1)) * neck <= 0.5
-    assert found.count - small.sum() == pytest.approx(count, rel=0.01)
+    small = ndimage.maximum(distance, found.labels, range(1, len(found.cut) + 1)) * neck <= 0.5
+    assert len(found.cut) - small.sum() == pytest.approx(count, rel=0.01)
     flooded = watershed(-distance, markers, mask=solid)
     pairs, counts = np.unique(np.stack([flooded[solid], found.labels[solid]]), axis=1, return_counts=True)
     assert sum(counts[pairs[0] == label].max() for label in range(1, count + 1)) > 0.95 * solid.sum()
@@ -105,7 +105,7 @@ def test_floes_are_the_same_whatever_lies_elsewhere(shift):
     alone, among = find_floes(group), find_floes(whole)
     part = among.labels[down : down + 90, right : right + 120]
     pairs = np.unique(np.stack([alone.labels[group == THICK], part[group == THICK]]), axis=1)
-    assert pairs.shape[1] == alone.count == len(np.unique(pairs[1]))
+    assert pairs.shape[1] == len(alone.cut) == len(np.unique(pairs[1]))
 
 
 def test_floes_at_the_border_or_beside_no_data_are_cut():
@@ -120,8 +120,8 @@ def test_floes_at_the_border_or_beside_no_data_are_cut():
 def test_thin_ice_is_of_floes_only_if_asked():
     classes = discs((60, 120), (30, 30, 15))
     classes[discs((60, 120), (30, 90, 15)) == THICK] = THIN
-    assert find_floes(classes).count == 1
-    assert find_floes(classes, ice=(THIN, THICK)).count == 2
+    assert len(find_floes(classes).cut) == 1
+    assert len(find_floes(classes, ice=(THIN, THICK)).cut) == 2
 
 
 def test_small_holes_are_of_the_floe_and_large_or_unknown_ones_are_not():
@@ -143,7 +143,7 @@ def test_small_holes_are_of_the_floe_and_large_or_unknown_ones_are_not():
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (30, 30)])
 def test_maps_of_one_class(code, shape):
     floes = find_floes(np.full(shape, code, np.uint8))
-    assert floes.count == (1 if code == THICK else 0)
+    assert len(floes.cut) == (1 if code == THICK else 0)
     assert floes.cut.all()
 
 
@@ -151,8 +151,8 @@ def test_every_floe_hangs_together_by_sides_and_numbers_have_no_gaps():
     rng = np.random.default_rng(5)
     classes = rng.choice(np.array([WATER, THICK], np.uint8), (80, 90), p=[0.4, 0.6])
     floes = find_floes(classes)
-    assert set(np.unique(floes.labels)) - {0} == set(range(1, floes.count + 1))
-    for label in range(1, floes.count + 1):
+    assert set(np.unique(floes.labels)) - {0} == set(range(1, len(floes.cut) + 1))
+    for label in range(1, len(floes.cut) + 1):
         assert ndimage.label(floes.labels == label)[1] == 1
 
 
@@ -166,7 +166,7 @@ def test_simulated_floes_have_the_sizes_that_they_were_made_with(seed):
     truth = np.where(rim, 0, pieces.ids)
     known = np.bincount(truth.ravel(), minlength=len(pieces.pixels))
     floes = find_floes(np.where(truth > 0, THICK, WATER).astype(np.uint8))
-    found = np.bincount(floes.labels.ravel(), minlength=floes.count + 1)
+    found = np.bincount(floes.labels.ravel(), minlength=len(floes.cut) + 1)
     large = np.flatnonzero(known >= 100)[1:]
     assert len(large) > 100
     right = 0

@@ -51,7 +51,7 @@ def test_no_data_makes_no_leads():
 
 
 def reference(classes, widths):
-    """Openings by discs, said with SciPy: a pixel is open at a width if a disc of it there lies in openings."""
+    """Openings by discs, said with SciPy: a pixel is open where a disc over it holds nothing else."""
     edge = halo(widths)
     around = np.pad(np.isin(classes, (WATER, THIN)) | (classes == IGNORE), edge, constant_values=True)
     found = np.zeros(classes.shape, np.uint8)
