@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import pairwise
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from labeling.classes import IceClass
 from labeling.files.fields import AnyFolder
+from labeling.maps.floes import HOLE, NECK
+from labeling.maps.leads import WIDTHS
+from labeling.maps.sizes import FORMS
 from labeling.masks.limits import LimitSettings
 from labeling.settings import Settings
 from pipelines.engine.settings import SparkSettings
 
-ProductName = Literal["statistics"]
+ProductName = Literal["statistics", "floes"]
 """What can be made; registry.py says how."""
 
 
@@ -33,12 +38,46 @@ class StatisticsSettings(Settings):
     """Areas of classes."""
 
 
+class FloeSettings(Settings):
+    """What floes and leads are."""
+
+    ice: list[Literal["thin_ice", "thick_ice"]] = Field(
+        ["thick_ice"], min_length=1, description="classes that floes are made of; leads are of the others"
+    )
+    neck: float = Field(
+        NECK, ge=0, le=1, description="width of a neck beside the narrower piece, below which floes are two"
+    )
+    hole: int = Field(HOLE, ge=0, description="pixels of a hole, at most, that is part of its floe")
+    least: int = Field(64, ge=1, description="pixels of a floe that is counted, at least")
+    bins: list[float] = Field(
+        list(FORMS), min_length=1, description="diameters, metres, where bins of sizes begin"
+    )
+    power_law_from: float | None = Field(
+        None, gt=0, description="metres of diameter from which a power law is fitted; null: found"
+    )
+    lead_widths: list[float] = Field(
+        list(WIDTHS), min_length=1, description="metres, where bins of widths end; wider water is no lead"
+    )
+
+    @field_validator("bins", "lead_widths")
+    @classmethod
+    def _rising(cls, values: list[float]) -> list[float]:
+        if values[0] <= 0 or any(low >= high for low, high in pairwise(values)):
+            raise ValueError("must be above 0 and rise from one to the next")
+        return values
+
+    @property
+    def codes(self) -> list[int]:
+        """Codes of the classes that floes are made of."""
+        return [int(IceClass[name.upper()]) for name in self.ice]
+
+
 class ProductsConfig(Settings):
     """`jobs.products`: a run folder with maps in, products of them out."""
 
     run: AnyFolder = Field(description="run folder, here or s3://bucket/folder")
     products: list[ProductName] = Field(
-        ["statistics"], min_length=1, description="what is made, in this order"
+        ["statistics", "floes"], min_length=1, description="what is made, in this order"
     )
     of: Literal["maps", "labels"] = Field("maps", description="what products are made of")
     scenes: list[str] = Field([], description="ids of scenes, or patterns of them with *; empty: all")
@@ -46,5 +85,6 @@ class ProductsConfig(Settings):
     until: date | None = Field(None, description="scenes sensed on this day or earlier, UTC")
     rendering: str | None = Field(None, description="scenes of this rendering only; null: all")
     statistics: StatisticsSettings = StatisticsSettings()
+    floes: FloeSettings = FloeSettings()
     limits: TimeSettings = TimeSettings()
     spark: SparkSettings = SparkSettings()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipelines.products import statistics
+from pipelines.products import floes, statistics
 from pipelines.products.config import ProductName
 from pipelines.products.product import Product
 
 PRODUCTS: Final[dict[ProductName, Product]] = {
     "statistics": Product(statistics.make, "areas of classes by scene, polygon and cell"),
+    "floes": Product(floes.make, "floes with their outlines, sizes by bin, leads by width"),
 }
