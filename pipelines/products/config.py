@@ -17,7 +17,7 @@ from labeling.masks.limits import LimitSettings
 from labeling.settings import Settings
 from pipelines.engine.settings import SparkSettings
 
-ProductName = Literal["statistics", "floes"]
+ProductName = Literal["statistics", "floes", "catalog"]
 """What can be made; registry.py says how."""
 
 
