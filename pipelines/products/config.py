@@ -9,7 +9,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from labeling.classes import IceClass
-from labeling.files.fields import AnyFolder
+from labeling.files.fields import AnyFolder, LocalPath
+from labeling.maps.edges import LEVELS
 from labeling.maps.floes import HOLE, NECK
 from labeling.maps.leads import WIDTHS
 from labeling.maps.sizes import FORMS
@@ -17,7 +18,7 @@ from labeling.masks.limits import LimitSettings
 from labeling.settings import Settings
 from pipelines.engine.settings import SparkSettings
 
-ProductName = Literal["statistics", "floes", "catalog"]
+ProductName = Literal["statistics", "floes", "edges", "catalog"]
 """What can be made; registry.py says how."""
 
 
@@ -72,6 +73,26 @@ class FloeSettings(Settings):
         return [int(IceClass[name.upper()]) for name in self.ice]
 
 
+class EdgeSettings(Settings):
+    """Which edges are drawn, and what they are compared with."""
+
+    levels: list[float] = Field(
+        list(LEVELS), min_length=1, description="concentrations along the edges, 0..1"
+    )
+    days: list[date] = Field([], description="days whose edges are drawn and compared; empty: all")
+    reference: LocalPath | None = Field(
+        None, description="NetCDF of concentrations on the same grid that edges are compared with"
+    )
+    variable: str = Field("ice_conc", description="name of the concentration in the reference")
+
+    @field_validator("levels")
+    @classmethod
+    def _shares(cls, values: list[float]) -> list[float]:
+        if any(not 0 < value < 1 for value in values):
+            raise ValueError("must lie between 0 and 1")
+        return values
+
+
 class ProductsConfig(Settings):
     """`jobs.products`: a run folder with maps in, products of them out."""
 
@@ -86,5 +107,6 @@ class ProductsConfig(Settings):
     rendering: str | None = Field(None, description="scenes of this rendering only; null: all")
     statistics: StatisticsSettings = StatisticsSettings()
     floes: FloeSettings = FloeSettings()
+    edges: EdgeSettings = EdgeSettings()
     limits: TimeSettings = TimeSettings()
     spark: SparkSettings = SparkSettings()
