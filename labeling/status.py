@@ -21,7 +21,7 @@ class PixelStatus(IntEnum):
     LOW_SUN = 4
     """Classified, under a sun lower than the scene's rendering or limits are made for."""
     DOUBT = 5
-    """Classified, but something speaks against it: the scene's doubts, or edges softened by cloud or shadow."""
+    """Classified, but something speaks against it: the scene's doubts, or edges softened by cloud."""
 
     @property
     def title(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import pyproj
@@ -13,6 +13,7 @@ from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 
 from labeling.errors import ConfigError, SceneError
+from labeling.grid import Block
 from labeling.maps.grids import MapGrid
 from labeling.results.item import footprint
 
@@ -33,6 +34,12 @@ class Extent(NamedTuple):
     south: float
     east: float
     north: float
+
+    @classmethod
+    def around(cls, extents: Iterable[Extent]) -> Self:
+        """Return the least rectangle that holds all of some, one at least."""
+        west, south, east, north = zip(*extents, strict=True)
+        return cls(min(west), min(south), max(east), max(north))
 
     def meets(self, other: Extent) -> bool:
         """Tell whether two rectangles of one system share ground."""
@@ -56,7 +63,7 @@ def wkt_of(crs: str, setting: str) -> str:
         reason = str(error).partition(":")[0]
         raise ConfigError(
             f"{setting} is {crs}, which is no coordinate system with a place on Earth ({reason}). Give "
-            "one by its code, such as EPSG:6931 (north), EPSG:6932 (south), EPSG:3413, EPSG:3031 or a UTM zone."
+            "one by its code, such as EPSG:6931 (north), EPSG:6932 (south), EPSG:3413 or EPSG:3031."
         ) from None
     if not (found.is_projected or found.is_geographic) or len(found.axis_info) != 2:
         raise ConfigError(
@@ -66,10 +73,19 @@ def wkt_of(crs: str, setting: str) -> str:
     return str(CRS.from_user_input(found).to_wkt())
 
 
-def metres_a_unit(wkt: str) -> float | None:
-    """Return how many metres a unit of a system's axes has; None where they are in degrees."""
-    crs = pyproj.CRS.from_wkt(wkt)
-    return None if crs.is_geographic else float(crs.axis_info[0].unit_conversion_factor)
+def metric(crs: str, setting: str) -> tuple[str, float]:
+    """Return a coordinate system as WKT, and how many metres a unit of it has.
+
+    ConfigError as `wkt_of`, and for one in degrees.
+    """
+    wkt = wkt_of(crs, setting)
+    found = pyproj.CRS.from_wkt(wkt)
+    if found.is_geographic:
+        raise ConfigError(
+            f"{setting} is {crs} ({found.name}), in degrees, and the sides of cells are kilometres. Give a "
+            f"system in metres, such as {NORTH} (north), {SOUTH} (south), EPSG:3413 or EPSG:3031."
+        )
+    return wkt, float(found.axis_info[0].unit_conversion_factor)
 
 
 def is_northern(grid: MapGrid) -> bool:
@@ -106,6 +122,15 @@ def extent(grid: MapGrid, wkt: str) -> Extent:
     return Extent(float(x.min()), float(y.min()), float(x.max()), float(y.max()))
 
 
+def reach_of(grid: MapGrid, block: Block) -> Extent:
+    """Return how far a block of a grid with north up reaches in its own system."""
+    (west, north), (east, south) = (
+        grid.affine @ corner
+        for corner in ((block.column, block.row), (block.column + block.width, block.row + block.height))
+    )
+    return Extent(west, south, east, north)
+
+
 def _in_degrees(grid: MapGrid, wkt: str) -> Extent:
     found = footprint(CRS.from_wkt(grid.crs), grid.affine, height=grid.height, width=grid.width)
     if found is None:
@@ -137,9 +162,7 @@ def covering(
     Corners at whole sizes from 0, 0 are those of EASE-Grid 2.0 and of NSIDC's polar stereographic grids.
     ConfigError, which calls the grid `what`, where it would have more squares than `most`.
     """
-    west, south, east, north = (
-        bounds(side) for bounds, side in zip((min, min, max, max), zip(*extents, strict=True), strict=True)
-    )
+    west, south, east, north = Extent.around(extents)
     x, y = origin
     near = 1e-6  # of a size: a border that lies on a corner, but for the last bits of its projection
     left, right = math.floor((west - x) / size + near), math.ceil((east - x) / size - near)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,9 @@ _ROW: Final = np.full(256, -1)
 _ROW[[*CLASS_CODES, IGNORE]] = range(KINDS)
 _COLUMN: Final = np.full(256, -1)
 _COLUMN[list(STATUSES)] = range(len(STATUSES))
+
+Columns = dict[str, NDArray[Any] | None]
+"""Values by zone, None where they are unknown."""
 
 
 class Sums(NamedTuple):
@@ -75,21 +78,19 @@ class Sums(NamedTuple):
         np.add.at(self.areas.reshape(-1), index, areas[inside])
         self.pixels.reshape(-1)[:] += np.bincount(index, minlength=self.pixels.size)
 
-    def record(
-        self, zone: int, *, placed: bool = True, explained: bool = True
-    ) -> dict[str, float | int | None]:
-        """Return what was counted of a zone under the names of a table's columns, areas in square metres.
+    def columns(self, *, placed: bool = True, explained: bool = True) -> Columns:
+        """Return what was counted by zone, under the names of a table's columns; areas in square metres.
 
         Areas are None unless `placed`: then the map has no place on Earth. What only status.tif tells is None
         unless `explained`.
         """
-        pixels, areas = self.pixels[zone], self.areas[zone] / SQUARE_CM
-        found: dict[str, float | int | None] = {}
+        areas = self.areas / SQUARE_CM
+        found: Columns = {}
         for row, name in enumerate(NAMES):
-            found[f"{name}_m2"] = float(areas[row].sum()) if placed else None
+            found[f"{name}_m2"] = self.areas[:, row].sum(axis=1) / SQUARE_CM if placed else None
         for name, (rows, column) in WHY.items():
             known = placed and explained
-            found[f"{name}_m2"] = float(areas[rows, column].sum()) if known else None
+            found[f"{name}_m2"] = areas[:, rows, column].sum(axis=1) if known else None
         for row, name in enumerate(NAMES):
-            found[f"{name}_pixels"] = int(pixels[row].sum())
+            found[f"{name}_pixels"] = self.pixels[:, row].sum(axis=1)
         return found

@@ -36,8 +36,8 @@ def _unrelated(layer: VectorLayer, crs: CRS, error: Exception) -> SceneError | C
     except pyproj.exceptions.ProjError:
         return SceneError(
             f"the scene's coordinate system ({own.name}) has no place on Earth, so {layer.role.subject} "
-            "cannot be found in it. State the true one, as in `rio edit-info --crs EPSG:32758 FILE`, or leave "
-            f"{layer.role.setting} out."
+            "cannot be found in it. State the true one, as in `rio edit-info --crs EPSG:32758 FILE`, or "
+            f"leave {layer.role.setting} out."
         )
     return ConfigError(
         f"the CRS of {layer.path} has no known relation to the scene's: {error}. Save the file in longitude "

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from datetime import date
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, field_validator
 
 from labeling.classes import IceClass
 from labeling.files.fields import AnyFolder, LocalPath
+from labeling.maps.cover import AUTO
 from labeling.maps.edges import LEVELS
 from labeling.maps.floes import HOLE, NECK
 from labeling.maps.leads import WIDTHS
+from labeling.maps.merging import Rule
 from labeling.maps.sizes import FORMS
 from labeling.masks.limits import LimitSettings
 from labeling.settings import Settings
 from pipelines.engine.settings import SparkSettings
 
-ProductName = Literal["statistics", "floes", "edges", "catalog"]
+ProductName = Literal["statistics", "concentration", "mosaic", "floes", "edges", "catalog"]
 """What can be made; registry.py says how."""
 
 
@@ -36,7 +38,35 @@ class TimeSettings(Settings):
 
 
 class StatisticsSettings(Settings):
-    """Areas of classes."""
+    """Areas of classes by scene, by polygon and by cell."""
+
+    polygons: LocalPath | None = Field(None, description="polygons to count by, of a kind of vector_kinds.py")
+    layer: str | None = Field(None, description="of a polygon file with several")
+    name: str | None = Field(None, description="field of the polygons that names them in the tables")
+    cell_km: float | None = Field(25, gt=0, le=1000, description="side of cells to count by; null: no cells")
+    crs: str = Field(AUTO, description="system of the cells; auto: EASE-Grid 2.0 of the scene's hemisphere")
+
+
+class MosaicSettings(Settings):
+    """One map from many."""
+
+    rule: Rule = Field("newest", description="which of several maps a pixel is taken from")
+    crs: str = Field(AUTO, description="auto: that of all maps, else EASE-Grid 2.0 of their hemisphere")
+    pixel: float | None = Field(None, gt=0, description="units of crs; null: the pixel of the maps")
+    bounds: tuple[float, float, float, float] | None = Field(
+        None, description="west, south, east and north in crs; null: all maps"
+    )
+    palette: Literal["polynya", "iqrah-2024"] = "polynya"
+
+
+class ConcentrationSettings(Settings):
+    """Shares of ice on a grid of cells."""
+
+    cell_km: float = Field(5, ge=0.1, le=1000, description="side of a cell")
+    crs: str = Field(AUTO, description="auto: EASE-Grid 2.0 of the maps' hemisphere")
+    period: Literal["day", "all"] = Field("day", description="a slice for each day, UTC, or one for all")
+    rule: Rule = Field("newest", description="which of several maps of a period ground is taken from")
+    least: float = Field(0.25, gt=0, le=1, description="share of a cell that must have a class")
 
 
 class FloeSettings(Settings):
@@ -98,14 +128,17 @@ class ProductsConfig(Settings):
 
     run: AnyFolder = Field(description="run folder, here or s3://bucket/folder")
     products: list[ProductName] = Field(
-        ["statistics", "floes"], min_length=1, description="what is made, in this order"
+        list(get_args(ProductName)), min_length=1, description="what is made, in this order"
     )
     of: Literal["maps", "labels"] = Field("maps", description="what products are made of")
     scenes: list[str] = Field([], description="ids of scenes, or patterns of them with *; empty: all")
     since: date | None = Field(None, description="scenes sensed on this day or later, UTC")
     until: date | None = Field(None, description="scenes sensed on this day or earlier, UTC")
     rendering: str | None = Field(None, description="scenes of this rendering only; null: all")
+    mixed: bool = Field(False, description="put maps of several renderings together all the same")
     statistics: StatisticsSettings = StatisticsSettings()
+    concentration: ConcentrationSettings = ConcentrationSettings()
+    mosaic: MosaicSettings = MosaicSettings()
     floes: FloeSettings = FloeSettings()
     edges: EdgeSettings = EdgeSettings()
     limits: TimeSettings = TimeSettings()

@@ -41,6 +41,8 @@ class MapFile(NamedTuple):
     """Marks of the files that products may read, by name: what tells this state of the map from another."""
     rendering: str
     """What brightness meant where it was made."""
+    classified: float
+    """Share of its pixels that have a class."""
 
     def dumps(self) -> str:
         """Return the map as JSON, to travel in a task."""
@@ -167,7 +169,7 @@ def _finished(row: CatalogRow, run: Run, of: str) -> MapFile:
                 f"{place / file} is not the file that was finished there: its size or content differs from "
                 f"what {DONE} beside it says. {again}."
             )
-    return MapFile(row.scene_id, row.info, place, name, read, _rendering(row, done))
+    return MapFile(row.scene_id, row.info, place, name, read, _rendering(row, done), _classified(done))
 
 
 def _rendering(row: CatalogRow, done: dict[str, Any]) -> str:
@@ -175,3 +177,8 @@ def _rendering(row: CatalogRow, done: dict[str, Any]) -> str:
     profile = done["inputs"].get("profile")
     named = profile.get("rendering") if isinstance(profile, dict) else None
     return named if isinstance(named, str) else row.info.renderings[0]
+
+
+def _classified(done: dict[str, Any]) -> float:
+    pixels = done.get("pixels", {})
+    return float(1 - pixels.get("ignore", 0) / max(1, sum(pixels.values())))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipelines.products import catalog, edges, floes, statistics
+from pipelines.products import catalog, concentration, edges, floes, mosaic, statistics
 from pipelines.products.config import ProductName
 from pipelines.products.product import Product
 
 PRODUCTS: Final[dict[ProductName, Product]] = {
+    "mosaic": Product(mosaic.make, "one map from many, each pixel from one of them by a rule"),
+    "concentration": Product(concentration.make, "shares of ice and thin ice on a grid of cells, NetCDF"),
     "statistics": Product(statistics.make, "areas of classes by scene, polygon and cell"),
     "floes": Product(floes.make, "floes with their outlines, sizes by bin, leads by width"),
     "edges": Product(edges.make, "ice edges as lines, and by how much area they differ"),

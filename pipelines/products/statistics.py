@@ -1,118 +1,173 @@
-"""Statistics: areas of each class and of what has none, by scene, in Parquet and CSV.
+"""Statistics: areas of each class and of what has none, by scene, by polygon and by cell, as tables.
 
-maps/<scene_id> -> sums by class and status, a task a scene -> products/statistics/scenes.parquet, scenes.csv
+maps/<scene_id> -> sums by class and status, a task a scene -> products/statistics/*.parquet, *.csv
 """
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import logging
+from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+import pyproj
 
+from labeling.errors import ConfigError
 from labeling.files.atomic import replacing
-from labeling.files.raster import check_shape, open_raster, read_codes
 from labeling.files.storage import AnyPath
-from labeling.grid import blocks
-from labeling.maps.grids import MapGrid
-from labeling.maps.sums import Sums
+from labeling.maps.cover import AUTO, metric
+from labeling.masks.land import vector_state
+from labeling.masks.layers import VectorLayer, open_layer, read_names
 from pipelines.engine.scenes import Failure
 from pipelines.products.maps import STATUS, MapFile
 from pipelines.products.parts import Part
 from pipelines.products.product import Work
+from pipelines.products.statistics_worker import POLYGONS, SUMS, Counted, fill, read_part
 
 VERSION: Final = 1
-"""Of what this module makes: older parts are made anew."""
+"""Of what this module makes: older tables are made anew."""
 
-BLOCK: Final = 1024
-"""Pixels along a block that is counted at a time; a multiple of lattice.TILE."""
+KINDS: Final = {"scenes": "scene", "polygons": "polygon", "cells": "cell"}
+"""Zones by the name of their table."""
 
-SUMS: Final = "sums.parquet"
-"""Name of a part's file: a row a zone."""
+_log = logging.getLogger("polynya.products")
 
 
 def make(work: Work) -> list[Failure]:
     """Write the tables of areas; see product.Product."""
-    settings = {"version": VERSION, "of": work.config.of}
-    parts = [
+    settings = work.config.statistics
+    layer = None if settings.polygons is None else open_layer(settings.polygons, settings.layer, POLYGONS)
+    names = {} if layer is None else read_names(layer, settings.name)
+    if settings.crs != AUTO:
+        metric(settings.crs, "statistics.crs")
+    parts = plan(work, layer)
+    failures = work.make_parts(parts, [SUMS], fill)
+    failed = {failure.scene for failure in failures}
+    parts = [part for part in parts if part.name not in failed]
+    good = [(each, work.part(part)) for each, part in zip(_without(work.maps, failed), parts, strict=True)]
+    work.prune(parts)
+    tables = [name for name in KINDS if _is_asked(name, work)]
+    files = [f"{name}.{ending}" for name in tables for ending in ("parquet", "csv")]
+    inputs = {"parts": {part.name: part.inputs for part in parts}, "name": settings.name}
+    if not good or work.is_done(inputs, files):
+        return failures
+    outside = _outside(good, names, layer)
+    with work.finishing(inputs, files, polygons_outside=outside) as folder:
+        for name in tables:
+            pieces = (_rows(each, read_part(part, KINDS[name]), names) for each, part in good)
+            write_tables(folder, name, pieces)
+    return failures
+
+
+def _without(maps: list[MapFile], failed: set[str]) -> list[MapFile]:
+    return [each for each in maps if each.scene_id not in failed]
+
+
+def plan(work: Work, layer: VectorLayer | None) -> list[Part]:
+    """Return a part for each map: what decides its sums, and what its worker is told."""
+    settings = work.config.statistics
+    told: dict[str, Any] = {"cell_km": settings.cell_km, "crs": settings.crs, "polygons": None}
+    deciding = told | {"version": VERSION}
+    if layer is not None:
+        path = layer.path.absolute()
+        deciding["polygons"] = {"layer": layer.name, "files": vector_state(path)}
+        told["polygons"] = {"path": str(path), "name": layer.name, "crs": layer.crs}
+    return [
         Part(
             each.scene_id,
-            settings | {"map": each.inputs},
-            {"map": each.dumps()},
+            deciding | {"map": each.inputs},
+            told | {"map": each.dumps()},
             each.info.height * each.info.width,
         )
         for each in work.maps
     ]
-    failures = work.make_parts(parts, [SUMS], fill)
-    failed = {failure.scene for failure in failures}
-    good = [(each, part) for each, part in zip(work.maps, parts, strict=True) if each.scene_id not in failed]
-    files = ["scenes.parquet", "scenes.csv"]
-    inputs = settings | {"maps": {each.scene_id: part.inputs["map"] for each, part in good}}
-    if good and not work.is_done(inputs, files):
-        table = pa.Table.from_pylist([_row(each, _read(work.part(part))) for each, part in good])
-        with work.finishing(inputs, files) as folder:
-            write_tables(folder, "scenes", table)
-    work.prune(parts)
-    return failures
 
 
-def fill(task: dict[str, Any], folder: AnyPath) -> dict[str, Any]:
-    """Count one map, and write its sums as a part."""
-    found = MapFile.loads(task["map"])
-    sums = count_map(found)
-    table = pa.table({"zone": [0], "pixels": [sums.pixels.ravel()], "areas": [sums.areas.ravel()]})
-    with replacing(folder / SUMS) as temporary:
-        pq.write_table(table, temporary)
-    return {}
+def _is_asked(table: str, work: Work) -> bool:
+    settings = work.config.statistics
+    return {"polygons": settings.polygons is not None, "cells": settings.cell_km is not None}.get(table, True)
 
 
-def count_map(found: MapFile) -> Sums:
-    """Return the sums of a whole map; without areas where it has no place on Earth."""
-    info, sums = found.info, Sums.empty(1)
-    grid = MapGrid.of(info) if info.crs is not None and info.transform is not None else None
-    status_file = found.beside(STATUS)
-    with (
-        open_raster(found.classes) as classes,
-        nullcontext() if status_file is None else open_raster(status_file) as status,
-    ):
-        for raster in filter(None, (classes, status)):
-            check_shape(raster, height=info.height, width=info.width)
-        for block in blocks(height=info.height, width=info.width, size=BLOCK):
-            codes = read_codes(classes, block.window)
-            sums.add(
-                np.zeros(codes.shape, np.int64),
-                codes,
-                None if status is None else status.read(1, window=block.window),
-                np.zeros(codes.shape, np.int64) if grid is None else grid.areas(block),
-            )
-    return sums
+def _outside(
+    good: list[tuple[MapFile, AnyPath]], names: dict[int, str | None], layer: VectorLayer | None
+) -> list[int]:
+    """Return the polygons that no map has a pixel in; ConfigError when that is all of them."""
+    if layer is None:
+        return []
+    inside = {int(zone) for _, part in good for zone in read_part(part, "polygon").zones}
+    outside = sorted(names.keys() - inside)
+    if not inside:
+        raise ConfigError(
+            f"none of the {len(names)} polygon(s) in layer '{layer.name}' of {layer.path} holds a pixel of "
+            f"any of {len(good)} map(s). Check that the file says the coordinate system it is in, which is "
+            f"{pyproj.CRS(layer.crs).name} now, or give other polygons."
+        )
+    if outside:
+        _log.warning(
+            "%d of %d polygons hold no pixel of any map: %s", len(outside), len(names), _short(outside)
+        )
+    return outside
 
 
-def _read(folder: AnyPath) -> Sums:
-    with (folder / SUMS).open("rb") as file:
-        table = pq.read_table(file)
-    shape = Sums.empty(table.num_rows).areas.shape
-    return Sums(
-        *(np.array(table.column(name).to_pylist(), np.int64).reshape(shape) for name in ("pixels", "areas"))
-    )
+def _short(ids: list[int]) -> str:
+    return ", ".join(map(str, ids[:10])) + (", …" if len(ids) > 10 else "")
 
 
-def _row(found: MapFile, sums: Sums) -> dict[str, Any]:
-    about = {
-        "scene_id": found.scene_id,
-        "sensing_time": found.info.sensing_time,
-        "rendering": found.rendering,
+def _rows(found: MapFile, counted: Counted, names: dict[int, str | None]) -> pa.Table:
+    """Return the rows of one map in the table of one kind of zones."""
+    count = len(counted.zones)
+    columns: dict[str, Any] = {
+        "scene_id": pa.array([found.scene_id] * count, pa.string()),
+        "sensing_time": pa.array([found.info.sensing_time] * count, pa.string()),
+        "rendering": pa.array([found.rendering] * count, pa.string()),
     }
-    placed, explained = bool(sums.areas.any()), found.beside(STATUS) is not None
-    return about | sums.record(0, placed=placed, explained=explained)
+    if counted.kind == "polygon":
+        columns["polygon"] = counted.zones
+        columns["name"] = pa.array([names.get(int(zone)) for zone in counted.zones], pa.string())
+    if counted.kind == "cell":
+        columns |= _where(counted)
+    placed, explained = bool(counted.sums.areas.any()), found.beside(STATUS) is not None
+    for name, values in counted.sums.columns(placed=placed, explained=explained).items():
+        columns[name] = pa.nulls(count, pa.float64()) if values is None else values
+    return pa.table(columns)
 
 
-def write_tables(folder: AnyPath, name: str, table: pa.Table) -> None:
-    """Write a table as Parquet and as CSV."""
-    with replacing(folder / f"{name}.parquet") as temporary:
-        pq.write_table(table, temporary)
-    with replacing(folder / f"{name}.csv") as temporary:
-        pyarrow.csv.write_csv(table, temporary)
+def _where(counted: Counted) -> dict[str, Any]:
+    """Return where cells lie: their system, and their middles in it and on Earth."""
+    if not len(counted.zones):
+        longitude = latitude = np.zeros(0)
+        name = ""
+    else:
+        crs = pyproj.CRS.from_wkt(counted.crs)
+        name = crs.to_string() if crs.to_epsg() is None else f"EPSG:{crs.to_epsg()}"
+        degrees = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+        longitude, latitude = degrees.transform(counted.x, counted.y)
+    return {
+        "crs": pa.array([name] * len(counted.zones), pa.string()),
+        "x": counted.x,
+        "y": counted.y,
+        "longitude": longitude,
+        "latitude": latitude,
+    }
+
+
+def write_tables(folder: AnyPath, name: str, pieces: Iterable[pa.Table]) -> None:
+    """Write a table that comes in pieces as Parquet and as CSV; one piece at a time is in memory."""
+    with (
+        replacing(folder / f"{name}.parquet") as parquet,
+        replacing(folder / f"{name}.csv") as text,
+        ExitStack() as stack,
+    ):
+        writers: list[Any] = []
+        for piece in pieces:
+            if not writers:
+                writers = [
+                    stack.enter_context(pq.ParquetWriter(parquet, piece.schema)),
+                    stack.enter_context(pyarrow.csv.CSVWriter(text, piece.schema)),
+                ]
+            for writer in writers:
+                writer.write_table(piece)

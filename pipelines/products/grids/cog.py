@@ -1,0 +1,102 @@
+"""Cloud-optimised GeoTIFFs from blocks that come one by one: one block and GDAL's cache are in memory.
+
+GDAL's own driver puts the file together, from a plain one beside it. It tells nobody when one of its writes
+finds the disk full, so what came out is counted again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from numpy.typing import NDArray
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from labeling.errors import OutputError
+from labeling.files.atomic import remove, replacing
+from labeling.files.raster import open_raster
+from labeling.files.storage import AnyPath
+from labeling.grid import blocks
+from labeling.maps.grids import MapGrid
+
+TILE: Final = 512
+"""Side in pixels of a tile, GDAL's own choice for such files."""
+
+_CACHE: Final = 64 << 20
+"""Bytes that GDAL keeps of a raster: a row of tiles of a wide one."""
+
+_STEP: Final = 2048
+
+Colours = dict[int, tuple[int, int, int]]
+
+
+def write_cog(
+    target: AnyPath,
+    pieces: Iterable[tuple[Window, NDArray[Any]]],
+    grid: MapGrid,
+    dtype: str,
+    *,
+    nodata: float,
+    description: str,
+    tags: dict[str, str] | None = None,
+    colours: Colours | None = None,
+) -> None:
+    """Write a raster of one band from pieces, (window, values of its shape), as a COG; atomically.
+
+    What no piece covers is `nodata`. Overviews take the nearest pixel, so they hold real values. `tags` are
+    the band's. OutputError when the disk is full.
+    """
+    profile = {
+        "driver": "GTiff", "dtype": dtype, "count": 1, "height": grid.height, "width": grid.width,
+        "crs": rasterio.CRS.from_wkt(grid.crs), "transform": grid.affine, "nodata": nodata,
+        "compress": "deflate", "tiled": True, "blockxsize": TILE, "blockysize": TILE,
+        "BIGTIFF": "IF_SAFER", "SPARSE_OK": True,
+    }  # fmt: skip
+    with replacing(target) as temporary, rasterio.Env(GDAL_CACHEMAX=_CACHE):
+        plain = temporary.with_suffix(".plain.tif")
+        try:
+            with rasterio.open(plain, "w", **profile) as raster:
+                raster.set_band_description(1, description)
+                raster.update_tags(1, **(tags or {}))
+                if colours is not None:
+                    raster.write_colormap(1, {code: (*rgb, 255) for code, rgb in colours.items()})
+                written = sum(_write(raster, window, values, nodata) for window, values in pieces)
+            options = {"compress": "deflate", "blocksize": TILE, "overview_resampling": "nearest"}
+            rasterio.shutil.copy(plain, temporary, driver="COG", BIGTIFF="IF_SAFER", **options)
+            found = _count(temporary, nodata)
+        except RasterioError as error:
+            raise OutputError(_full(target, str(error))) from None
+        finally:
+            remove(plain)
+        if found != written:
+            raise OutputError(_full(target, f"of {written} pixels with a value {found} are in it"))
+
+
+def _write(raster: Any, window: Window, values: NDArray[Any], nodata: float) -> int:
+    """Write a piece; return how many of its pixels have a value."""
+    raster.write(values, 1, window=window)
+    return _valued(values, nodata)
+
+
+def _count(path: Path, nodata: float) -> int:
+    with open_raster(path) as raster:
+        return sum(
+            _valued(raster.read(1, window=block.window), nodata)
+            for block in blocks(height=raster.height, width=raster.width, size=_STEP)
+        )
+
+
+def _valued(values: NDArray[Any], nodata: float) -> int:
+    return int(np.count_nonzero(~np.isnan(values) if np.isnan(nodata) else values != nodata))
+
+
+def _full(target: AnyPath, reason: str) -> str:
+    return (
+        f"{target} cannot be written ({reason}): the disk is full, most likely. Make room there, and run the "
+        "same command again: what is finished stays."
+    )
