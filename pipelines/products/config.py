@@ -12,10 +12,10 @@ from labeling.classes import IceClass
 from labeling.files.fields import AnyFolder, LocalPath
 from labeling.maps.cover import AUTO
 from labeling.maps.edges import LEVELS
-from labeling.maps.floes import HOLE, NECK
-from labeling.maps.leads import WIDTHS
+from labeling.maps.floes.find import HOLE, NECK
+from labeling.maps.floes.leads import WIDTHS
+from labeling.maps.floes.sizes import FORMS
 from labeling.maps.merging import Rule
-from labeling.maps.sizes import FORMS
 from labeling.masks.limits import LimitSettings
 from labeling.settings import Settings
 from pipelines.engine.settings import SparkSettings

@@ -23,13 +23,13 @@ from labeling.files.atomic import replacing, write_json
 from labeling.files.raster import check_shape, open_raster, read_codes
 from labeling.files.storage import AnyPath
 from labeling.grid import blocks
-from labeling.maps.floe_table import bins, floe_table, summary, whole_floes
-from labeling.maps.floes import BYTES, find_floes
+from labeling.maps.floes.find import BYTES, find_floes
+from labeling.maps.floes.leads import find_leads
+from labeling.maps.floes.shapes import measure
+from labeling.maps.floes.table import bins, floe_table, summary, whole_floes
 from labeling.maps.geopackage import Layer, write_geopackage
 from labeling.maps.grids import SQUARE_CM, MapGrid
 from labeling.maps.ground import Ground, ground_at
-from labeling.maps.leads import find_leads
-from labeling.maps.shapes import measure
 from labeling.scenes.contract.scene import SceneInfo
 from pipelines.engine.scenes import Failure
 from pipelines.products.config import FloeSettings

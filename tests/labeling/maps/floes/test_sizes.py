@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeling.maps.sizes import FORMS, LEAST_FLOES, count_bins, fit_power_law
+from labeling.maps.floes.sizes import FORMS, LEAST_FLOES, count_bins, fit_power_law
 
 
 def drawn(rng, count, alpha, at_least):

@@ -8,11 +8,11 @@ import shapely
 from affine import Affine
 from rasterio.crs import CRS
 
-from labeling.maps.floe_table import bins, floe_table, summary, whole_floes
-from labeling.maps.floes import find_floes
+from labeling.maps.floes.find import find_floes
+from labeling.maps.floes.shapes import measure
+from labeling.maps.floes.table import bins, floe_table, summary, whole_floes
 from labeling.maps.geopackage import SHAPE, Layer, with_shapes, write_geopackage
 from labeling.maps.ground import ground_at
-from labeling.maps.shapes import measure
 
 UTM = CRS.from_epsg(32758)
 GRID = Affine(10, 0, 500_000, 0, -10, 1_565_000)

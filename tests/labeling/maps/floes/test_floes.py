@@ -10,7 +10,7 @@ from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
 from labeling.classes import IGNORE
-from labeling.maps.floes import NECK, find_floes
+from labeling.maps.floes.find import NECK, find_floes
 from labeling.simulation.floes import Breakage, break_up
 
 WATER, THIN, THICK = 0, 1, 2

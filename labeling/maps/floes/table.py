@@ -12,11 +12,11 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 
-from labeling.maps.floes import Floes
+from labeling.maps.floes.find import Floes
+from labeling.maps.floes.shapes import Shapes, on_ground
+from labeling.maps.floes.sizes import count_bins, fit_power_law
 from labeling.maps.geopackage import with_shapes
 from labeling.maps.ground import Ground
-from labeling.maps.shapes import Shapes, on_ground
-from labeling.maps.sizes import count_bins, fit_power_law
 
 
 def whole_floes(floes: Floes, shapes: Shapes, least: int) -> NDArray[np.bool_]:

@@ -11,8 +11,8 @@ from scipy import special
 from skimage.measure import perimeter_crofton, regionprops
 from skimage.segmentation import relabel_sequential
 
+from labeling.maps.floes.shapes import measure, on_ground
 from labeling.maps.ground import Ground, ground_at
-from labeling.maps.shapes import measure, on_ground
 
 
 def ellipse(shape, row, column, major, minor, degrees):

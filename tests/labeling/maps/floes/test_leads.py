@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from labeling.classes import IGNORE
 from labeling.grid import blocks
-from labeling.maps.leads import find_leads, halo
+from labeling.maps.floes.leads import find_leads, halo
 
 WATER, THIN, THICK = 0, 1, 2
 
