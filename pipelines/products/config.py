@@ -20,7 +20,7 @@ from labeling.masks.limits import LimitSettings
 from labeling.settings import Settings
 from pipelines.engine.settings import SparkSettings
 
-ProductName = Literal["statistics", "concentration", "mosaic", "floes", "edges", "catalog"]
+ProductName = Literal["statistics", "concentration", "mosaic", "floes", "edges", "pictures", "catalog"]
 """What can be made; registry.py says how."""
 
 

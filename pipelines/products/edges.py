@@ -73,7 +73,7 @@ def make(work: Work) -> list[Failure]:
             )
             write_geopackage(folder / FILES[0], [layer])
             columns = {name: pa.array([row[name] for row in rows], kind) for name, kind in _COLUMNS.items()}
-            write_tables(folder, "errors", pa.table(columns))
+            write_tables(folder, "errors", [pa.table(columns)])
     return []
 
 

@@ -84,7 +84,7 @@ def make(work: Work) -> list[Failure]:
         with work.finishing(inputs, files) as folder:
             write_geopackage(folder / OUTLINES, _layers(good, folders))
             for name, rows in _tables(good, folders).items():
-                write_tables(folder, name, _table(rows))
+                write_tables(folder, name, [_table(rows)])
     work.prune(list(parts.values()))
     return failures
 
