@@ -95,10 +95,8 @@ def _concentration(work: Work, figure: Figure) -> None:
         left, top = affine @ (0, 0)
         right, bottom = affine @ (fields.grid.width, fields.grid.height)
     axes.set_facecolor("0.85")
-    shown = axes.imshow(
-        values, vmin=0, vmax=1, cmap=_ICE_COLOURS, extent=(left / 1000, right / 1000, bottom / 1000, top / 1000),
-        interpolation="nearest",
-    )  # fmt: skip
+    extent = (left / 1000, right / 1000, bottom / 1000, top / 1000)
+    shown = axes.imshow(values, vmin=0, vmax=1, cmap=_ICE_COLOURS, extent=extent, interpolation="nearest")
     figure.colorbar(shown, ax=axes, shrink=0.6, label="sea-ice area fraction")
     if _outputs(work, "edges"):
         _draw_edges(axes, work.run.product("edges") / "edges.gpkg", None if day is None else day.isoformat())

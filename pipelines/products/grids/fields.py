@@ -86,8 +86,7 @@ def _fields(name: str, file: netCDF4.Dataset, values: Any) -> Fields:
     except (ValueError, KeyError, AttributeError, CRSError, TypeError) as error:
         raise ConfigError(
             f"{name} does not say where and when {values.name} is ({error}). After the CF conventions "
-            "it needs evenly spaced coordinates in m or km, a grid mapping, a unit of 1 or %, and times if it has "
-            "several."
+            "it needs even coordinates in m or km, a grid mapping, a unit of 1 or %, and times if it has several."
         ) from None
     if len(y) * len(x) > MOST_CELLS:
         raise ConfigError(
