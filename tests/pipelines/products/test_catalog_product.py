@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from run_factory import RunFactory
 
 from labeling.errors import ConfigError
+from labeling.files.cogs.legend import class_legend
 from labeling.files.layout import read_done, write_done
-from labeling.results.item import ITEM, ItemAsset, write_item
+from labeling.results.assets import ItemAsset
+from labeling.results.item import ITEM, write_item
 from pipelines.engine.outcome import ExitCode
 from pipelines.products.catalog import _around
 from pipelines.products.config import ProductsConfig
@@ -46,8 +48,8 @@ def made(tmp_path):
             done = read_done(folder)
             pixels = done["pixels"]
             written = write_item(
-                folder / ITEM, row.info, item_id=f"{row.scene_id}-{file[:-4]}", pixels=pixels,
-                classes=ItemAsset(file, "Ice classes"),
+                folder / ITEM, row.info, item_id=f"{row.scene_id}-{file[:-4]}",
+                assets=[ItemAsset(file, "Ice classes", legend=class_legend("polynya"), counts=pixels)],
             )  # fmt: skip
             write_done(folder, done["inputs"], [file, ITEM] if written else [file], pixels=pixels)
     return made_run
