@@ -6,8 +6,8 @@ from affine import Affine
 from rasterio.crs import CRS
 from rasterio.windows import Window
 
-from labeling.files.layout import Run, write_done
 from labeling.files.cogs.write import write_class_raster
+from labeling.files.layout import Run, write_done
 from labeling.scenes.contract.scene import SceneInfo
 from pipelines.catalog import write_catalog
 from pipelines.engine.scenes import CatalogRow
