@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from functools import cache
-from typing import Final, NamedTuple, Self
+from typing import Final, Literal, NamedTuple, Self
 
 import numpy as np
 import pyproj
+from numpy.typing import NDArray
 from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 
@@ -20,7 +21,7 @@ from labeling.results.item import footprint
 NORTH, SOUTH = "EPSG:6931", "EPSG:6932"
 """EASE-Grid 2.0, equal-area, of each hemisphere."""
 
-AUTO: Final = "auto"
+AUTO: Final[Literal["auto"]] = "auto"
 """In the place of a coordinate system: EASE-Grid 2.0 of the hemisphere."""
 
 _SIDE_POINTS: Final = 65
@@ -82,10 +83,20 @@ def metric(crs: str, setting: str) -> tuple[str, float]:
     found = pyproj.CRS.from_wkt(wkt)
     if found.is_geographic:
         raise ConfigError(
-            f"{setting} is {crs} ({found.name}), in degrees, and the sides of cells are kilometres. Give a "
+            f"{setting} is {found.name}, in degrees, and the sides of cells are kilometres. Give a "
             f"system in metres, such as {NORTH} (north), {SOUTH} (south), EPSG:3413 or EPSG:3031."
         )
     return wkt, float(found.axis_info[0].unit_conversion_factor)
+
+
+def to_degrees(
+    wkt: str, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return longitudes and latitudes (n,) of places (n,) in a coordinate system."""
+    project = pyproj.Transformer.from_crs(wkt, "EPSG:4326", always_xy=True)
+    # One place too many, because pyproj takes an array of a single element for a number.
+    lon, lat = project.transform(np.append(x, 0.0), np.append(y, 0.0))
+    return lon[:-1], lat[:-1]
 
 
 def is_northern(grid: MapGrid) -> bool:

@@ -15,17 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.errors import ConfigError
-from labeling.files.atomic import replacing
 from labeling.grid import Block
-from labeling.maps.cover import metric, reach_of
+from labeling.maps.cover import AUTO, metric, reach_of
 from labeling.maps.errors import MapErrors
 from labeling.maps.fractions import cells_from
 from labeling.maps.grids import MapGrid
+from labeling.maps.merging import Rule
 from pipelines.engine.scenes import Failure
 from pipelines.evaluation.record import Method, read_evaluation
 from pipelines.products.grids.cell_block import SUMS, fill, read_cells
 from pipelines.products.grids.netcdf import Slice, attributes_of, nothing, put, write_concentration
-from pipelines.products.order import Placed, order, place, source_of
+from pipelines.products.order import Placed, order, place, rule_of, source_of
 from pipelines.products.parts import Part
 from pipelines.products.product import Work
 from pipelines.products.target import Target, sides_of, system_of
@@ -44,12 +44,14 @@ MOST_A_SIDE: Final = 128
 PIXELS_A_SIDE: Final = 8192
 """Pixels along a block of cells, about."""
 
-NO_ERRORS: Final = "There is no uncertainty: the run has no evaluation of these {of} against the truth of two scenes or more."
+NO_ERRORS: Final = (
+    "There is no uncertainty: the run has no evaluation of these {of} against truth, of two scenes or more."
+)
 ERRORS: Final = (
     "The uncertainty follows from how {of} of {scenes} test scenes differ from their truth "
     "(evaluation.json): how far the mapped share leans to one side, and how well that is known from so few "
-    "scenes. It holds for ice and sky like those scenes'. It does not cover what cloud or the swath's edge hid "
-    "of a cell, ice that moved between maps of one period, and errors of place."
+    "scenes. It holds for ice and sky like those scenes'. It does not cover what cloud or the swath's edge "
+    "hid of a cell, ice that moved between maps of one period, and errors of place."
 )
 
 
@@ -73,7 +75,8 @@ class Period(NamedTuple):
 def make(work: Work) -> list[Failure]:
     """Write the concentration; see product.Product."""
     settings = work.config.concentration
-    maps, lost = order(work.config, work.maps, settings.rule, "concentration")
+    rule = rule_of(settings.rule, work.maps)
+    maps, lost = order(work.config, work.maps, rule, "concentration")
     wkt = system_of(settings.crs, maps, "concentration.crs", common=False)
     _, metres = metric(wkt, "concentration.crs")
     placed, nowhere = place(maps, wkt, "concentration")
@@ -81,7 +84,7 @@ def make(work: Work) -> list[Failure]:
     grid = target.covering([each.reach for each in placed], MOST_CELLS, "the concentration grid")
     periods, undated = periods_of(placed, settings.period)
     pixels = max(1, round(settings.cell_km * 1000 / min(sides_of([each.found for each in placed]))))
-    pieces = {period.name: plan(work, target, grid, period, pixels) for period in periods}
+    pieces = {period.name: plan(target, grid, period, rule, pixels) for period in periods}
     parts = [piece.part for each in pieces.values() for piece in each]
     failed = work.make_parts(parts, [SUMS], fill)
     errors = errors_of(work)
@@ -89,14 +92,15 @@ def make(work: Work) -> list[Failure]:
         "version": VERSION,
         "grid": list(grid),
         "least": settings.least,
+        "institution": settings.institution,
         "errors": None if errors is None else errors.counts.tolist(),
         "parts": {part.name: part.inputs for part in parts},
     }
     if not failed and not work.is_done(inputs, FILES):
         slices = (_slice(work, grid, period, pieces[period.name], errors) for period in periods)
-        with work.finishing(inputs, FILES) as folder, replacing(folder / FILES[0]) as temporary:
-            timed = periods[0].begin is not None
-            write_concentration(temporary, grid, slices, timed=timed, attributes=_about(work, errors))
+        timed, about = periods[0].begin is not None, _about(work, rule, errors)
+        with work.finishing(inputs, FILES) as folder:
+            write_concentration(folder / FILES[0], grid, slices, timed=timed, attributes=about)
     if not failed:
         work.prune(parts)
     return lost + nowhere + undated + failed
@@ -109,7 +113,7 @@ def periods_of(placed: list[Placed], period: str) -> tuple[list[Period], list[Fa
     """
     times = [each.found.sensed for each in placed]
     known = [sensed for sensed in times if sensed is not None]
-    if period == "all":
+    if period == "all" or (period == AUTO and not known):
         begin, end = (min(known), max(known)) if known else (None, None)
         return [Period("all", begin, end, placed)], []
     if not known:
@@ -136,10 +140,9 @@ def periods_of(placed: list[Placed], period: str) -> tuple[list[Period], list[Fa
     return periods, undated
 
 
-def plan(work: Work, target: Target, grid: MapGrid, period: Period, pixels: int) -> list[Piece]:
+def plan(target: Target, grid: MapGrid, period: Period, rule: Rule, pixels: int) -> list[Piece]:
     """Return the blocks of cells that any map of a period reaches into; cells have `pixels` a side."""
     side = max(1, min(MOST_A_SIDE, PIXELS_A_SIDE // pixels))
-    rule = work.config.concentration.rule
     pieces = []
     for row, column, where in target.blocks(grid, side):
         block = target.block(row, column, side)
@@ -186,12 +189,13 @@ def _index(where: Block, grid: MapGrid) -> NDArray[np.int64]:
     return np.where(inside, rows * grid.width + columns, -1).ravel()
 
 
-def _about(work: Work, errors: MapErrors | None) -> dict[str, str]:
+def _about(work: Work, rule: Rule, errors: MapErrors | None) -> dict[str, str]:
     of = work.config.of
     told = NO_ERRORS.format(of=of) if errors is None else ERRORS.format(of=of, scenes=len(errors.counts))
     comment = (
-        f"Made of {of}, where several show the same ground by the rule {work.config.concentration.rule}. "
+        f"Made of {of}, where several show the same ground by the rule {rule}. "
         "Shares are of the classified area of a cell, on the ellipsoid; a cell of which less than "
         f"{work.config.concentration.least:g} has a class has none. {told}"
     )
-    return attributes_of(f"{len(work.maps)} {of} of optical satellite scenes", comment, datetime.now(UTC))
+    source = f"{len(work.maps)} {of} of optical satellite scenes"
+    return attributes_of(source, comment, work.config.concentration.institution, datetime.now(UTC))

@@ -50,7 +50,7 @@ class StatisticsSettings(Settings):
 class MosaicSettings(Settings):
     """One map from many."""
 
-    rule: Rule = Field("newest", description="which of several maps a pixel is taken from")
+    rule: Rule | Literal["auto"] = Field(AUTO, description="which of several maps a pixel is taken from")
     crs: str = Field(AUTO, description="auto: that of all maps, else EASE-Grid 2.0 of their hemisphere")
     pixel: float | None = Field(None, gt=0, description="units of crs; null: the pixel of the maps")
     bounds: tuple[float, float, float, float] | None = Field(
@@ -64,9 +64,12 @@ class ConcentrationSettings(Settings):
 
     cell_km: float = Field(5, ge=0.1, le=1000, description="side of a cell")
     crs: str = Field(AUTO, description="auto: EASE-Grid 2.0 of the maps' hemisphere")
-    period: Literal["day", "all"] = Field("day", description="a slice for each day, UTC, or one for all")
-    rule: Rule = Field("newest", description="which of several maps of a period ground is taken from")
+    period: Literal["auto", "day", "all"] = Field(
+        AUTO, description="a slice for each day, UTC, or one for all; auto: all where no map has a time"
+    )
+    rule: Rule | Literal["auto"] = Field(AUTO, description="which of several maps ground is taken from")
     least: float = Field(0.25, gt=0, le=1, description="share of a cell that must have a class")
+    institution: str = Field("not stated", min_length=1, description="who made the file, as it says")
 
 
 class FloeSettings(Settings):

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 from labeling.errors import ConfigError, SceneError
-from labeling.files.layout import CLASSES, DONE, LABELS, Run, read_done
+from labeling.files.layout import CLASSES, DONE, LABELS, STATUS, Run, read_done
 from labeling.files.marks import FileMark, is_intact
 from labeling.files.storage import AnyPath, at
+from labeling.results.layers import LAYERS
 from labeling.scenes.contract.scene import SceneInfo
 from pipelines.catalog import read_catalog
 from pipelines.engine.scenes import CatalogRow, Failure
 from pipelines.products.config import ProductsConfig
 
-STATUS: Final = "status.tif"
-PROBABILITY: Final = "probability.tif"
-"""Names of what may lie beside a map's classes: why a pixel has a class or none, and how sure it is."""
+PROBABILITY: Final = LAYERS["probability"].file
+"""Name of what may lie beside a map's classes: how sure the network is of each."""
 
 _MAKERS: Final = {
     "maps": "python -m jobs.infer --model … --scenes … --out {run}",

@@ -14,21 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from labeling.classes import IGNORE, PALETTES, IceClass
+from labeling.classes import IGNORE
 from labeling.errors import ConfigError
 from labeling.files.atomic import write_json
+from labeling.files.cogs.legend import STATUS, Legend, class_legend
+from labeling.files.cogs.names import name_files
 from labeling.files.layout import read_done
 from labeling.grid import Block
 from labeling.maps.cover import Extent, reach_of
 from labeling.maps.grids import SQUARE_CM, MapGrid
-from labeling.maps.merging import MOST_MAPS, Merged
+from labeling.maps.merging import MOST_MAPS, Merged, Rule
 from labeling.maps.sums import NAMES
-from labeling.status import UNKNOWN, PixelStatus
+from labeling.status import PixelStatus
 from pipelines.engine.scenes import Failure
 from pipelines.products.grids.cog import write_cog
 from pipelines.products.grids.mosaic_block import PIXELS, fill, read_block
 from pipelines.products.maps import MapFile
-from pipelines.products.order import Placed, order, place, source_of
+from pipelines.products.order import Placed, order, place, rule_of, source_of
 from pipelines.products.parts import Part
 from pipelines.products.product import Work
 from pipelines.products.target import BLOCK, Target, system_of, target_of
@@ -39,7 +41,15 @@ VERSION: Final = 1
 MOST_PIXELS: Final = 1 << 34
 """Of a mosaic: 131 072 a side, at 10 m the Ross Sea twice over."""
 
-FILES: Final = ["mosaic.tif", "status.tif", "age.tif", "scene.tif", "mosaic.json"]
+_CODED: Final = ["mosaic.tif", "status.tif"]
+
+FILES: Final = [
+    *_CODED,
+    *(name for raster in _CODED for name in name_files(raster)),
+    "age.tif",
+    "scene.tif",
+    "mosaic.json",
+]
 
 SECONDS_A_DAY: Final = 86_400
 
@@ -56,7 +66,8 @@ class Piece(NamedTuple):
 def make(work: Work) -> list[Failure]:
     """Write the mosaic; see product.Product."""
     settings = work.config.mosaic
-    maps, lost = order(work.config, work.maps, settings.rule, "mosaic")
+    rule = rule_of(settings.rule, work.maps)
+    maps, lost = order(work.config, work.maps, rule, "mosaic")
     if len(maps) > MOST_MAPS:
         raise ConfigError(
             f"{len(maps)} maps are more than the {MOST_MAPS} of a mosaic: choose fewer (--scenes)."
@@ -67,7 +78,7 @@ def make(work: Work) -> list[Failure]:
     bounds = None if settings.bounds is None else _bounds(settings.bounds, placed)
     reach = [bounds] if bounds is not None else [each.reach for each in placed]
     grid = target.covering(reach, MOST_PIXELS, "the mosaic")
-    pieces = plan(work, target, grid, placed, cropped=bounds is not None)
+    pieces = plan(target, grid, placed, rule, cropped=bounds is not None)
     parts = [piece.part for piece in pieces]
     failed = work.make_parts(parts, [PIXELS], fill)
     inputs = {
@@ -77,7 +88,7 @@ def make(work: Work) -> list[Failure]:
         "palette": settings.palette,
     }
     if not failed and not work.is_done(inputs, FILES):
-        _write(work, grid, pieces, [each.found for each in placed], inputs)
+        _write(work, grid, pieces, [each.found for each in placed], rule, inputs)
     if not failed:
         work.prune(parts)
     return lost + nowhere + failed
@@ -96,7 +107,7 @@ def _bounds(bounds: tuple[float, ...], placed: list[Placed]) -> Extent:
     return found
 
 
-def plan(work: Work, target: Target, grid: MapGrid, placed: list[Placed], *, cropped: bool) -> list[Piece]:
+def plan(target: Target, grid: MapGrid, placed: list[Placed], rule: Rule, *, cropped: bool) -> list[Piece]:
     """Return the blocks of a mosaic that any map reaches into."""
     pieces = []
     for row, column, where in target.blocks(grid, BLOCK):
@@ -106,7 +117,6 @@ def plan(work: Work, target: Target, grid: MapGrid, placed: list[Placed], *, cro
         if not maps:
             continue
         keep = _inside(where, grid) if cropped else block.whole
-        rule = work.config.mosaic.rule
         deciding = {"version": VERSION, "grid": list(block), "keep": list(keep), "rule": rule}
         part = Part(
             f"r{row}_c{column}",
@@ -125,13 +135,12 @@ def _inside(place: Block, grid: MapGrid) -> Block:
 
 
 def _write(
-    work: Work, grid: MapGrid, pieces: list[Piece], maps: list[MapFile], inputs: dict[str, Any]
+    work: Work, grid: MapGrid, pieces: list[Piece], maps: list[MapFile], rule: Rule, inputs: dict[str, Any]
 ) -> None:
-    settings = work.config.mosaic
     numbers = {each.scene_id: number for number, each in enumerate(maps, 1)}
     times = [each.sensed for each in maps if each.sensed is not None]
     newest = max(times) if times else None
-    about = _describe(work, grid, pieces, maps, newest)
+    about = _describe(work, grid, pieces, maps, rule, newest)
 
     def read(layer: Callable[[Merged, Piece], NDArray[Any]]) -> Iterator[tuple[Window, NDArray[Any]]]:
         for piece in pieces:
@@ -139,18 +148,15 @@ def _write(
             place = piece.place.meet(grid.whole)
             yield place.window, layer(read_block(work.part(piece.part)), piece)[inside.slices]
 
-    titles = {each.value: each.title for each in PixelStatus} | {UNKNOWN: "not said"}
+    classes = class_legend(work.config.mosaic.palette)
     with work.finishing(inputs, FILES) as folder:
         write_cog(
             folder / "mosaic.tif", read(lambda merged, _: merged.codes), grid, "uint8",
-            nodata=IGNORE, description="ice class", colours=PALETTES[settings.palette],
-            tags={f"CLASS_{each.value}": each.title for each in IceClass},
+            nodata=IGNORE, description=classes.band, legend=classes, tags=_tags(classes),
         )  # fmt: skip
         write_cog(
             folder / "status.tif", read(lambda merged, _: merged.status), grid, "uint8",
-            nodata=PixelStatus.NODATA, description="why a pixel has a class or none",
-            colours={each.value: each.colour for each in PixelStatus},
-            tags={f"STATUS_{code}": title for code, title in titles.items()},
+            nodata=PixelStatus.NODATA, description=STATUS.band, legend=STATUS, tags=_tags(STATUS),
         )  # fmt: skip
         write_cog(
             folder / "age.tif", read(partial(_ages, newest=newest)), grid, "float32",
@@ -162,6 +168,10 @@ def _write(
             nodata=0, description="number of the scene in mosaic.json",
         )  # fmt: skip
         write_json(folder / "mosaic.json", about)
+
+
+def _tags(legend: Legend) -> dict[str, str]:
+    return {f"{legend.tag}_{each.code}": each.title for each in legend.entries if each.code != IGNORE}
 
 
 def _ages(merged: Merged, piece: Piece, newest: datetime | None) -> NDArray[np.float32]:
@@ -180,7 +190,7 @@ def _scenes(merged: Merged, piece: Piece, numbers: dict[str, int]) -> NDArray[np
 
 
 def _describe(
-    work: Work, grid: MapGrid, pieces: list[Piece], maps: list[MapFile], newest: datetime | None
+    work: Work, grid: MapGrid, pieces: list[Piece], maps: list[MapFile], rule: Rule, newest: datetime | None
 ) -> dict[str, Any]:
     """Return what mosaic.json says: rule, grid, true areas, and the scenes by the numbers of scene.tif."""
     marks = [read_done(work.part(piece.part)) or {} for piece in pieces]
@@ -189,7 +199,7 @@ def _describe(
         for key in ("areas", "counts")
     )
     return {
-        "rule": work.config.mosaic.rule,
+        "rule": rule,
         "of": work.config.of,
         "crs": grid.crs,
         "transform": list(grid.transform),

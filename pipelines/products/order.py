@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from labeling.errors import ConfigError, SceneError
-from labeling.maps.cover import Extent, extent
+from labeling.files.layout import STATUS
+from labeling.maps.cover import AUTO, Extent, extent
 from labeling.maps.grids import MapGrid
 from labeling.maps.merging import Rule
 from pipelines.engine.scenes import Failure
 from pipelines.products.config import ProductsConfig
 from pipelines.products.grids.sampling import Source
-from pipelines.products.maps import PROBABILITY, STATUS, MapFile, counted
+from pipelines.products.maps import PROBABILITY, MapFile, counted
 
 
 class Placed(NamedTuple):
@@ -20,6 +21,13 @@ class Placed(NamedTuple):
 
     found: MapFile
     reach: Extent
+
+
+def rule_of(choice: Rule | Literal["auto"], maps: list[MapFile]) -> Rule:
+    """Return the rule that is meant: auto is newest where any map says when it was taken, else clearest."""
+    if choice != AUTO:
+        return choice
+    return "newest" if any(each.sensed is not None for each in maps) else "clearest"
 
 
 def order(

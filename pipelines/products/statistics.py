@@ -18,12 +18,13 @@ import pyproj
 
 from labeling.errors import ConfigError
 from labeling.files.atomic import replacing
+from labeling.files.layout import STATUS
 from labeling.files.storage import AnyPath
-from labeling.maps.cover import AUTO, metric
+from labeling.maps.cover import AUTO, metric, to_degrees
 from labeling.masks.land import vector_state
 from labeling.masks.layers import VectorLayer, open_layer, read_names
 from pipelines.engine.scenes import Failure
-from pipelines.products.maps import STATUS, MapFile
+from pipelines.products.maps import MapFile
 from pipelines.products.parts import Part
 from pipelines.products.product import Work
 from pipelines.products.statistics_worker import POLYGONS, SUMS, Counted, fill, read_part
@@ -138,14 +139,11 @@ def _rows(found: MapFile, counted: Counted, names: dict[int, str | None]) -> pa.
 
 def _where(counted: Counted) -> dict[str, Any]:
     """Return where cells lie: their system, and their middles in it and on Earth."""
-    if not len(counted.zones):
-        longitude = latitude = np.zeros(0)
-        name = ""
-    else:
+    name, longitude, latitude = "", np.zeros(0), np.zeros(0)
+    if len(counted.zones):
         crs = pyproj.CRS.from_wkt(counted.crs)
         name = crs.to_string() if crs.to_epsg() is None else f"EPSG:{crs.to_epsg()}"
-        degrees = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
-        longitude, latitude = degrees.transform(counted.x, counted.y)
+        longitude, latitude = to_degrees(counted.crs, counted.x, counted.y)
     return {
         "crs": pa.array([name] * len(counted.zones), pa.string()),
         "x": counted.x,

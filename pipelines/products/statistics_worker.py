@@ -15,16 +15,17 @@ from rasterio.crs import CRS
 
 from labeling.errors import ConfigError, SceneError
 from labeling.files.atomic import replacing
+from labeling.files.layout import STATUS
 from labeling.files.raster import check_shape, open_raster, read_codes
 from labeling.files.storage import AnyPath
 from labeling.grid import Block, blocks
 from labeling.maps.cover import AUTO, NORTH, SOUTH, covering, extent, is_northern, metric
 from labeling.maps.grids import MapGrid
 from labeling.maps.placing import cells_of
-from labeling.maps.sums import Sums
+from labeling.maps.sums import KINDS, STATUSES, Sums
 from labeling.masks.layers import Role, VectorLayer
 from labeling.masks.polygons import Zones
-from pipelines.products.maps import STATUS, MapFile
+from pipelines.products.maps import MapFile
 
 SUMS: Final = "sums.parquet"
 """Name of a part's file: a row a zone of any kind, with its sums."""
@@ -147,7 +148,7 @@ def _counted_cells(cells: MapGrid, sums: Sums) -> Counted:
 def _table(counted: Counted) -> pa.Table:
     """Return the zones that have any pixel, with their sums as lists."""
     seen = np.flatnonzero(counted.sums.pixels.any(axis=(1, 2)))
-    lists = pa.list_(pa.int64())
+    lists, shape = pa.list_(pa.int64()), (len(seen), KINDS * len(STATUSES))
     return pa.table(
         {
             "kind": pa.array([counted.kind] * len(seen), pa.string()),
@@ -155,8 +156,8 @@ def _table(counted: Counted) -> pa.Table:
             "x": counted.x[seen],
             "y": counted.y[seen],
             "crs": pa.array([counted.crs] * len(seen), pa.string()),
-            "pixels": pa.array(list(counted.sums.pixels[seen].reshape(len(seen), -1)), lists),
-            "areas": pa.array(list(counted.sums.areas[seen].reshape(len(seen), -1)), lists),
+            "pixels": pa.array(list(counted.sums.pixels[seen].reshape(shape)), lists),
+            "areas": pa.array(list(counted.sums.areas[seen].reshape(shape)), lists),
         }
     )
 

@@ -44,7 +44,9 @@ class MapFactory:
         if probability is not None:
             write_layer(folder / "probability.tif", probability, crs, transform)
             files.append("probability.tif")
-        write_done(folder, info.identity() | {"profile": {"rendering": rendering}}, files)
+        ignored = int(np.count_nonzero(classes == 255))
+        pixels = {"classed": classes.size - ignored, "ignore": ignored}
+        write_done(folder, info.identity() | {"profile": {"rendering": rendering}}, files, pixels=pixels)
         self._rows[scene_id] = CatalogRow(scene_id, info)
         return self._rows[scene_id]
 

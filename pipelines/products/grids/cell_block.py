@@ -6,13 +6,15 @@ from typing import Any, Final
 
 import numpy as np
 
+from labeling.classes import IGNORE
 from labeling.files.atomic import replacing
 from labeling.files.storage import AnyPath
 from labeling.grid import blocks
 from labeling.maps.cover import Extent, reach_of
 from labeling.maps.grids import MapGrid
 from labeling.maps.merging import Rule
-from labeling.maps.sums import Sums
+from labeling.maps.sums import KINDS, STATUSES, Sums
+from labeling.status import PixelStatus
 from pipelines.products.grids.sampling import Source, merge
 
 SUMS: Final = "cells.npz"
@@ -20,6 +22,10 @@ SUMS: Final = "cells.npz"
 
 BLOCK: Final = 1024
 """Pixels along a block that is merged at a time."""
+
+
+FINER: Final = 8
+"""Parts along a cell whose areas add up to its own."""
 
 
 def fill(task: dict[str, Any], folder: AnyPath) -> dict[str, Any]:
@@ -41,22 +47,42 @@ def count_cells(
     Sources come in the order of the rule, each with how far it reaches. `size` is that of blocks, and changes
     nothing.
     """
-    a, b, c, d, e, f = cells.transform
-    fine = MapGrid(
-        cells.crs,
-        (a / pixels, b / pixels, c, d / pixels, e / pixels, f),
-        cells.height * pixels,
-        cells.width * pixels,
-    )
+    fine = _parted(cells, pixels)
     sums = Sums.empty(cells.height * cells.width)
     for block in blocks(height=fine.height, width=fine.width, size=size):
         reach = reach_of(fine, block)
         near = [source for source, of in sources if of.meets(reach)]
+        if not near:
+            continue
         merged = merge(fine, block, near, rule)
         rows = (np.arange(block.row, block.row + block.height) // pixels)[:, None]
         columns = np.arange(block.column, block.column + block.width) // pixels
-        sums.add(rows * cells.width + columns, merged.codes, merged.status, fine.areas(block))
+        absent = (merged.codes == IGNORE) & (merged.status == PixelStatus.NODATA)
+        zones = np.where(absent, -1, rows * cells.width + columns)
+        sums.add(zones, merged.codes, merged.status, fine.areas(block))
+    _add_absent(sums, cells, pixels)
     return sums
+
+
+def _parted(cells: MapGrid, pixels: int) -> MapGrid:
+    """Return a grid with so many pixels along a side of each cell."""
+    a, b, c, d, e, f = cells.transform
+    transform = (a / pixels, b / pixels, c, d / pixels, e / pixels, f)
+    return MapGrid(cells.crs, transform, cells.height * pixels, cells.width * pixels)
+
+
+def _add_absent(sums: Sums, cells: MapGrid, pixels: int) -> None:
+    """Count what is left of each cell as without data: no map reaches there, or has none.
+
+    That needs no look at most of a grid, which is empty. A cell all of whose pixels were counted has no rest.
+    """
+    finer = _parted(cells, FINER)
+    shape = (cells.height, FINER, cells.width, FINER)
+    whole = finer.areas(finer.whole).reshape(shape).sum(axis=(1, 3)).ravel()
+    counted, area = sums.pixels.sum(axis=(1, 2)), sums.areas.sum(axis=(1, 2))
+    place = (slice(None), KINDS - 1, STATUSES.index(PixelStatus.NODATA))
+    sums.pixels[place] = pixels**2 - counted
+    sums.areas[place] = np.where(counted < pixels**2, np.maximum(whole - area, 0), 0)
 
 
 def read_cells(folder: AnyPath) -> Sums:

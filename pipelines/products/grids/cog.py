@@ -14,25 +14,23 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from labeling.errors import OutputError
 from labeling.files.atomic import remove, replacing
-from labeling.files.raster import open_raster
+from labeling.files.cogs.legend import Legend
+from labeling.files.cogs.names import write_names
+from labeling.files.raster import TILE, open_raster
 from labeling.files.storage import AnyPath
 from labeling.grid import blocks
 from labeling.maps.grids import MapGrid
-
-TILE: Final = 512
-"""Side in pixels of a tile, GDAL's own choice for such files."""
 
 _CACHE: Final = 64 << 20
 """Bytes that GDAL keeps of a raster: a row of tiles of a wide one."""
 
 _STEP: Final = 2048
-
-Colours = dict[int, tuple[int, int, int]]
 
 
 def write_cog(
@@ -44,12 +42,13 @@ def write_cog(
     nodata: float,
     description: str,
     tags: dict[str, str] | None = None,
-    colours: Colours | None = None,
+    legend: Legend | None = None,
 ) -> None:
     """Write a raster of one band from pieces, (window, values of its shape), as a COG; atomically.
 
     What no piece covers is `nodata`. Overviews take the nearest pixel, so they hold real values. `tags` are
-    the band's. OutputError when the disk is full.
+    the band's, and a `legend` gives its codes colours here and names beside it. OutputError when the disk is
+    full.
     """
     profile = {
         "driver": "GTiff", "dtype": dtype, "count": 1, "height": grid.height, "width": grid.width,
@@ -63,18 +62,20 @@ def write_cog(
             with rasterio.open(plain, "w", **profile) as raster:
                 raster.set_band_description(1, description)
                 raster.update_tags(1, **(tags or {}))
-                if colours is not None:
-                    raster.write_colormap(1, {code: (*rgb, 255) for code, rgb in colours.items()})
+                if legend is not None:
+                    raster.write_colormap(1, {each.code: (*each.colour, 255) for each in legend.entries})
                 written = sum(_write(raster, window, values, nodata) for window, values in pieces)
             options = {"compress": "deflate", "blocksize": TILE, "overview_resampling": "nearest"}
             rasterio.shutil.copy(plain, temporary, driver="COG", BIGTIFF="IF_SAFER", **options)
             found = _count(temporary, nodata)
-        except RasterioError as error:
+        except (RasterioError, CPLE_BaseError) as error:
             raise OutputError(_full(target, str(error))) from None
         finally:
             remove(plain)
         if found != written:
             raise OutputError(_full(target, f"of {written} pixels with a value {found} are in it"))
+    if legend is not None:
+        write_names(target, legend)
 
 
 def _write(raster: Any, window: Window, values: NDArray[Any], nodata: float) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import netCDF4
@@ -13,6 +12,10 @@ import pyproj
 from numpy.typing import NDArray
 
 import labeling
+from labeling.errors import OutputError
+from labeling.files.atomic import replacing
+from labeling.files.storage import AnyPath
+from labeling.maps.cover import to_degrees
 from labeling.maps.fractions import CellFlag, Cells
 from labeling.maps.grids import MapGrid
 
@@ -97,27 +100,42 @@ _VARIABLES: Final = [
 
 
 def write_concentration(
-    path: Path, grid: MapGrid, slices: Iterator[Slice], *, timed: bool, attributes: dict[str, str]
+    target: AnyPath, grid: MapGrid, slices: Iterator[Slice], *, timed: bool, attributes: dict[str, str]
 ) -> None:
-    """Write slices of a grid, in the order of their times; `timed` unless the maps say none."""
-    with netCDF4.Dataset(path, "w", format="NETCDF4") as file:
-        file.setncatts({"Conventions": CONVENTIONS, **attributes})
-        _write_grid(file, grid)
+    """Write slices of a grid, in the order of their times, atomically; `timed` unless the maps say none.
+
+    OutputError when the disk is full.
+    """
+    with replacing(target) as temporary:
+        try:
+            with netCDF4.Dataset(temporary, "w", format="NETCDF4") as file:
+                file.setncatts({"Conventions": CONVENTIONS, **attributes})
+                _write_all(file, grid, slices, timed=timed)
+        except (RuntimeError, OSError) as error:
+            # Its library calls a full disk an HDF error, or a permission that is lacking.
+            raise OutputError(
+                f"{target} cannot be written ({error}): the disk is full, most likely. Make room there, and "
+                "run the same command again: what is finished stays."
+            ) from error
+
+
+def _write_all(file: netCDF4.Dataset, grid: MapGrid, slices: Iterator[Slice], *, timed: bool) -> None:
+    _write_grid(file, grid)
+    if timed:
+        _write_times(file)
+    dimensions = ("time", "yc", "xc") if timed else ("yc", "xc")
+    for variable in _VARIABLES:
+        made = file.createVariable(
+            variable.name, variable.dtype, dimensions, zlib=True, complevel=4, fill_value=variable.fill
+        )
+        made.setncatts(variable.attributes | {"grid_mapping": "crs", "coordinates": "lat lon"})
+    for index, each in enumerate(slices):
         if timed:
-            _write_times(file)
-        dimensions = ("time", "yc", "xc") if timed else ("yc", "xc")
+            _write_time(file, index, each)
+        place = index if timed else slice(None)
         for variable in _VARIABLES:
-            made = file.createVariable(
-                variable.name, variable.dtype, dimensions, zlib=True, complevel=4, fill_value=variable.fill
-            )
-            made.setncatts(variable.attributes | {"grid_mapping": "crs", "coordinates": "lat lon"})
-        for index, each in enumerate(slices):
-            if timed:
-                _write_time(file, index, each)
-            place = index if timed else slice(None)
-            for variable in _VARIABLES:
-                values = getattr(each.cells, variable.field)
-                file[variable.name][place] = values.reshape(grid.height, grid.width)
+            values = getattr(each.cells, variable.field)
+            file[variable.name][place] = values.reshape(grid.height, grid.width)
 
 
 def _write_grid(file: netCDF4.Dataset, grid: MapGrid) -> None:
@@ -137,12 +155,11 @@ def _write_grid(file: netCDF4.Dataset, grid: MapGrid) -> None:
             }
         )
         made[:] = values
-    to_degrees = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
     for name, long in (("lat", "latitude"), ("lon", "longitude")):
         made = file.createVariable(name, "f8", ("yc", "xc"), zlib=True, complevel=4)
         made.setncatts({"standard_name": long, "long_name": long, "units": f"degrees_{_SIDE[name]}"})
     for row, middle in enumerate(y):
-        file["lon"][row], file["lat"][row] = to_degrees.transform(x, np.full(x.shape, middle))
+        file["lon"][row], file["lat"][row] = to_degrees(grid.crs, x, np.full(x.shape, middle))
     made = file.createVariable("crs", "i4")
     made.setncatts({**crs.to_cf(), "long_name": f"coordinate system: {crs.name}"})
 
@@ -158,6 +175,7 @@ def _write_times(file: netCDF4.Dataset) -> None:
         {
             "standard_name": "time", "long_name": "middle of the time that maps are from", "axis": "T",
             "units": "seconds since 1970-01-01 00:00:00", "calendar": "standard", "bounds": "time_bnds",
+            "units_metadata": "leap_seconds: none",
         }
     )  # fmt: skip
     file.createVariable("time_bnds", "f8", ("time", "nv"))
@@ -170,11 +188,11 @@ def _write_time(file: netCDF4.Dataset, index: int, each: Slice) -> None:
     file["time"][index], file["time_bnds"][index] = seconds.mean(), seconds
 
 
-def attributes_of(source: str, comment: str, made: datetime) -> dict[str, str]:
+def attributes_of(source: str, comment: str, institution: str, made: datetime) -> dict[str, str]:
     """Return what a file says of itself."""
     return {
         "title": "Sea-ice concentration and thin-ice fraction from optical scenes",
-        "institution": "",
+        "institution": institution,
         "source": source,
         "history": f"{made.isoformat(timespec='seconds')} made by Polynya {labeling.__version__}",
         "references": "Iqrah et al. 2024; Olofsson et al. 2014, doi:10.1016/j.rse.2014.02.015",

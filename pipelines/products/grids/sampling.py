@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from labeling.classes import IGNORE
+from labeling.classes import CLASS_CODES, IGNORE
 from labeling.files.raster import check_shape, open_raster, read_codes
 from labeling.files.storage import at
 from labeling.grid import Block
 from labeling.maps.grids import MapGrid
 from labeling.maps.merging import Layer, Merged, Merger, Rule
 from labeling.maps.placing import Cells, cells_of
+from labeling.results.layers import UNSAID
 from labeling.status import PixelStatus
 
 MOST_READ: Final = 1 << 24
@@ -70,9 +71,22 @@ def _layer(number: int, source: Source, cells: Cells, inside: NDArray[np.bool_])
             return found
 
         codes = sampled(source.classes, IGNORE, read_codes)
-        status = sampled(source.status, PixelStatus.NODATA, _read_first)
-        certainty = sampled(source.certainty, 0, _read_surest)
-    return Layer(number, inside, np.empty(0, np.uint8) if codes is None else codes, status, certainty)
+        status = sampled(source.status, PixelStatus.NODATA, _band(1))
+        by_class = [sampled(source.certainty, UNSAID, _band(1 + code)) for code in CLASS_CODES]
+    if codes is None:
+        raise ValueError("a source without classes")
+    return Layer(number, inside, codes, status, _certainty(codes, by_class))
+
+
+def _certainty(
+    codes: NDArray[np.uint8], by_class: list[NDArray[np.uint8] | None]
+) -> NDArray[np.uint8] | None:
+    """Return how sure a network was of the map's own class, from 1; 0 where it was not asked."""
+    levels = [each for each in by_class if each is not None]
+    if not levels:
+        return None
+    chosen = np.take_along_axis(np.stack([*levels, levels[0]]), np.minimum(codes, len(levels))[None], 0)[0]
+    return np.where(chosen == UNSAID, 0, chosen + 1).astype(np.uint8)
 
 
 def sample(
@@ -95,9 +109,6 @@ def sample(
     found[inside] = pixels[cells.rows[inside] - top, cells.columns[inside] - left]
 
 
-def _read_first(raster: DatasetReader, window: Window) -> NDArray[np.uint8]:
-    return np.asarray(raster.read(1, window=window))
-
-
-def _read_surest(raster: DatasetReader, window: Window) -> NDArray[np.uint8]:
-    return np.asarray(raster.read(window=window).max(axis=0))
+def _band(number: int) -> Read:
+    """Return what reads one band."""
+    return lambda raster, window: np.asarray(raster.read(number, window=window))

@@ -1,16 +1,27 @@
 """The frame of products: what they are made of, what is refused, and what a rerun makes again."""
 
 import json
+import pickle
+from typing import get_args
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from affine import Affine
+from conftest import ROOT
+from map_factory import MapFactory
 from run_factory import PIXEL_AREA, RunFactory
 
+from jobs.command import main_of
+from jobs.products import main
 from labeling.errors import ConfigError
+from labeling.files.layout import read_done
+from labeling.settings import load_settings
 from pipelines.engine.outcome import ExitCode
-from pipelines.products.config import ProductsConfig
+from pipelines.products.config import ProductName, ProductsConfig
 from pipelines.products.job import run
+from pipelines.products.maps import MapFile, find_maps
+from pipelines.products.registry import PRODUCTS
 
 pytestmark = pytest.mark.slow
 
@@ -28,6 +39,71 @@ def made(tmp_path):
 def products(made, *names, **options):
     options = {"products": list(names) or ["statistics"], "spark": {"master": "local[2]"}} | options
     return run(ProductsConfig(run=made.root, **options))
+
+
+def command(made, *arguments):
+    given = ["--run", made.root, "--master", "local[2]", *arguments]
+    return main_of(lambda: main([str(argument) for argument in given]), "products")
+
+
+def test_the_shipped_configuration_makes_all_that_is_registered(made, capsys):
+    """Pictures that say no time: by the clearest, all of them together."""
+    conf = ROOT / "jobs" / "conf" / "products.yaml"
+    assert command(made, "--config", conf) == ExitCode.DONE
+    shipped = load_settings(ProductsConfig, conf, {"run": made.root})
+    assert shipped == ProductsConfig(run=made.root)
+    assert set(PRODUCTS) == set(get_args(ProductName)) == set(shipped.products)
+    for name in PRODUCTS:
+        assert read_done(made.product(name)) is not None
+        assert set(read_done(made.product(name))["outputs"]) == set(read_done(made.product(name))["files"])
+    assert not list(made.root.rglob("*.part*"))
+    assert json.loads(made.job("products").read_text())["summary"]["scenes_done"] == 2
+
+
+def test_a_product_that_cannot_be_made_does_not_keep_others_from_it(made, capsys, tmp_path):
+    conf = tmp_path / "wrong.yaml"
+    conf.write_text("mosaic: {crs: EPSG:1}\nconcentration: {cell_km: 1}\n")
+    assert command(made, "mosaic", "concentration", "--config", conf) == ExitCode.USAGE
+    assert "mosaic: mosaic.crs is EPSG:1, which is no coordinate system" in capsys.readouterr().err
+    assert not made.product("mosaic").exists()
+    assert read_done(made.product("concentration")) is not None
+    assert "products-mosaic" in made.failures.read_text()
+    assert command(made, "mosaic") == ExitCode.DONE
+    assert not made.failures.exists()
+
+
+def test_what_is_no_run_is_refused_and_not_made_one(tmp_path, capsys):
+    assert main_of(lambda: main(["--run", str(tmp_path / "none")]), "products") == ExitCode.USAGE
+    assert "is not a run folder" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+    assert main_of(lambda: main(["--run", str(tmp_path), "mosaics"]), "products") == ExitCode.USAGE
+    assert "'statistics', 'concentration' or 'mosaic'" in capsys.readouterr().err
+
+
+def test_a_disk_that_fills_leaves_nothing_half_written(disk, tmp_path, capsys):
+    factory = MapFactory(disk.root / "run")
+    noise = np.random.default_rng(1).integers(0, 3, (1500, 1500)).astype(np.uint8)
+    factory.add("a", noise, "EPSG:3031", Affine(10, 0, 0, 0, -10, 0))
+    run = factory.write()
+    assert command(run, "mosaic") == ExitCode.DONE
+    before = {path: path.read_bytes() for path in run.product("mosaic").iterdir()}
+    factory.add("b", noise[::-1], "EPSG:3031", Affine(10, 0, 5000, 0, -10, 0))
+    factory.write()
+    disk.fill(200 * 4096)
+    assert command(run, "mosaic") in (ExitCode.SOME_FAILED, ExitCode.ERROR)
+    assert "the disk is full" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in run.product("mosaic").iterdir()} == before
+    assert not list(run.root.rglob("*.part*"))
+    (disk.root / "filler").unlink()
+    assert command(run, "mosaic") == ExitCode.DONE
+    assert {path.name for path in run.product("mosaic").iterdir()} == {path.name for path in before}
+
+
+def test_maps_and_settings_reach_workers_by_pickle(made):
+    config = ProductsConfig(run=made.root)
+    for found in find_maps(made, config)[0]:
+        assert MapFile.loads(found.dumps()) == found
+        assert pickle.loads(pickle.dumps(found)) == found
 
 
 def table(made):
