@@ -45,11 +45,13 @@ class EdgeError(NamedTuple):
 def edge_lines(concentration: NDArray[np.float32], transform: Affine, level: float) -> list[Line]:
     """Return lines along which concentration, 0..1 (rows, columns), NaN where unknown, is `level`.
 
-    Values are those of cells' middles and change linearly between them. Lines end where cells are unknown,
-    and closed ones end where they begin; more ice lies to their left if rows run down. Coordinates are those
-    of `transform`.
+    Values are those of cells' middles and change linearly between them, so a single row has none. Lines end
+    where cells are unknown, and closed ones end where they begin; more ice lies to their left if rows run
+    down. Coordinates are those of `transform`.
     """
-    lines = []
+    lines: list[Line] = []
+    if min(concentration.shape) < 2:
+        return lines
     for line in find_contours(np.asarray(concentration, np.float64), level, positive_orientation="high"):
         rows, columns = line.T + 0.5
         x = transform.a * columns + transform.b * rows + transform.c

@@ -131,7 +131,9 @@ class ProductsConfig(Settings):
 
     run: AnyFolder = Field(description="run folder, here or s3://bucket/folder")
     products: list[ProductName] = Field(
-        list(get_args(ProductName)), min_length=1, description="what is made, in this order"
+        [name for name in get_args(ProductName) if name != "catalog"],
+        min_length=1,
+        description="what is made, in this order (a catalog if it is asked for: of pictures there is none)",
     )
     of: Literal["maps", "labels"] = Field("maps", description="what products are made of")
     scenes: list[str] = Field([], description="ids of scenes, or patterns of them with *; empty: all")

@@ -25,7 +25,7 @@ from labeling.files.marks import mark_of
 from labeling.files.storage import AnyPath
 from labeling.maps.edges import edge_error, edge_lines
 from labeling.maps.geopackage import Layer, with_shapes, write_geopackage
-from labeling.maps.grids import SQUARE_CM
+from labeling.maps.grids import SQUARE_CM, MapGrid
 from pipelines.engine.scenes import Failure
 from pipelines.products.grids.fields import Fields, check_same_grid, open_fields
 from pipelines.products.product import Work
@@ -49,7 +49,7 @@ _COLUMNS: Final = {
 def make(work: Work) -> list[Failure]:
     """Write edges and their differences; see product.Product."""
     settings = work.config.edges
-    file = _concentration(work)
+    file, grid = finished_concentration(work)
     inputs = {
         "version": VERSION,
         "settings": settings.model_dump(mode="json"),
@@ -60,7 +60,7 @@ def make(work: Work) -> list[Failure]:
         return []
     reference = settings.reference
     with (
-        open_fields(file, VARIABLE) as fields,
+        open_fields(file, VARIABLE, grid) as fields,
         nullcontext() if reference is None else open_fields(reference, settings.variable) as other,
     ):
         if other is not None:
@@ -77,15 +77,17 @@ def make(work: Work) -> list[Failure]:
     return []
 
 
-def _concentration(work: Work) -> AnyPath:
-    """Return the finished concentration of the run; ConfigError where there is none."""
+def finished_concentration(work: Work) -> tuple[AnyPath, MapGrid]:
+    """Return the finished concentration of the run, and its grid; ConfigError where there is none."""
     folder = work.run.product("concentration")
-    if CONCENTRATION not in ((read_done(folder) or {}).get("outputs") or {}):
+    done = read_done(folder) or {}
+    if CONCENTRATION not in (done.get("outputs") or {}):
         raise ConfigError(
             f"no finished {CONCENTRATION} in {folder}, and edges are lines on it. Make it first: "
             f"python -m jobs.products --run {work.run.root} concentration edges"
         )
-    return finished_file(folder, CONCENTRATION)
+    crs, transform, height, width = done["inputs"]["grid"]
+    return finished_file(folder, CONCENTRATION), MapGrid(crs, tuple(transform), height, width)
 
 
 def _state(path: Path) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from labeling.files.storage import AnyPath
 from labeling.results.preview import paint
 from labeling.results.quicklook import legend_patches
 from pipelines.engine.scenes import Failure
+from pipelines.products.edges import VARIABLE, finished_concentration
 from pipelines.products.grids.fields import open_fields
 from pipelines.products.product import Work
 
@@ -89,7 +90,8 @@ def _reduced(path: AnyPath) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], tuple[
 
 def _concentration(work: Work, figure: Figure) -> None:
     axes = figure.subplots()
-    with open_fields(work.run.product("concentration") / "concentration.nc", "ice_conc") as fields:
+    file, grid = finished_concentration(work)
+    with open_fields(file, VARIABLE, grid) as fields:
         last, day = len(fields.days) - 1, fields.days[-1]
         values, affine = fields.read(last), fields.grid.affine
         left, top = affine @ (0, 0)

@@ -56,8 +56,11 @@ class Fields(NamedTuple):
 
 
 @contextmanager
-def open_fields(path: AnyPath, variable: str) -> Iterator[Fields]:
-    """Open a variable (time, y, x) or (y, x) on an even grid; ConfigError where it is none."""
+def open_fields(path: AnyPath, variable: str, grid: MapGrid | None = None) -> Iterator[Fields]:
+    """Open a variable (time, y, x) or (y, x) on an even grid; ConfigError where it is none.
+
+    `grid` is where it lies, if that is known otherwise: of one cell coordinates say too little.
+    """
     try:
         file = _open(path)
     except (OSError, RuntimeError) as error:
@@ -68,7 +71,7 @@ def open_fields(path: AnyPath, variable: str) -> Iterator[Fields]:
                 ", ".join(sorted(name for name, each in file.variables.items() if each.ndim >= 2)) or "none"
             )
             raise ConfigError(f"{path} has no variable {variable}. Fields that are there: {names}.")
-        yield _fields(str(path), file, file[variable])
+        yield _fields(str(path), file, file[variable], grid)
 
 
 def _open(path: AnyPath) -> netCDF4.Dataset:
@@ -77,26 +80,30 @@ def _open(path: AnyPath) -> netCDF4.Dataset:
     return netCDF4.Dataset(path.name, memory=path.read_bytes())
 
 
-def _fields(name: str, file: netCDF4.Dataset, values: Any) -> Fields:
+def _fields(name: str, file: netCDF4.Dataset, values: Any, grid: MapGrid | None) -> Fields:
     try:
-        y, x = (_coordinate(file, dimension) for dimension in values.dimensions[-2:])
-        wkt = _system(file, values)
+        grid = grid or _grid(file, values)
         share = _SHARES[str(getattr(values, "units", "1")).strip()]
         days = _days(file, values)
     except (ValueError, KeyError, AttributeError, CRSError, TypeError) as error:
         raise ConfigError(
             f"{name} does not say where and when {values.name} is ({error}). After the CF conventions "
-            "it needs even coordinates in m or km, a grid mapping, a unit of 1 or %, and times if it has several."
+            "it needs even coordinates in m or km, a grid mapping, a unit of 1 or %, and times of its slices."
         ) from None
-    if len(y) * len(x) > MOST_CELLS:
+    if grid.height * grid.width > MOST_CELLS:
         raise ConfigError(
-            f"{name} has {len(y)} x {len(x)} cells, and edges are drawn on {MOST_CELLS} at most. "
+            f"{name} has {grid.height} x {grid.width} cells, and edges are drawn on {MOST_CELLS} at most. "
             "Make a coarser one (concentration.cell_km)."
         )
+    return Fields(name, grid, days, values, share)
+
+
+def _grid(file: netCDF4.Dataset, values: Any) -> MapGrid:
+    """Return where cells lie by their coordinates."""
+    y, x = (_coordinate(file, dimension) for dimension in values.dimensions[-2:])
     step_x, step_y = (x[-1] - x[0]) / (len(x) - 1), (y[-1] - y[0]) / (len(y) - 1)
     transform = (step_x, 0.0, x[0] - step_x / 2, 0.0, step_y, y[0] - step_y / 2)
-    grid = MapGrid(wkt, tuple(map(float, transform)), len(y), len(x))
-    return Fields(name, grid, days, values, share)
+    return MapGrid(_system(file, values), tuple(map(float, transform)), len(y), len(x))
 
 
 def _coordinate(file: netCDF4.Dataset, dimension: str) -> NDArray[np.float64]:

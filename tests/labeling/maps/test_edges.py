@@ -41,6 +41,7 @@ def test_edges_end_where_nothing_is_known():
     assert lines[0][:, 0].min() >= GRID.c + CELL * 80
     assert edge_lines(np.full((5, 5), np.nan, np.float32), GRID, 0.15) == []
     assert edge_lines(np.ones((5, 5), np.float32), GRID, 0.15) == []
+    assert edge_lines(np.array([[0, 1]], np.float32), GRID, 0.15) == []
 
 
 def test_an_edge_that_moved_is_wrong_by_the_area_it_passed():

@@ -52,6 +52,13 @@ def write_fields(path, slices, days, *, crs="EPSG:6932", units="1", step=CELL, n
     return path
 
 
+def finish(folder):
+    """The mark of a concentration, which knows its grid."""
+    corner = (MIDDLE[0] - CELL * SIDE / 2, MIDDLE[1] + CELL * SIDE / 2)
+    grid = [pyproj.CRS("EPSG:6932").to_wkt(), [CELL, 0, corner[0], 0, -CELL, corner[1]], SIDE, SIDE]
+    write_done(folder, {"grid": grid}, ["concentration.nc"])
+
+
 DAYS = ("2019-11-03", "2019-11-04", "2019-11-07")
 
 
@@ -63,7 +70,7 @@ def made(tmp_path):
     made_run = factory.write()
     folder = made_run.product("concentration")
     write_fields(folder / "concentration.nc", [cone(), cone(100e3), cone(-200e3)], DAYS)
-    write_done(folder, {}, ["concentration.nc"])
+    finish(folder)
     return made_run
 
 
@@ -138,7 +145,7 @@ def test_days_are_chosen_and_a_rerun_does_nothing(made):
     assert mark.stat().st_mtime_ns == before
     folder = made.product("concentration")
     write_fields(folder / "concentration.nc", [cone(), cone(), cone()], DAYS)
-    write_done(folder, {}, ["concentration.nc"])
+    finish(folder)
     edges(made, days=["2019-11-03", "2019-11-07"])
     assert all(row["iiee_m2"] == 0 for row in errors(made))
 
