@@ -125,7 +125,8 @@ def _build(run: Run, found: _Found, products: dict[str, dict[str, FileMark]]) ->
         )
         for name, files in products.items():
             for file, mark in files.items():
-                collection.add_asset(f"{name}/{file}", _asset(name, file, mark))
+                collection.add_asset(f"{name}/{file}", _asset(name, file))
+                add_mark(collection.assets[f"{name}/{file}"], mark)
         catalog.add_child(collection)
     catalog.normalize_hrefs(str(_RUN / "products" / "catalog"), BestPracticesLayoutStrategy())
     for each in _objects(catalog):
@@ -134,14 +135,12 @@ def _build(run: Run, found: _Found, products: dict[str, dict[str, FileMark]]) ->
     return catalog
 
 
-def _asset(product: str, file: str, mark: FileMark) -> pystac.Asset:
+def _asset(product: str, file: str) -> pystac.Asset:
     suffix = PurePosixPath(file).suffix
-    asset = pystac.Asset(
+    return pystac.Asset(
         str(_RUN / "products" / product / file), f"{product}: {file}",
         media_type=MEDIA_TYPES.get(suffix), roles=["metadata" if suffix in (".xml", ".qml") else "data"],
     )  # fmt: skip
-    add_mark(asset, mark)
-    return asset
 
 
 def _read_item(run: Run, room: str, scene: str) -> pystac.Item:

@@ -77,7 +77,7 @@ def test_what_is_no_run_is_refused_and_not_made_one(tmp_path, capsys):
     assert "is not a run folder" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
     assert main_of(lambda: main(["--run", str(tmp_path), "mosaics"]), "products") == ExitCode.USAGE
-    assert "'statistics', 'concentration' or 'mosaic'" in capsys.readouterr().err
+    assert "'statistics', 'concentration', 'mosaic'" in capsys.readouterr().err
 
 
 def test_a_disk_that_fills_leaves_nothing_half_written(disk, tmp_path, capsys):
