@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import get_args
 
 from jobs.command import add_spark_options, configure_logs, main_of, overrides
+from labeling.maps.merging import Rule
 from labeling.settings import load_settings
 from pipelines.engine.outcome import Outcome
 from pipelines.products.config import ProductsConfig
@@ -35,6 +37,20 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--since", metavar="YYYY-MM-DD", help="scenes sensed on this day or later, UTC")
     options.add_argument("--until", metavar="YYYY-MM-DD", help="scenes sensed on this day or earlier, UTC")
     options.add_argument("--rendering", metavar="NAME", help="scenes of this rendering only")
+    options.add_argument(
+        "--polygons", dest="statistics.polygons", metavar="FILE", help="polygons that statistics count by"
+    )
+    options.add_argument(
+        "--cell-km",
+        dest="concentration.cell_km",
+        type=float,
+        metavar="KM",
+        help="side of a concentration cell",
+    )
+    options.add_argument(
+        "--rule", dest="mosaic.rule", choices=["auto", *get_args(Rule)],
+        help="which of several maps a pixel of the mosaic is of",
+    )  # fmt: skip
     add_spark_options(options)
     return options
 

@@ -24,13 +24,10 @@ from labeling.files.cogs.legend import Legend
 from labeling.files.cogs.names import write_names
 from labeling.files.raster import TILE, open_raster
 from labeling.files.storage import AnyPath
-from labeling.grid import blocks
 from labeling.maps.grids import MapGrid
 
 _CACHE: Final = 64 << 20
 """Bytes that GDAL keeps of a raster: a row of tiles of a wide one."""
-
-_STEP: Final = 2048
 
 
 def write_cog(
@@ -64,32 +61,35 @@ def write_cog(
                 raster.update_tags(1, **(tags or {}))
                 if legend is not None:
                     raster.write_colormap(1, {each.code: (*each.colour, 255) for each in legend.entries})
-                written = sum(_write(raster, window, values, nodata) for window, values in pieces)
-            options = {"compress": "deflate", "blocksize": TILE, "overview_resampling": "nearest"}
-            rasterio.shutil.copy(plain, temporary, driver="COG", BIGTIFF="IF_SAFER", **options)
-            found = _count(temporary, nodata)
+                written = [_write(raster, window, values, nodata) for window, values in pieces]
+            options: dict[str, Any] = {
+                "compress": "deflate",
+                "blocksize": TILE,
+                "overview_resampling": "nearest",
+            }
+            options |= {"BIGTIFF": "IF_SAFER", "SPARSE_OK": "YES"}  # most of a mosaic can be empty
+            rasterio.shutil.copy(plain, temporary, driver="COG", **options)
+            lost = _lost(temporary, written, nodata)
         except (RasterioError, CPLE_BaseError) as error:
             raise OutputError(_full(target, str(error))) from None
         finally:
             remove(plain)
-        if found != written:
-            raise OutputError(_full(target, f"of {written} pixels with a value {found} are in it"))
+        if lost:
+            raise OutputError(_full(target, f"{lost} pixels that were written have another value in it"))
     if legend is not None:
         write_names(target, legend)
 
 
-def _write(raster: Any, window: Window, values: NDArray[Any], nodata: float) -> int:
-    """Write a piece; return how many of its pixels have a value."""
+def _write(raster: Any, window: Window, values: NDArray[Any], nodata: float) -> tuple[Window, int]:
+    """Write a piece; return where, and how many of its pixels have a value."""
     raster.write(values, 1, window=window)
-    return _valued(values, nodata)
+    return window, _valued(values, nodata)
 
 
-def _count(path: Path, nodata: float) -> int:
+def _lost(path: Path, written: list[tuple[Window, int]], nodata: float) -> int:
+    """Return how many pixels more or less have a value than were written."""
     with open_raster(path) as raster:
-        return sum(
-            _valued(raster.read(1, window=block.window), nodata)
-            for block in blocks(height=raster.height, width=raster.width, size=_STEP)
-        )
+        return sum(abs(_valued(raster.read(1, window=window), nodata) - count) for window, count in written)
 
 
 def _valued(values: NDArray[Any], nodata: float) -> int:

@@ -178,6 +178,29 @@ def test_a_rerun_makes_only_blocks_that_a_new_map_reaches(tmp_path, monkeypatch)
     np.testing.assert_allclose(age[:, 128:], 1.5)
 
 
+def test_bounds_cut_a_mosaic_and_its_areas(maps, monkeypatch):
+    monkeypatch.setattr(pipelines.products.mosaic, "BLOCK", 64)
+    settings = {"pixel": 500, "crs": "EPSG:3031"}
+    products_here(monkeypatch, maps, "mosaic", mosaic=settings)
+    whole, transform, _ = read(maps, "mosaic.tif")
+    west, north = transform @ (37, 21)
+    east, south = transform @ (150, 90)
+    products_here(monkeypatch, maps, "mosaic", mosaic=settings | {"bounds": [west, south, east, north]})
+    found, to, _ = read(maps, "mosaic.tif")
+    assert to @ (0, 0) == (west, north)
+    assert (found == whole[21:90, 37:150]).all()
+    about = json.loads((maps.product("mosaic") / "mosaic.json").read_text())
+    assert about["pixels"]["water"] == np.count_nonzero(found == 0)
+
+
+def test_dates_choose_maps(maps, monkeypatch):
+    products_here(monkeypatch, maps, "mosaic", since="2019-11-03", until="2019-11-03", mosaic={"pixel": 500})
+    about = json.loads((maps.product("mosaic") / "mosaic.json").read_text())
+    days = [each["sensing_time"][:10] for each in about["scenes"].values()]
+    assert days == ["2019-11-03"]
+    assert about["reference_time"].startswith("2019-11-03T20:00:00")
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

@@ -2,14 +2,17 @@
 
 import json
 import pickle
+import shutil
 from typing import get_args
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import rasterio
 from affine import Affine
 from conftest import ROOT
 from map_factory import MapFactory
+from products_here import products_here
 from run_factory import PIXEL_AREA, RunFactory
 
 from jobs.command import main_of
@@ -68,8 +71,9 @@ def test_a_product_that_cannot_be_made_does_not_keep_others_from_it(made, capsys
     assert not made.product("mosaic").exists()
     assert read_done(made.product("concentration")) is not None
     assert "products-mosaic" in made.failures.read_text()
-    assert command(made, "mosaic") == ExitCode.DONE
+    assert command(made, "mosaic", "concentration", "--rule", "most-common", "--cell-km", 2) == ExitCode.DONE
     assert not made.failures.exists()
+    assert json.loads((made.product("mosaic") / "mosaic.json").read_text())["rule"] == "most-common"
 
 
 def test_what_is_no_run_is_refused_and_not_made_one(tmp_path, capsys):
@@ -97,6 +101,33 @@ def test_a_disk_that_fills_leaves_nothing_half_written(disk, tmp_path, capsys):
     (disk.root / "filler").unlink()
     assert command(run, "mosaic") == ExitCode.DONE
     assert {path.name for path in run.product("mosaic").iterdir()} == {path.name for path in before}
+
+
+def test_workers_and_a_retry_change_nothing(made, monkeypatch):
+    """The same parts in this process, by two workers, and again after some were lost."""
+    products_here(monkeypatch, made, "statistics", "mosaic", statistics={"cell_km": 0.5})
+    monkeypatch.undo()
+    first = contents(made)
+    shutil.rmtree(made.products)
+    options = {"statistics": {"cell_km": 0.5}}
+    products(made, "statistics", "mosaic", **options)
+    assert contents(made) == first
+    for part in [*made.product_parts("statistics").iterdir()][:1] + [*made.product_parts("mosaic").iterdir()][
+        :1
+    ]:
+        (part / "done.json").unlink()
+    for name in ("statistics", "mosaic"):
+        (made.product(name) / "done.json").unlink()
+    products(made, "statistics", "mosaic", **options)
+    assert contents(made) == first
+
+
+def contents(made):
+    tables = {path.name: path.read_bytes() for path in made.product("statistics").glob("*.csv")}
+    for path in made.product("mosaic").glob("*.tif"):
+        with rasterio.open(path) as raster:
+            tables[path.name] = raster.read(1).tobytes()
+    return tables
 
 
 def test_maps_and_settings_reach_workers_by_pickle(made):
