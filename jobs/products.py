@@ -29,7 +29,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--run", metavar="RUN", help="run folder with maps")
     options.add_argument(
         "products", nargs="*", metavar="PRODUCT",
-        help="; ".join(f"{name}: {product.about}" for name, product in PRODUCTS.items()) + " (default: all)",
+        help="; ".join(f"{name}: {product.about}" for name, product in PRODUCTS.items())
+        + " (default: all but a catalog)",
     )  # fmt: skip
     options.add_argument("--of", choices=["maps", "labels"], help="what products are made of (default: maps)")
     options.add_argument("--scenes", nargs="+", metavar="ID", help="ids of scenes, or patterns with *")

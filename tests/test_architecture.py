@@ -35,6 +35,7 @@ ROOMS = {
     "labeling.masks": SCENES,
     "labeling.masks.clouds": SCENES,
     "labeling.results": SCENES,
+    "labeling.maps.floes": WORDS | {"labeling.maps"},
     "labeling.maps": SCENES | MASKS | {"labeling.results"},
     "labeling.stages": SCENES | ICE | MASKS | {"labeling.cuts", "labeling.results"},
     "labeling.chips": FILES | ICE,

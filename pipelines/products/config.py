@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from itertools import pairwise
+from typing import Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from labeling.classes import IceClass
 from labeling.files.fields import AnyFolder, LocalPath
 from labeling.maps.cover import AUTO
+from labeling.maps.edges import LEVELS
+from labeling.maps.floes.find import HOLE, NECK
+from labeling.maps.floes.leads import WIDTHS
+from labeling.maps.floes.sizes import FORMS
 from labeling.maps.merging import Rule
 from labeling.masks.limits import LimitSettings
 from labeling.settings import Settings
 from pipelines.engine.settings import SparkSettings
 
-ProductName = Literal["statistics", "concentration", "mosaic"]
+ProductName = Literal["statistics", "concentration", "mosaic", "floes", "edges", "pictures", "catalog"]
 """What can be made; registry.py says how."""
 
 
@@ -66,12 +72,68 @@ class ConcentrationSettings(Settings):
     institution: str = Field("not stated", min_length=1, description="who made the file, as it says")
 
 
+class FloeSettings(Settings):
+    """What floes and leads are."""
+
+    ice: list[Literal["thin_ice", "thick_ice"]] = Field(
+        ["thick_ice"], min_length=1, description="classes that floes are made of; leads are of the others"
+    )
+    neck: float = Field(
+        NECK, ge=0, le=1, description="width of a neck beside the narrower piece, below which floes are two"
+    )
+    hole: int = Field(HOLE, ge=0, description="pixels of a hole, at most, that is part of its floe")
+    least: int = Field(64, ge=1, description="pixels of a floe that is counted, at least")
+    bins: list[float] = Field(
+        list(FORMS), min_length=1, description="diameters, metres, where bins of sizes begin"
+    )
+    power_law_from: float | None = Field(
+        None, gt=0, description="metres of diameter from which a power law is fitted; null: found"
+    )
+    lead_widths: list[float] = Field(
+        list(WIDTHS), min_length=1, description="metres, where bins of widths end; wider water is no lead"
+    )
+
+    @field_validator("bins", "lead_widths")
+    @classmethod
+    def _rising(cls, values: list[float]) -> list[float]:
+        if values[0] <= 0 or any(low >= high for low, high in pairwise(values)):
+            raise ValueError("must be above 0 and rise from one to the next")
+        return values
+
+    @property
+    def codes(self) -> list[int]:
+        """Codes of the classes that floes are made of."""
+        return [int(IceClass[name.upper()]) for name in self.ice]
+
+
+class EdgeSettings(Settings):
+    """Which edges are drawn, and what they are compared with."""
+
+    levels: list[float] = Field(
+        list(LEVELS), min_length=1, description="concentrations along the edges, 0..1"
+    )
+    days: list[date] = Field([], description="days whose edges are drawn and compared; empty: all")
+    reference: LocalPath | None = Field(
+        None, description="NetCDF of concentrations on the same grid that edges are compared with"
+    )
+    variable: str = Field("ice_conc", description="name of the concentration in the reference")
+
+    @field_validator("levels")
+    @classmethod
+    def _shares(cls, values: list[float]) -> list[float]:
+        if any(not 0 < value < 1 for value in values):
+            raise ValueError("must lie between 0 and 1")
+        return values
+
+
 class ProductsConfig(Settings):
     """`jobs.products`: a run folder with maps in, products of them out."""
 
     run: AnyFolder = Field(description="run folder, here or s3://bucket/folder")
     products: list[ProductName] = Field(
-        ["statistics", "concentration", "mosaic"], min_length=1, description="what is made, in this order"
+        [name for name in get_args(ProductName) if name != "catalog"],
+        min_length=1,
+        description="what is made, in this order (a catalog if it is asked for: of pictures there is none)",
     )
     of: Literal["maps", "labels"] = Field("maps", description="what products are made of")
     scenes: list[str] = Field([], description="ids of scenes, or patterns of them with *; empty: all")
@@ -82,5 +144,7 @@ class ProductsConfig(Settings):
     statistics: StatisticsSettings = StatisticsSettings()
     concentration: ConcentrationSettings = ConcentrationSettings()
     mosaic: MosaicSettings = MosaicSettings()
+    floes: FloeSettings = FloeSettings()
+    edges: EdgeSettings = EdgeSettings()
     limits: TimeSettings = TimeSettings()
     spark: SparkSettings = SparkSettings()

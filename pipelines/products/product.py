@@ -39,6 +39,10 @@ class Work(NamedTuple):
         job = PartJob(self.run.product_parts(self.name), files, fill, self.config.limits.limits)
         return make_parts(self.spark, job, parts, self.name)
 
+    def is_part_done(self, part: Part, files: list[str]) -> bool:
+        """Tell whether a part is finished and up to date."""
+        return is_done(self.part(part), part.inputs, files)
+
     def part(self, part: Part) -> AnyPath:
         """Return the folder of a part."""
         return self.run.product_parts(self.name) / part.name
