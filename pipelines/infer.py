@@ -1,23 +1,23 @@
-"""Maps with Spark: scenes go through a trained network window by window and come out as class rasters.
+"""Maps with Spark: scenes go through a trained network band by band and come out as class rasters.
 
-scenes -> windows -> (map) network, labels, or both -> (reduce, one task a scene) maps/<scene_id>/classes.tif
+scenes -> strips -> (map) network, labels, or both -> (reduce, one task a scene) maps/<scene_id>/classes.tif
 """
 
 from __future__ import annotations
 
 import time
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from pyspark.sql import SparkSession
 
-from labeling.errors import ConfigError, ModelError
+from labeling.errors import ModelError
 from labeling.files.atomic import remove
 from labeling.files.layout import Run, make_run
 from labeling.files.locks.folder import run_lock
 from labeling.masks.land import checked
 from labeling.results.layers import LAYERS
-from labeling.scenes.windows import cores
 from pipelines.catalog import build_catalog, part_by_folder, part_by_rendering, part_by_sun
 from pipelines.config import InferConfig
 from pipelines.doubts import tell_doubts
@@ -31,13 +31,13 @@ from pipelines.schemas import OUTCOME, PREDICTED, WINDOWS
 from pipelines.worker_gpu import check_executors
 from training.folder.card import ModelCard, model_digest, read_model_card
 from training.folder.network import blame
+from training.predict import band_rows, sweep_columns
 
 
 def run(config: InferConfig) -> Outcome:
     """Map every scene that is not finished; write what failed to failures.jsonl."""
     started = time.time()
     card = read_model_card(config.model, "segment")
-    _check_window(config, card)
     run = make_run(config.out)
     with run_lock(run, "infer"):
         return _infer(config, card, run, started)
@@ -52,8 +52,9 @@ def _infer(config: InferConfig, card: ModelCard, run: Run, started: float) -> Ou
         model=config.model.absolute(),
         model_digest=model_digest(config.model),
         rendering=card.rendering,
-        window=config.window,
-        margin=config.margin,
+        rows=band_rows(card),
+        columns=config.columns or sweep_columns(card, memory=config.spark.worker_memory),
+        cell=card.multiple,
         folder=run.root / "maps",
         labels=run.root / "labels",
         scratch=run.scratch / "infer",
@@ -98,38 +99,24 @@ def map_scenes(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[F
 
 
 def plan_work(rows: list[MapRow], job: InferJob, parallelism: int) -> list[dict[str, Any]]:
-    """Cut scenes into tasks: runs of windows, several tasks a core so that no core waits long for the last.
+    """Cut scenes into tasks: strips of full height, or parts of them where there are more cores than strips.
 
-    A picture that can only be decoded from its top gives at most one task a core: each decodes it anew.
+    Every part begins with a margin that is computed for nothing, so there are no more than cores ask for.
     """
     tasks = []
-    for scene_id, info, source, labels in rows:
-        cut = [
-            c._asdict()
-            for c in cores(height=info.height, width=info.width, size=job.window, margin=job.margin)
-        ]
-        share = parallelism * (4 if info.windowed else 1)
-        step = max(1, -(-len(cut) // share))
+    strips = [(row, strip) for row in rows for strip in job.strips(row.info)]
+    share = -(-parallelism // max(1, len(strips)))
+    for row, strip in strips:
+        parts = min(len(strip), share)
+        bounds = [len(strip) * part // parts for part in range(parts + 1)]
         tasks += [
             {
-                "scene_id": scene_id,
-                "info": info.dumps(),
-                "source": source,
-                "labels": labels,
-                "blocks": cut[start : start + step],
+                "scene_id": row.scene_id,
+                "info": row.info.dumps(),
+                "source": row.source,
+                "labels": row.labels,
+                "blocks": [block._asdict() for block in strip[start:stop]],
             }
-            for start in range(0, len(cut), step)
+            for start, stop in pairwise(bounds)
         ]
     return tasks
-
-
-def _check_window(config: InferConfig, card: ModelCard) -> None:
-    if config.window <= 2 * config.margin:
-        raise ConfigError(f"margins of {config.margin} pixels leave nothing of a window of {config.window}")
-    # Windows whose pooling cells do not line up would show a seam, so the margin must fit too.
-    for name, pixels in (("window", config.window), ("margin", config.margin)):
-        if pixels % card.multiple:
-            raise ModelError(
-                f"{name} {pixels} is not a multiple of {card.multiple} pixels, which the model in "
-                f"{config.model} needs; choose one that is"
-            )
