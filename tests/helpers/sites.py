@@ -24,7 +24,7 @@ PLACES = {name: 10_000 * number for number, name in enumerate("abcdefghij")}
 
 SETTINGS = {
     "label": {"profile": "polynya", "chips": {"size": 32}},
-    "infer": {"window": 64, "margin": 16, "network": "alone"},
+    "infer": {"network": "alone"},
     "spark": {"master": "local[2]"},
     "pictures": 2,
 }

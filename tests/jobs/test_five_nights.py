@@ -66,7 +66,7 @@ def test_the_first_night_is_killed_while_it_labels_and_while_it_maps(archive):
     series = assert_true(archive)
     assert sorted(series) == list("abcde")
     assert {line["model"] for line in series.values()} == {digest(archive)}
-    probabilities = plain_probabilities(archive.out / "current", archive.scenes / "a.tif", 64, 16)
+    probabilities = plain_probabilities(archive.out / "current", archive.scenes / "a.tif")
     np.testing.assert_array_equal(read_map(archive.out / "run", "a"), probabilities.argmax(-1))
     assert (archive.out / "run/report/index.html").is_file()
     assert_nothing_half_written(archive)

@@ -20,6 +20,7 @@ from labeling.errors import ConfigError, ModelError, OutputError
 from labeling.files.locks.folder import folder_lock
 from labeling.settings import load_settings
 from pipelines.catalog import write_catalog
+from pipelines.config import InferConfig
 from pipelines.engine.outcome import Outcome
 from pipelines.engine.scenes import Failure
 from pipelines.nightly import night as night_module
@@ -53,7 +54,7 @@ class Nights:
 
     def run(self, config):
         """Stand in for pipelines.label.run and pipelines.infer.run."""
-        step = "infer" if hasattr(config, "window") else "label"
+        step = "infer" if isinstance(config, InferConfig) else "label"
         if isinstance(trouble := self.failures[step], Exception):
             raise trouble
         rows = [row for row in self.factory._rows if row.scene_id not in self.hidden]
