@@ -6,8 +6,9 @@ scenes -> windows -> (map) network, labels, or both -> (reduce, one task a scene
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from pyspark.sql import SparkSession
 
@@ -25,11 +26,18 @@ from pipelines.engine.progress import progress
 from pipelines.engine.scenes import Failure
 from pipelines.engine.session import collect, lazy_session, one_task_each
 from pipelines.infer_worker import InferJob, predict_tasks, write_scene
+from pipelines.many.batches import batches
 from pipelines.map_sources import MapRow, choose_sources
 from pipelines.schemas import OUTCOME, PREDICTED, WINDOWS
 from pipelines.worker_gpu import check_executors
 from training.folder.card import ModelCard, model_digest, read_model_card
 from training.folder.network import blame
+
+_MOST_WINDOWS: Final = 1 << 18
+"""Windows that are shared out at one time, over all scenes: those of 200 granules."""
+
+_WINDOWS_OF_A_TASK: Final = 64
+"""Windows that take as much of the driver's memory as what else a task is told."""
 
 
 def run(config: InferConfig) -> Outcome:
@@ -38,12 +46,14 @@ def run(config: InferConfig) -> Outcome:
     card = read_model_card(config.model, "segment")
     _check_window(config, card)
     run = make_run(config.out)
-    with run_lock(run, "infer"):
-        return _infer(config, card, run, started)
+    with run_lock(run, "infer"), lazy_session("polynya infer", config.spark) as spark:
+        return _infer(config, card, run, started, spark)
 
 
-def _infer(config: InferConfig, card: ModelCard, run: Run, started: float) -> Outcome:
-    rows, failures = build_catalog(config.scenes, run, config.limits)
+def _infer(
+    config: InferConfig, card: ModelCard, run: Run, started: float, spark: Callable[[], SparkSession]
+) -> Outcome:
+    rows, failures = build_catalog(config.scenes, run, config.limits, spark)
     rows, refused = part_by_rendering(rows, card.rendering, "infer", f"the model in {config.model}")
     if refused and not rows:  # then the model is the wrong one, not the scenes
         raise ModelError(refused[0].reason)
@@ -66,8 +76,7 @@ def _infer(config: InferConfig, card: ModelCard, run: Run, started: float) -> Ou
     scenes, unlabelled = choose_sources(rows, run, card.rendering, checked=config.network == "checked")
     refused += low + elsewhere + unlabelled
     todo = [scene for scene in scenes if not job.is_done(scene)]
-    with lazy_session("polynya infer", config.spark) as spark:
-        failures += refused + (map_scenes(spark(), todo, job) if todo else [])
+    failures += refused + (map_scenes(spark(), todo, job) if todo else [])
     broken = [failure.reason for failure in failures if failure.reason.startswith(blame(job.model))]
     if broken:  # then it is the model, not the scenes
         raise ModelError(broken[0])
@@ -79,20 +88,36 @@ def _infer(config: InferConfig, card: ModelCard, run: Run, started: float) -> Ou
 def map_scenes(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[Failure]:
     """Map the scenes; return those that could not be."""
     check_executors(dict(spark.sparkContext.getConf().getAll()))
+    failures: list[Failure] = []
+    with progress("infer", scenes=len(rows), pixels=_pixels(rows)) as shown:
+        # All windows of very many scenes would fill the driver's memory, and their opinions the disk.
+        for some in batches(rows, _MOST_WINDOWS, weight=partial(_weight, side=job.window - 2 * job.margin)):
+            try:
+                with shown.wave(spark, scenes=len(some), pixels=_pixels(some), steps=(("predict", "write"),)):
+                    failed = _map_batch(spark, some, job)
+            finally:
+                remove(job.scratch)
+            shown.failed(len(failed))
+            failures += failed
+    return failures
+
+
+def _map_batch(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[Failure]:
     work = plan_work(rows, job, spark.sparkContext.defaultParallelism)
     tasks = one_task_each(spark, work, WINDOWS)
     predicted = tasks.mapInPandas(partial(predict_tasks, job=job), PREDICTED)
     scenes = predicted.repartition(3 * len(rows), "scene_id").groupBy("scene_id")
-    pixels = sum(row.info.height * row.info.width for row in rows)
-    try:
-        with (
-            progress("infer", scenes=len(rows), pixels=pixels) as shown,
-            shown.wave(spark, scenes=len(rows), pixels=pixels, steps=(("predict", "write"),)),
-        ):
-            outcomes = collect(scenes.applyInPandas(partial(write_scene, job=job), OUTCOME))
-    finally:
-        remove(job.scratch)
+    outcomes = collect(scenes.applyInPandas(partial(write_scene, job=job), OUTCOME))
     return [Failure(row.scene_id, "infer", row.error) for row in outcomes if row.error is not None]
+
+
+def _pixels(rows: list[MapRow]) -> int:
+    return sum(row.info.height * row.info.width for row in rows)
+
+
+def _weight(row: MapRow, side: int) -> int:
+    """Return how much of a batch a scene takes: its windows, and as much as some for itself."""
+    return _WINDOWS_OF_A_TASK + -(-row.info.height // side) * -(-row.info.width // side)
 
 
 def plan_work(rows: list[MapRow], job: InferJob, parallelism: int) -> list[dict[str, Any]]:

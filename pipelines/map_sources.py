@@ -45,13 +45,13 @@ def choose_sources(
     is shadow. ConfigError when that refuses all: then the run folder is the wrong one, not the scenes.
     """
     if not checked:
-        return [MapRow(*row, NETWORK, labels=None) for row in rows], []
+        return [MapRow(row.scene_id, row.info, NETWORK, labels=None) for row in rows], []
     chosen, refused = [], []
     for row in rows:
         try:
             done = _finished_labels(row, run, rendering)
             source = LABELS_ALONE if _is_clear(done) else MOVED_CUTS
-            chosen.append(MapRow(*row, source, _state(done)))
+            chosen.append(MapRow(row.scene_id, row.info, source, _state(done)))
         except SceneError as error:
             refused.append(Failure(row.scene_id, "infer", str(error)))
     if refused and not chosen:

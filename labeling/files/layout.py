@@ -18,7 +18,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -29,7 +29,7 @@ from typing import Any, Final, NamedTuple
 import labeling
 from labeling.errors import ConfigError, SceneError, StorageError
 from labeling.files.atomic import PARTS, remove, replacing, write_json
-from labeling.files.marks import is_done_mark, is_intact, mark_of
+from labeling.files.marks import FileMark, is_done_mark, is_intact, mark_of
 from labeling.files.redact import without_secrets
 from labeling.files.storage import AnyPath
 from labeling.scene_id import is_scene_id
@@ -227,6 +227,17 @@ def read_done(folder: AnyPath) -> dict[str, Any] | None:
 def write_done(folder: AnyPath, inputs: dict[str, Any], files: list[str], **facts: Any) -> None:
     """Mark a scene's folder as finished, its `files` with size and digest; write this last."""
     outputs = {name: mark_of(folder / name) for name in files if (folder / name).is_file()}
+    write_mark(folder, inputs, files, outputs, facts)
+
+
+def write_mark(
+    folder: AnyPath,
+    inputs: dict[str, Any],
+    files: list[str],
+    outputs: Mapping[str, FileMark],
+    facts: Mapping[str, Any],
+) -> None:
+    """Mark a folder as finished whose files' marks are known, from who wrote them, without reading any."""
     content = {"inputs": inputs, "files": files, "outputs": outputs, "versions": versions(), **facts}
     write_json(folder / DONE, content)
 
