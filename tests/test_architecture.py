@@ -49,7 +49,7 @@ ROOMS = {
     "pipelines.secure": {"labeling"},
     "pipelines.engine": {"labeling", "pipelines.secure"},
     "pipelines.many": {"labeling", "pipelines.engine"},
-    "pipelines.evaluation": {"labeling", "training"},
+    "pipelines.evaluation": {"labeling", "training", "pipelines.engine", "pipelines.many"},
     "pipelines": {"labeling", "training", "pipelines.many"} | EVALUATION,
     "pipelines.calibration": {"labeling", "pipelines", "pipelines.engine", "pipelines.report"},
     "pipelines.fits": {"labeling", "training", "pipelines", "pipelines.engine"},
