@@ -53,7 +53,7 @@ ROOMS = {
     "pipelines": {"labeling", "training", "pipelines.many"} | EVALUATION,
     "pipelines.calibration": {"labeling", "pipelines", "pipelines.engine", "pipelines.report"},
     "pipelines.fits": {"labeling", "training", "pipelines", "pipelines.engine"},
-    "pipelines.report": {"labeling", "training", "pipelines"} | EVALUATION,
+    "pipelines.report": {"labeling", "training", "pipelines", "pipelines.many"} | EVALUATION,
     "pipelines.published": {"labeling", "training", "pipelines"} | EVALUATION,
     "pipelines.slurm": {"labeling", "training", "pipelines.engine", "pipelines.secure"},
     "jobs": {"labeling", "training", "pipelines"},

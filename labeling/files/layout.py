@@ -9,7 +9,7 @@ RUN/
   failures.jsonl                  scene, step, reason of whatever could not be done
   jobs/<job>.json                 what ran: configuration, versions, seconds
   evaluation.json                 agreement and accuracy
-  report/index.html               all of it, for a person
+  report/index.html               all of it, for a person (scenes.csv: all scenes, where they are too many)
 """
 
 from __future__ import annotations
@@ -85,6 +85,11 @@ class Run(NamedTuple):
     def report(self) -> AnyPath:
         """The page a person opens."""
         return self.root / "report" / "index.html"
+
+    @property
+    def report_table(self) -> AnyPath:
+        """All its scenes, where these are more than a page shows."""
+        return self.root / "report" / "scenes.csv"
 
     @property
     def scratch(self) -> AnyPath:

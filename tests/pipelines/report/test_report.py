@@ -15,7 +15,8 @@ from pipelines.evaluation.record import ACCURACY, AGREEMENT, MEANINGS, read_eval
 from pipelines.report.headline import area, count, percent
 from pipelines.report.page import write_report
 from pipelines.report.pictures import draw_differences, read_classes, reduced_shape
-from pipelines.report.tables import areas_of, flatten, read_history, read_scenes, total_areas, training_facts
+from pipelines.report.scenes import read_scenes
+from pipelines.report.tables import areas_of, flatten, read_history, total_areas, training_facts
 
 SIDE = 2 * CHIP
 
