@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.types import StructType
 
 from labeling.files.atomic import remove
-from labeling.files.layout import Run, make_run, remove_leftovers
+from labeling.files.layout import Run, is_done, make_run, own_folder, remove_leftovers
 from labeling.files.locks.folder import run_lock
 from labeling.grid import Block
 from labeling.ice.profile import LabelingProfile, load_variants
@@ -46,6 +46,7 @@ from pipelines.label_worker import (
     write_scene,
 )
 from pipelines.many.batches import batch_size, batches, shared_tasks
+from pipelines.many.looks import of_each
 from pipelines.schemas import COMPARED, DECODED, EXCLUDED, OUTCOME, WORK
 
 Steps = tuple[tuple[str, ...], ...]
@@ -105,7 +106,7 @@ def label_scenes(
     rows, elsewhere = part_by_folder(rows, job.folder, "label")
     failures += elsewhere
     todo, refused = part_by_size(
-        job.unfinished(rows),
+        unfinished(rows, job),
         memory=config.spark.worker_memory,
         scratch=config.spark.scratch,
     )
@@ -126,6 +127,17 @@ def label_scenes(
     finally:
         remove(job.scratch)
     return failures
+
+
+def unfinished(rows: list[CatalogRow], job: LabelJob) -> list[CatalogRow]:
+    """Return the scenes whose labels are not finished or not up to date, in their order."""
+    deciding, files = job.inputs_of_all, [*job.output("_").files, *job.recipe.extras]
+
+    def done(row: CatalogRow) -> bool:
+        folder = own_folder(job.folder, row.scene_id)
+        return is_done(folder, row.info.identity() | deciding, files)
+
+    return [row for row, ended in of_each(done, rows, job.folder) if not ended]
 
 
 def _works(plan: Plan, most: int) -> Iterator[tuple[list[PlannedScene], Label[LabelJob], Steps]]:

@@ -7,7 +7,7 @@ run's scratch folder between the tasks; a failure becomes the row's error, so th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -27,8 +27,6 @@ from labeling.stages.steps import Excluded, Recipe
 from labeling.stages.whole import label_whole
 from pipelines.engine.plan import Cut
 from pipelines.engine.rows import Row, each_row, one_row
-from pipelines.engine.scenes import CatalogRow
-from pipelines.many.looks import of_each
 from pipelines.schemas import COMPARED, DECODED, EXCLUDED, OUTCOME
 
 
@@ -61,16 +59,6 @@ class LabelJob(NamedTuple):
         """Return the file that says why a scene that is cut has failed, there until its scratch goes."""
         scene_id: str = row["scene_id"]
         return self.scratch / scene_id / "failed.txt"
-
-    def unfinished(self, rows: Iterable[CatalogRow]) -> list[CatalogRow]:
-        """Return the scenes whose labels are not finished or not up to date, in their order."""
-        deciding, files = self.inputs_of_all, [*self.output("_").files, *self.recipe.extras]
-
-        def done(row: CatalogRow) -> bool:
-            folder = own_folder(self.folder, row.scene_id)
-            return is_done(folder, row.info.identity() | deciding, files)
-
-        return [row for row, ended in of_each(done, rows, self.folder) if not ended]
 
     def is_done(self, scene_id: str, info: SceneInfo) -> bool:
         """Tell whether a scene's labels are finished and up to date."""

@@ -10,7 +10,6 @@ step         what is measured
 -----------  ----------------------------------------------------------------------------
 catalogue    the catalogue of scenes that nobody has opened yet, by Spark
 known        the same again: all are known by what their files look like
-chips        jobs.label where all labels are there: chips are cut, and what is done is found done
 rerun        jobs.label with nothing to do
 plan         the plan, and all tasks of labelling in batches, as they would be sent to Spark
 evaluation   jobs.evaluate on all test scenes, by Spark
@@ -124,7 +123,6 @@ def training(run: Run, scenes: Path) -> str:
 _STEPS: Final[dict[str, Callable[[Run, Path], str]]] = {
     "catalogue": catalogue,
     "known": catalogue,
-    "chips": rerun,
     "rerun": rerun,
     "plan": plan,
     "evaluation": evaluation,
@@ -178,7 +176,7 @@ def grow(folder: Path, count: int) -> dict[str, Took]:
     time.sleep(1.1 * FRESH_NS / 1e9)  # what was touched a moment ago is not known by its times
     found = {}
     for name in _STEPS:
-        if name == "chips":
+        if name == "rerun":
             finish(make_run(folder / "run"), folder / "scenes", folder / "first")
         command = [
             sys.executable,

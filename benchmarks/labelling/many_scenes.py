@@ -1,8 +1,9 @@
-"""A run folder of very many tiny scenes, labelled and mapped, made in little time.
+"""A run folder of very many tiny scenes, labelled, mapped and cut into chips, made in little time.
 
-One scene is labelled by the job itself. The others are that one at another place on the Earth: the same file
-but for its tie point, and folders of labels and maps that hold its files, with marks that name their scene.
-What is linked is linked first, for a link touches its file, and marks must be younger than what they mark.
+One scene is labelled and cut by the job itself. The others are that one at another place on the Earth: the
+same file but for its tie point, folders of labels and maps that hold its files, with marks that name their
+scene, and its chips under another name. What is linked is linked first, for a link touches its file, and marks
+must be younger than what they mark. Splits, card and mark of the chips are made as the job makes them.
 """
 
 from __future__ import annotations
@@ -12,15 +13,22 @@ import os
 import struct
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import rasterio
 from affine import Affine
 
+from labeling.chips.card import CHIP_SCHEMA, SPLITS, ChipTally
 from labeling.files.layout import CLASSES, DONE, LABELS, Run
+from labeling.files.marks import mark_of
+from labeling.ice.profile import load_profile
+from pipelines import chips
 from pipelines.catalog import read_catalog
 from pipelines.config import LabelConfig
 from pipelines.engine.scenes import CatalogRow
@@ -40,9 +48,6 @@ _ORIGIN: Final = (-200_000.0, -1_400_000.0)
 
 _VISITS: Final = 4
 """Scenes of one place: they share ground, and so a split."""
-
-_MOST_LINKS: Final = 20_000
-"""Names that a file gets; file systems allow 65,000."""
 
 
 def make_scenes(folder: Path, count: int) -> None:
@@ -86,19 +91,54 @@ def label_config(scenes: Path, out: Path, **more: Any) -> LabelConfig:
 
 
 def finish(run: Run, scenes: Path, first: Path) -> None:
-    """Give every scene of the catalogue labels and a map; `first` is a folder for the run of the first scene.
+    """Give every scene of the catalogue labels, a map and chips; `first` is a folder for one scene's run.
 
     The maps are the labels.
     """
     example = scenes / "scene-000000.tif"
-    label(label_config(example, first, outputs=["labels"]))
-    given = Run(first).labels(example.stem)
-    rows = read_catalog(run)
-    rows = [row for row in rows if not (run.maps(row.scene_id) / DONE).exists()]
+    config = label_config(example, first)
+    label(config)
+    given, rows = Run(first).labels(example.stem), read_catalog(run)
     parts = [rows[start : start + 1000] for start in range(0, len(rows), 1000)]
     with ProcessPoolExecutor(2) as pool:
         list(pool.map(partial(_link_all, run, given), enumerate(parts)))
         list(pool.map(partial(_mark_all, run, given), parts))
+    template = next((first / "chips").glob("split=*/*.parquet"))
+    with patch.object(chips, "_by_spark", partial(_cut_all, template)):
+        chips.make_chips(lambda: None, rows, run, load_profile("polynya"), config.chips, config.limits)  # type: ignore[arg-type, return-value]
+
+
+def _cut_all(template: Path, _spark: None, work: list[Any], step: Any, _schema: Any) -> list[dict[str, Any]]:
+    """Return what cutting the scenes would, after chips of their names were written."""
+    target = step.keywords["job"].target
+    for split in SPLITS:
+        (target / f"split={split}").mkdir(parents=True)
+    todo = [(each.row.scene_id, each.group, each.split, _moved(each.row)) for each in work]
+    with ProcessPoolExecutor(2) as pool:
+        return list(pool.map(partial(_cut, template, target), todo, chunksize=250))
+
+
+def _moved(row: CatalogRow) -> tuple[float, float]:
+    assert row.info.transform is not None
+    return row.info.transform[2] - _ORIGIN[0], row.info.transform[5] - _ORIGIN[1]
+
+
+def _cut(template: Path, target: Path, scene: tuple[str, str, str, tuple[float, float]]) -> dict[str, Any]:
+    scene_id, group, split, (right, up) = scene
+    tally, file = ChipTally(), target / f"split={split}" / f"{scene_id}.parquet"
+    with pq.ParquetWriter(file, CHIP_SCHEMA, compression="zstd") as writer:
+        for chip in _chips_of(template):
+            a, b, c, d, e, f = chip["transform"]
+            own = {"scene_id": scene_id, "group": group, "transform": [a, b, c + right, d, e, f + up]}
+            writer.write_table(pa.Table.from_pylist([chip | own], schema=CHIP_SCHEMA))
+            tally.add(chip["image"], chip["label"])
+    counted = tally.of(split, scene_id)._asdict()  # type: ignore[arg-type]
+    return counted | mark_of(file) | {"empty": None, "error": None}
+
+
+@cache
+def _chips_of(template: Path) -> list[dict[str, Any]]:
+    return list(pq.read_table(template).to_pylist())
 
 
 def _link_all(run: Run, given: Path, part: tuple[int, list[CatalogRow]]) -> None:
