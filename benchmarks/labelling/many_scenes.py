@@ -2,8 +2,8 @@
 
 One scene is labelled and cut by the job itself. The others are that one at another place on the Earth: the
 same file but for its tie point, folders of labels and maps that hold its files, with marks that name their
-scene, and its chips under another name. What is linked is linked first, for a link touches its file, and marks
-must be younger than what they mark. Splits, card and mark of the chips are made as the job makes them.
+scene, and its chips under another name. What is linked is linked first, for a link touches its file, and
+marks must be younger than what they mark. Splits, card and mark of the chips are made as the job makes them.
 """
 
 from __future__ import annotations

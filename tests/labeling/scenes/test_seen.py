@@ -134,8 +134,8 @@ def test_a_product_with_a_link_to_a_folder_is_not_known(tmp_path):
 
 def test_an_item_and_the_files_that_it_names_count(tmp_path):
     spec = ProductSpec("L2A")
-    safe = write_product(tmp_path / "safe", native_dn(np.full((13, 60, 60), 0.3), spec), spec)
-    item = write_item(tmp_path / "items", safe, spec, "earth-search")
+    safe = write_product(tmp_path, native_dn(np.full((13, 60, 60), 0.3), spec), spec)
+    item = write_item(tmp_path, safe, spec, "earth-search")
     before = look(item)
     assert look(item) == before is not None
     raster = next(path for path in item.parent.rglob("*.tif"))

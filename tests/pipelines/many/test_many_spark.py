@@ -1,7 +1,6 @@
 """Very many things asked by Spark: the same answers in the same order as one after the other."""
 
 import os
-from functools import partial
 
 import pytest
 from conftest import patchwork, planar
@@ -20,14 +19,20 @@ pytestmark = pytest.mark.slow
 LIMITS = LimitSettings()
 
 
-def doubled(value):
-    return {"twice": 2 * value}
+def doubling():
+    def double(value):  # here, so that it crosses by value: workers do not know this module
+        return {"twice": 2 * value}
+
+    return double
 
 
-def fatal(value, bad):
-    if value in bad:
-        os._exit(1)
-    return value
+def dying(*bad):
+    def work(value):
+        if value in bad:
+            os._exit(1)
+        return value
+
+    return work
 
 
 def unknown(value, found):
@@ -45,11 +50,11 @@ def test_answers_come_in_order_however_work_is_shared_out(spark, monkeypatch, ba
     monkeypatch.setattr(mapped, "batch_size", lambda _: batch)
     monkeypatch.setattr(mapped, "_AT_ONCE", at_once)
     values = list(range(20, 0, -1))
-    assert by_spark(spark(), values, doubled, unknown) == [{"twice": 2 * value} for value in values]
+    assert by_spark(spark(), values, doubling(), unknown) == [{"twice": 2 * value} for value in values]
 
 
 def test_only_what_ends_its_worker_is_lost(spark):
-    found = by_spark(spark(), list(range(12)), partial(fatal, bad={3, 9}), unknown)
+    found = by_spark(spark(), list(range(12)), dying(3, 9), unknown)
     assert [value for value in found if isinstance(value, int)] == [0, 1, 2, 4, 5, 6, 7, 8, 10, 11]
     assert found[3].startswith("3 lost (")
     assert found[9].startswith("9 lost (")
