@@ -1,7 +1,7 @@
 """What very many scenes cost where there is little to do about each.
 
     python -m benchmarks.labelling.growth                             # 1,000 and 10,000 scenes
-    python -m benchmarks.labelling.growth --sizes 1000 10000 100000   # the last takes an hour or two
+    python -m benchmarks.labelling.growth --sizes 1000 10000 100000   # the last takes half an hour or more
 
 A run folder of so many tiny scenes is made (many_scenes.py), and each step is measured in a process of its
 own. It prints tables of seconds, of memory and of what a cluster would make of a million scenes.
@@ -33,7 +33,7 @@ from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.labelling.many_scenes import CHIP, finish, label_config, make_scenes
+from benchmarks.labelling.many_scenes import CHIP, copy_catalogue, finish, label_config, make_scenes
 from benchmarks.labelling.measure import Measured, measure
 from labeling.files.layout import Run, make_run
 from labeling.scenes.seen import FRESH_NS
@@ -170,12 +170,15 @@ def run_step(name: str, folder: Path) -> None:
 # --- all of them, and the tables ---
 
 
-def grow(folder: Path, count: int) -> dict[str, Took]:
-    """Make a run of so many scenes, and measure all steps."""
+def grow(folder: Path, count: int, opened: int) -> dict[str, Took]:
+    """Make a run of so many scenes, and measure all steps; of more than `opened` none is opened."""
     make_scenes(folder / "scenes", count)
     time.sleep(1.1 * FRESH_NS / 1e9)  # what was touched a moment ago is not known by its times
     found = {}
     for name in _STEPS:
+        if name == "catalogue" and count > opened:
+            copy_catalogue(make_run(folder / "run"), folder / "scenes")
+            continue
         if name == "rerun":
             finish(make_run(folder / "run"), folder / "scenes", folder / "first")
         command = [
@@ -202,22 +205,34 @@ def tables(grown: Mapping[int, Mapping[str, Took]]) -> list[Table]:
     )
     memory = Table("step", *(f"{size:,}" for size in sizes), title="driver, MiB", box=MARKDOWN)
     for name in _STEPS:
-        took = {size: grown[size][name] for size in sizes}
-        each.add_row(name, *(f"{1000 * took[size].measured.work / size:.2f}" for size in sizes))
-        growth.add_row(
-            name, *(f"{took[b].measured.work / took[a].measured.work:.1f}" for a, b in pairwise(sizes))
-        )
-        peaks = [(took[size].measured.python >> 20, took[size].measured.java >> 20) for size in sizes]
-        memory.add_row(name, *(f"{python:,} + {java:,}" for python, java in peaks))
+        took = [grown[size].get(name) for size in sizes]
+        each.add_row(name, *(_a_scene(one, size) for one, size in zip(took, sizes, strict=True)))
+        growth.add_row(name, *(_times(one, other) for one, other in pairwise(took)))
+        memory.add_row(name, *map(_peaks, took))
     predicted = Table(
         "step", *(f"{nodes} nodes" for nodes in _NODES), "of that the driver", title="a million scenes, s",
         box=MARKDOWN,
     )  # fmt: skip
     for name in _STEPS:
-        driver, elsewhere = _share(grown[sizes[-1]][name], sizes[-1])
+        if not (known := [size for size in sizes if name in grown[size]]):
+            continue
+        size = max(known)
+        driver, elsewhere = _share(grown[size][name], size)
         seconds = [_MANY * (driver + elsewhere / nodes / _CORES_OF_A_NODE) for nodes in _NODES]
         predicted.add_row(name, *(f"{value:,.0f}" for value in seconds), f"{_MANY * driver:,.0f}")
     return [each, growth, memory, predicted]
+
+
+def _a_scene(took: Took | None, scenes: int) -> str:
+    return "" if took is None else f"{1000 * took.measured.work / scenes:.2f}"
+
+
+def _times(one: Took | None, other: Took | None) -> str:
+    return "" if one is None or other is None else f"{other.measured.work / one.measured.work:.1f}"
+
+
+def _peaks(took: Took | None) -> str:
+    return "" if took is None else f"{took.measured.python >> 20:,} + {took.measured.java >> 20:,}"
 
 
 def _share(took: Took, scenes: int) -> tuple[float, float]:
@@ -234,12 +249,17 @@ def main() -> None:
     options.add_argument(
         "--folder", type=Path, default=Path("build/growth"), help="new, or of the same sizes"
     )
+    options.add_argument(
+        "--opened", type=int, default=10_000, help="scenes up to which a catalogue is made by opening them"
+    )
     options.add_argument("--step", choices=list(_STEPS), help=argparse.SUPPRESS)
     given = options.parse_args()
     if given.step:
         run_step(given.step, given.folder)
         return
-    grown = {size: grow((given.folder / str(size)).absolute(), size) for size in sorted(given.sizes)}
+    grown = {
+        size: grow((given.folder / str(size)).absolute(), size, given.opened) for size in sorted(given.sizes)
+    }
     for table in tables(grown):
         Console(width=110).print(table)
 

@@ -28,8 +28,10 @@ from labeling.chips.card import CHIP_SCHEMA, SPLITS, ChipTally
 from labeling.files.layout import CLASSES, DONE, LABELS, Run
 from labeling.files.marks import mark_of
 from labeling.ice.profile import load_profile
+from labeling.scenes.open import open_scene
+from labeling.scenes.seen import look_at
 from pipelines import chips
-from pipelines.catalog import read_catalog
+from pipelines.catalog import read_catalog, write_catalog
 from pipelines.config import LabelConfig
 from pipelines.engine.scenes import CatalogRow
 from pipelines.label import run as label
@@ -88,6 +90,24 @@ def label_config(scenes: Path, out: Path, **more: Any) -> LabelConfig:
         {"scenes": [str(scenes)], "out": str(out), "chips": {"size": CHIP}, "outputs": ["labels", "chips"]}
         | {"spark": {"master": "local[2,4]"}} | more
     )  # fmt: skip
+
+
+def copy_catalogue(run: Run, scenes: Path) -> None:
+    """Write the catalogue of scenes that `make_scenes` made, of which only the first is opened."""
+    uris = sorted(map(str, scenes.glob("*.tif")))
+    with open_scene(uris[0]) as scene:
+        first = scene.info
+    seen = look_at(uris)
+    assert first.transform is not None
+    rows = []
+    for index, uri in enumerate(uris):
+        state, (left, top) = Path(uri).stat(), _corner(index)
+        transform = [*first.transform[:2], left, *first.transform[3:5], top]
+        info = first._replace(
+            uri=uri, group=Path(uri).stem, transform=transform, modified_ns=state.st_mtime_ns
+        )
+        rows.append(CatalogRow(Path(uri).stem, info, seen[uri]))
+    write_catalog(rows, run)
 
 
 def finish(run: Run, scenes: Path, first: Path) -> None:
