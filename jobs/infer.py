@@ -34,6 +34,10 @@ def parser() -> argparse.ArgumentParser:
         help="checked (default): asked where the labels in RUN saw shadow, if it agrees with them elsewhere; "
         "alone: it draws all of every map",
     )  # fmt: skip
+    options.add_argument(
+        "--outputs", nargs="+", choices=["classes", "probability", "uncertainty"],
+        help="rasters of a map; classes are written in any case",
+    )  # fmt: skip
     options.add_argument("--land", dest="land.vector", metavar="FILE", help="polygons of land and ice shelf")
     add_spark_options(options)
     return options

@@ -15,6 +15,7 @@ from labeling.settings import Settings
 from pipelines.engine.settings import SparkSettings
 
 Output = Literal["labels", "quicklook", "chips"]
+MapOutput = Literal["classes", "probability", "uncertainty"]
 
 
 class ChipSettings(Settings):
@@ -65,6 +66,9 @@ class InferConfig(Settings):
     )
     contradicted: float = Field(
         0.15, ge=0, le=1, description="share of the labels without shadow that a network may contradict"
+    )
+    outputs: list[MapOutput] = Field(
+        ["classes"], min_length=1, description="what is written of a map; classes are in any case"
     )
     palette: Literal["polynya", "iqrah-2024"] = "polynya"
     spark: SparkSettings = SparkSettings()

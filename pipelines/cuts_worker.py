@@ -73,6 +73,8 @@ class CheckedMap(NamedTuple):
     doubts: list[Doubt]
     classes: Callable[[Block], NDArray[np.uint8]]
     """Gives a block its class codes, u8."""
+    drawn: Callable[[Block], NDArray[np.bool_]]
+    """Says where the network had a say in them."""
 
 
 def is_clear(soft_area: float, thick: float) -> bool:
@@ -144,9 +146,9 @@ def checked_map(
     drawn = checked = contradicted = lifted = 0
     for block in blocks:
         labels, seen, found = planes.get(_LABEL, block), ~ignored[block.slices], moved(block)
-        network = asked(block, labels)
-        drawn += int(np.count_nonzero(network & seen))
-        held = ~network & seen
+        open_to = asked(block, labels)
+        drawn += int(np.count_nonzero(open_to & seen))
+        held = ~open_to & seen
         checked += int(np.count_nonzero(held))
         contradicted += int(np.count_nonzero(held & (found != labels)))
         lifted += int(np.count_nonzero(held & (found == IceClass.THICK_ICE) & (labels == IceClass.THIN_ICE)))
@@ -161,10 +163,15 @@ def checked_map(
             return labels
         return moved(block) if shaded else np.where(asked(block, labels), moved(block), labels)
 
+    def network(block: Block) -> NDArray[np.bool_]:
+        labels = planes.get(_LABEL, block)
+        return asked(block, labels) | shaded if used else np.zeros(labels.shape, np.bool_)
+
     facts = {"network_asked": drawn / max(1, checked + drawn), "network_contradicts": share}
     doubts = [Doubt("all-shadow", _shaded(lifted / checked))] if shaded else []
     doubts += [] if used else [Doubt("unfit-network", _unfit(share, most))]
-    return CheckedMap(used, {name: round(value, 6) for name, value in facts.items()}, doubts, classes)
+    told = {name: round(value, 6) for name, value in facts.items()}
+    return CheckedMap(used, told, doubts, classes, network)
 
 
 def _shaded(share: float) -> str:

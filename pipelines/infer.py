@@ -17,6 +17,7 @@ from labeling.files.atomic import remove
 from labeling.files.layout import Run, make_run
 from labeling.files.locks.folder import run_lock
 from labeling.masks.land import checked
+from labeling.results.layers import LAYERS
 from labeling.scenes.windows import cores
 from pipelines.catalog import build_catalog, part_by_folder, part_by_rendering, part_by_sun
 from pipelines.config import InferConfig
@@ -70,6 +71,7 @@ def _infer(
         land=checked(config.land),
         limits=config.limits,
         contradicted=config.contradicted,
+        layers=tuple(name for name in LAYERS if name in config.outputs),
     )
     rows, low = part_by_sun(rows, config.limits, "infer")
     rows, elsewhere = part_by_folder(rows, job.folder, "infer")

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
 from labeling.classes import IGNORE
+from labeling.doubt import Doubt
 from labeling.errors import SceneError
-from labeling.files.layout import CLASSES, LABELS, finished_file, is_done, own_folder, scene_folder
+from labeling.files.layout import CLASSES, LABELS, STATUS, finished_file, is_done, own_folder, scene_folder
 from labeling.files.raster import check_shape, open_raster, read_codes
 from labeling.files.storage import AnyPath
 from labeling.grid import Block, blocks
@@ -26,12 +27,16 @@ from labeling.ice.profile import ThresholdSettings
 from labeling.masks.land import LandSettings, find_land, land_inputs
 from labeling.masks.limits import LimitSettings, black_doubts, check_nodata
 from labeling.results import output as scene_output
+from labeling.results.layers import LAYERS, UNSAID, levels, shares_of
 from labeling.results.output import SceneOutput, sample
+from labeling.results.status import carried, read_status, without_class
 from labeling.scenes.contract.plausible import check_reflectance
+from labeling.scenes.contract.rendering import low_sun
 from labeling.scenes.contract.scene import Scene, SceneInfo
 from labeling.scenes.open import open_scene
 from labeling.scenes.windows import core_of, read_window
 from labeling.stages.planes import FilePlanes
+from labeling.status import PixelStatus
 from pipelines.cuts_worker import checked_map, evidence_of, keep_opinion, profile_of
 from pipelines.engine.rows import Row, each_row, one_row
 from pipelines.map_sources import LABELS_ALONE, MOVED_CUTS, NETWORK, MapRow
@@ -74,10 +79,13 @@ class InferJob(NamedTuple):
     limits: LimitSettings = LimitSettings()
     contradicted: float = 0.15
     """Share of the labels without shadow that the network may contradict."""
+    layers: tuple[str, ...] = ()
+    """Which of labeling.results.layers.LAYERS are written."""
 
     def output(self, scene_id: str) -> SceneOutput:
         """Return where a scene's map goes."""
-        return SceneOutput(own_folder(self.folder, scene_id), CLASSES, "map", self.palette, quicklook=True)
+        folder = own_folder(self.folder, scene_id)
+        return SceneOutput(folder, CLASSES, "map", self.palette, quicklook=True, layers=self.layers)
 
     def inputs(self, row: MapRow) -> dict[str, Any]:
         """Return what decides a scene's map; a rerun redoes the scene when it changes."""
@@ -88,7 +96,7 @@ class InferJob(NamedTuple):
         }
         if row.source != LABELS_ALONE:
             inputs |= {"model": self.model_digest, "window": self.window, "margin": self.margin}
-        if row.source != NETWORK:
+        if row.labels is not None:
             inputs |= {"labels": row.labels}
         if row.source == MOVED_CUTS:
             inputs |= {"moved_cuts": moved_cuts.VERSION, "contradicted": self.contradicted}
@@ -99,6 +107,11 @@ class InferJob(NamedTuple):
         output = self.output(row.scene_id)
         return is_done(output.folder, self.inputs(row), output.files)
 
+    def shared(self, row: Row) -> AnyPath:
+        """Return the folder in which tasks on a scene leave word for each other."""
+        scene_id: str = row["scene_id"]
+        return self.scratch / scene_id
+
     def planes(self, scene_id: str, info: SceneInfo) -> FilePlanes:
         """Return where the cores of a scene's windows wait for each other."""
         side = self.window - 2 * self.margin
@@ -108,7 +121,7 @@ class InferJob(NamedTuple):
 
 def predict_tasks(frames: Iterator[pd.DataFrame], job: InferJob) -> Iterator[pd.DataFrame]:
     """Spark's map step: WINDOWS rows in, PREDICTED rows out."""
-    yield from each_row(frames, partial(_predict, job=job), PREDICTED, job.limits)
+    yield from each_row(frames, partial(_predict, job=job), PREDICTED, job.limits, job.shared)
 
 
 def _map_row(row: Row) -> MapRow:
@@ -140,6 +153,7 @@ def _predict(row: Row, job: InferJob) -> Row:
 
 def _predict_window(scene: Scene, core: Block, planes: FilePlanes, job: InferJob) -> Seen:
     seen, probabilities = _probabilities(scene, core, job)
+    _keep_layers(planes, core, probabilities, job)
     planes.put(_CLASS, core, probabilities.argmax(axis=-1).astype(np.uint8))
     return seen
 
@@ -159,8 +173,15 @@ def _weigh_window(
     thresholds: ThresholdSettings,
 ) -> Seen:
     seen, probabilities = _probabilities(scene, core, job)
+    _keep_layers(planes, core, probabilities, job)
     keep_opinion(planes, core, seen.rgb, probabilities, _read_labels(labels, core), thresholds)
     return seen
+
+
+def _keep_layers(planes: FilePlanes, core: Block, probabilities: NDArray[np.float32], job: InferJob) -> None:
+    for name in job.layers:
+        for band, values in enumerate(levels(shares_of(name, probabilities))):
+            planes.put(f"{name}{band}", core, values)
 
 
 def _probabilities(scene: Scene, core: Block, job: InferJob) -> tuple[Seen, NDArray[np.float32]]:
@@ -201,25 +222,41 @@ def _write_map(row: MapRow, job: InferJob) -> None:
     inner_black = settle_black(state, all_nodata=job.limits.black == "nodata")
     if info.rim:
         grow_nodata(state, info.rim)
-    ignored = state == PixelState.NODATA
+    status = np.where(state == PixelState.NODATA, np.uint8(PixelStatus.NODATA), np.uint8(0))
+    del state
     cut = list(blocks(height=info.height, width=info.width, size=job.window - 2 * job.margin))
     beyond = sum(int(planes.noted(_PREVIEW, core)["beyond"]) for core in cut)
-    check_reflectance(info, beyond=beyond, pixels=int(np.count_nonzero(~ignored)) + beyond)
-    check_nodata(info, int(np.count_nonzero(ignored)), job.limits)
-    if ignored.all():
+    nodata = int(np.count_nonzero(status))
+    check_reflectance(info, beyond=beyond, pixels=status.size - nodata + beyond)
+    check_nodata(info, nodata, job.limits)
+    if nodata == status.size:
         raise SceneError(f"{info.where} holds no data: every pixel is no-data or black. Leave the scene out.")
-    land = find_land(info, job.land)
-    if land is not None:
-        ignored |= land
+    status = _excluded(status, row, job)
+    ignored = without_class(status)
     classes: Callable[[Block], NDArray[np.uint8]] = partial(planes.get, _CLASS)
+    drawn: Callable[[Block], NDArray[np.bool_]] = _everywhere
     facts: dict[str, float] = {}
-    doubts = black_doubts(info, inner_black)
+    low = low_sun(job.rendering, info.light)
+    doubts = [*black_doubts(info, inner_black), *([Doubt("low-sun", low)] if low else [])]
     if source == MOVED_CUTS:
         found = checked_map(
             planes, cut, ignored, evidence_of(scene_folder(job.labels, scene_id), info), job.contradicted
         )
         classes, facts, source = found.classes, found.facts, source if found.used else LABELS_ALONE
+        drawn = found.drawn
         doubts += found.doubts
+
+    def statuses_of(core: Block, classed: PixelStatus) -> NDArray[np.uint8]:
+        codes = status[core.slices]
+        return np.where(codes == PixelStatus.CLASSIFIED, np.uint8(classed), codes)
+
+    def levels_of(name: str, core: Block) -> NDArray[np.uint8]:
+        bands = range(len(LAYERS[name].bands))
+        if row.source == LABELS_ALONE:  # no window was shown to the network
+            return np.full((len(bands), core.height, core.width), UNSAID, np.uint8)
+        said = np.stack([planes.get(f"{name}{band}", core) for band in bands])
+        return np.where(drawn(core) & ~ignored[core.slices], said, np.uint8(UNSAID))
+
     scene_output.write_scene(
         job.output(scene_id),
         scene_id,
@@ -227,12 +264,35 @@ def _write_map(row: MapRow, job: InferJob) -> None:
         job.inputs(row),
         cut,
         lambda core: np.where(ignored[core.slices], IGNORE, classes(core)).astype(np.uint8),
+        statuses_of,
         lambda core: planes.noted(_PREVIEW, core)["rgb"],
+        levels_of=levels_of,
         doubts=lambda: doubts,
         counted=lambda: facts,
         about={"source": source, "model": None if source == LABELS_ALONE else job.model_digest},
         source=source,
     )
+
+
+def _everywhere(core: Block) -> NDArray[np.bool_]:
+    return np.ones((core.height, core.width), np.bool_)
+
+
+def _excluded(status: NDArray[np.uint8], row: MapRow, job: InferJob) -> NDArray[np.uint8]:
+    """Return a scene's PixelStatus codes, (height, width), after a look at land and at its labels.
+
+    Where labels know of land or no-data the map has none either, whatever this run was told; clouds are the
+    labels' alone.
+    """
+    land = find_land(row.info, job.land)
+    if land is not None:
+        status[land & (status == PixelStatus.CLASSIFIED)] = PixelStatus.LAND
+    if row.labels is None:
+        return status
+    with open_raster(finished_file(scene_folder(job.labels, row.scene_id), STATUS)) as raster:
+        check_shape(raster, height=row.info.height, width=row.info.width)
+        whole = Block(0, 0, *status.shape)
+        return carried(status, read_status(raster, whole), clouds_only=row.source == NETWORK)
 
 
 def predictor(model: Path, digest: str) -> Predictor:

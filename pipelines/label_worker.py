@@ -55,10 +55,10 @@ class LabelJob(NamedTuple):
         """What decides all scenes' labels, beside the scenes."""
         return self.recipe.deciding | {"palette": self.palette}
 
-    def failed(self, row: Row) -> AnyPath:
-        """Return the file that says why a scene that is cut has failed, there until its scratch goes."""
+    def shared(self, row: Row) -> AnyPath:
+        """Return the folder in which tasks on a scene that is cut leave word for each other."""
         scene_id: str = row["scene_id"]
-        return self.scratch / scene_id / "failed.txt"
+        return self.scratch / scene_id
 
     def is_done(self, scene_id: str, info: SceneInfo) -> bool:
         """Tell whether a scene's labels are finished and up to date."""
@@ -104,7 +104,7 @@ def _label_whole(row: Row, job: LabelJob) -> Row:
 
 def decode_tasks(frames: Iterator[pd.DataFrame], job: LabelJob) -> Iterator[pd.DataFrame]:
     """Spark's first map step: WORK rows in, DECODED rows out."""
-    yield from each_row(frames, partial(_decode, job=job), DECODED, job.recipe.limits, job.failed)
+    yield from each_row(frames, partial(_decode, job=job), DECODED, job.recipe.limits, job.shared)
 
 
 def _decode(row: Row, job: LabelJob) -> Row:
@@ -118,7 +118,7 @@ def _decode(row: Row, job: LabelJob) -> Row:
 
 def compare_tasks(frames: Iterator[pd.DataFrame], job: LabelJob) -> Iterator[pd.DataFrame]:
     """Spark's second map step: WORK rows in, COMPARED rows out."""
-    yield from each_row(frames, partial(_compare, job=job), COMPARED, job.recipe.limits)
+    yield from each_row(frames, partial(_compare, job=job), COMPARED, job.recipe.limits, job.shared)
 
 
 def _compare(row: Row, job: LabelJob) -> Row:

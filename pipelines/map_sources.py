@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from labeling.errors import ConfigError, SceneError
-from labeling.files.layout import LABELS, Run, read_done
+from labeling.files.layout import LABELS, STATUS, Run, read_done
 from labeling.results.shadow import SHADOW
 from labeling.scenes.contract.scene import SceneInfo
 from pipelines.cuts_worker import is_clear
@@ -33,7 +33,8 @@ class MapRow(NamedTuple):
     source: str
     """NETWORK, LABELS_ALONE, or MOVED_CUTS where there is shadow and labels elsewhere."""
     labels: str | None
-    """Which state of its labels decides the map, as `_state` says; None where the network alone does."""
+    """Which state of its labels decides the map, as `_state` says, or of their status where the network draws
+    it and they know of clouds; None where there are no such labels."""
 
 
 def choose_sources(
@@ -45,7 +46,7 @@ def choose_sources(
     is shadow. ConfigError when that refuses all: then the run folder is the wrong one, not the scenes.
     """
     if not checked:
-        return [MapRow(row.scene_id, row.info, NETWORK, labels=None) for row in rows], []
+        return [MapRow(row.scene_id, row.info, NETWORK, _clouds(row, run)) for row in rows], []
     chosen, refused = [], []
     for row in rows:
         try:
@@ -79,6 +80,17 @@ def _state(done: dict[str, Any]) -> str:
     return sha256(json.dumps(done, sort_keys=True).encode()).hexdigest()
 
 
+def _clouds(row: CatalogRow, run: Run) -> str | None:
+    """Return what tells the status of a scene's labels from another; None where none knows of any cloud."""
+    done = read_done(run.labels(row.scene_id))
+    if done is None or any(done["inputs"].get(name) != value for name, value in row.info.identity().items()):
+        return None
+    mark, status = done.get("outputs", {}).get(STATUS), done.get("status")
+    if mark is None or not isinstance(status, dict) or not status.get("cloud"):
+        return None
+    return sha256(json.dumps(mark, sort_keys=True).encode()).hexdigest()
+
+
 def _finished_labels(row: CatalogRow, run: Run, rendering: str) -> dict[str, Any]:
     """Return the completion mark of a scene's labels; SceneError where they do not fit, or say too little."""
     folder, info = run.labels(row.scene_id), row.info
@@ -93,8 +105,9 @@ def _finished_labels(row: CatalogRow, run: Run, rendering: str) -> dict[str, Any
         raise _refusal(f"the completion mark in {folder} does not say what labelled it", run)
     if "filter_soft_edges" not in done or "cloud" not in done.get("excluded", {}):
         raise _refusal(f"profile {profile['name']}, which made {folder}, does not look for cloud", run)
-    if SHADOW not in done["files"] or not {"filter_soft_area", "pixels"} <= done.keys():
-        raise _refusal(f"{folder} has no {SHADOW}, which earlier versions did not write", run)
+    for name in (SHADOW, STATUS):
+        if name not in done["files"] or not {"filter_soft_area", "pixels"} <= done.keys():
+            raise _refusal(f"{folder} has no {name}, which earlier versions did not write", run)
     if profile["rendering"] != rendering:
         raise _refusal(
             f"profile {profile['name']}, which made {folder}, is for the rendering {profile['rendering']}, "

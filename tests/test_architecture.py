@@ -10,7 +10,7 @@ from conftest import ROOT
 ONLY_IN = {"pyspark": "pipelines", "tensorflow": "training", "keras": "training", "horovod": "training"}
 
 WORDS = {"labeling"}
-FILES = WORDS | {"labeling.files"}
+FILES = WORDS | {"labeling.files", "labeling.files.cogs"}
 CONTRACT = FILES | {"labeling.scenes.contract"}
 PRODUCTS = {f"labeling.scenes.products.{kind}" for kind in ("safe", "stacks", "stac")}
 SCENES = CONTRACT | {"labeling.scenes.products", "labeling.scenes"} | PRODUCTS
@@ -22,6 +22,7 @@ EVALUATION = {"pipelines.engine", "pipelines.evaluation"}
 ROOMS = {
     "labeling": set(),
     "labeling.files": WORDS,
+    "labeling.files.cogs": FILES,
     "labeling.files.locks": FILES,
     "labeling.ice": WORDS,
     "labeling.cuts": WORDS | ICE,

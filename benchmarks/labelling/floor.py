@@ -19,7 +19,7 @@ from rasterio.crs import CRS
 
 from benchmarks.labelling.engines import cut_of
 from benchmarks.labelling.way import Job
-from labeling.files.raster import write_class_raster
+from labeling.files.cogs.write import write_class_raster
 from labeling.grid import Block
 from labeling.ice.label import prepare
 from labeling.ice.median import median_background

@@ -28,7 +28,7 @@ from rich.table import Table
 
 from benchmarks.labelling.measure import Measured, measure
 from labeling.bands import Band
-from labeling.files.raster import write_class_raster
+from labeling.files.cogs.write import write_class_raster
 from labeling.grid import Block, blocks
 from labeling.masks.clouds.find import CloudSettings, needed_bands
 from labeling.scenes.contract.product import GRID, BandLayout

@@ -43,7 +43,7 @@ def read_places(file: AnyPath, split: Split, size: int, *, whole: bool) -> Place
         metadata = chips.metadata
         columns = {metadata.schema.column(i).name: i for i in range(metadata.num_columns)}
         known = {
-            name: [_value(metadata, group, columns[name]) for group in range(len(chips))]
+            name: [_value(chips, group, columns[name]) for group in range(len(chips))]
             for name in ("scene_id", "row", "column", "group")
         }
         first = chips.read(0, ["crs", "transform"]).to_pylist()[0]
@@ -85,9 +85,9 @@ def _near(one: Ground, other: Ground) -> bool:
     return bool(np.allclose(one.transform, other.transform, rtol=1e-9, atol=0.01 * abs(one.transform[0])))
 
 
-def _value(metadata: Any, group: int, column: int) -> Any:
+def _value(chips: ChipReader, group: int, column: int) -> Any:
     """Return a column's only value in a row group of one row, as its statistics say; None without any."""
-    found = metadata.row_group(group).column(column).statistics
+    found = chips.column(group, column).statistics
     if found is None or not found.has_min_max or found.min != found.max:
         return None
     return found.min

@@ -16,6 +16,7 @@ from typing import Final, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from labeling.chips.columns import ColumnCheck
 from labeling.chips.pages import read_pages
 from labeling.errors import ConfigError
 from labeling.files.storage import AnyPath, open_regular
@@ -73,6 +74,7 @@ class ChipReader:
             self.metadata = self._parquet.metadata
             self.schema: pa.Schema = self._parquet.schema_arrow
             names = [self.metadata.schema.column(i).path for i in range(self.metadata.num_columns)]
+            self._check_columns = ColumnCheck(self.metadata, self._bytes)
         self._columns = [name.partition(".")[0] for name in names]
         for group in range(len(self)):
             self._check_declared(group, size)
@@ -89,20 +91,29 @@ class ChipReader:
     ) -> None:
         self._close()
 
+    def column(self, index: int, number: int) -> pq.ColumnChunkMetaData:
+        """Return what the footer says of a column of a chip; OSError where that cannot be."""
+        self._check_columns(index)
+        return self.metadata.row_group(index).column(number)
+
     def read(self, index: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Read a chip, a table of one row; None are all columns. ConfigError where it cannot be read."""
         with reading(self._file):
             self._check_pages(index, columns)
-            return self._parquet.read_row_group(
+            chip = self._parquet.read_row_group(
                 index, columns=None if columns is None else list(columns), use_threads=False
             )
+            _check_table(chip, 1, columns or ("image", "label"))
+            return chip
 
     def read_all(self, columns: Sequence[str]) -> pa.Table:
         """Read some columns of all chips, as `read`."""
         with reading(self._file):
             for index in range(len(self)):
                 self._check_pages(index, columns)
-            return self._parquet.read(columns=list(columns)).select(list(columns))
+            chips = self._parquet.read(columns=list(columns))
+            _check_table(chips, len(self), columns)
+            return chips.select(list(columns))
 
     def _check_declared(self, index: int, size: int) -> None:
         group = self.metadata.row_group(index)
@@ -116,10 +127,10 @@ class ChipReader:
 
     def _check_pages(self, index: int, columns: Sequence[str] | None) -> None:
         """Raise ValueError where the pages of a chip hold more than its footer and size allow."""
-        group, unpacked = self.metadata.row_group(index), 0
+        unpacked = 0
         for number, name in enumerate(self._columns):
             if columns is None or name in columns:
-                unpacked += self._unpacked(group.column(number), index)
+                unpacked += self._unpacked(self.column(index, number), index)
         if unpacked > self._most:
             raise ValueError(f"the pages of chip {index} take {unpacked} bytes, more than {self._most}")
 
@@ -136,3 +147,11 @@ class ChipReader:
                 raise ValueError(f"chip {index} has pages that no chip has")
             unpacked += page.unpacked
         return unpacked
+
+
+def _check_table(table: pa.Table, rows: int, columns: Sequence[str]) -> None:
+    """Raise ValueError where Arrow left out columns that are not there, or pages hold fewer values."""
+    if missing := set(columns).difference(table.column_names):
+        raise ValueError(f"there is no column {min(missing)}")
+    if table.num_rows != rows:
+        raise ValueError(f"there are {table.num_rows} rows where {rows} must be")

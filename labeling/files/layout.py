@@ -2,10 +2,12 @@
 
 RUN/
   catalog.parquet                 one row a scene
-  labels/<scene_id>/labels.tif    classes (also shadow.tif, clouds.tif, quicklook.png, item.json, done.json)
+  labels/<scene_id>/labels.tif    classes (also status.tif, shadow.tif, clouds.tif, quicklook.png, item.json,
+                                  done.json; names and colours of codes in *.tif.aux.xml and *.qml)
   chips/                          see labeling/chips/card.py
   model/                          see training/folder/card.py
-  maps/<scene_id>/classes.tif     classes from the model or labels (also quicklook.png, item.json, done.json)
+  maps/<scene_id>/classes.tif     classes from the model or labels (also status.tif, quicklook.png, item.json,
+                                  done.json, and names as above)
   failures.jsonl                  scene, step, reason of whatever could not be done
   jobs/<job>.json                 what ran: configuration, versions, seconds
   evaluation.json                 agreement and accuracy
@@ -40,6 +42,9 @@ LABELS: Final = "labels.tif"
 
 CLASSES: Final = "classes.tif"
 """Name of the class raster in the folder of a scene's map."""
+
+STATUS: Final = "status.tif"
+"""Name of the raster beside either that says why a pixel has a class or none (labeling/status.py)."""
 
 FAILURE_KEYS: Final = ("job", "scene", "step", "reason")
 """What a line of failures.jsonl says."""

@@ -17,6 +17,7 @@ from labeling.ice import filter_guard, nodata, shadow_cells, thinclouds, thresho
 from labeling.ice.fused import brightness_and_state, count_pairs, grey_and_state, look_up
 from labeling.ice.profile import LabelingProfile
 from labeling.ice.scene_sums import KEYS, SceneSums
+from labeling.status import PixelStatus
 
 
 class PixelState(IntEnum):
@@ -104,6 +105,27 @@ def ignored(state: NDArray[np.uint8], profile: LabelingProfile) -> NDArray[np.bo
     """Return which pixels the profile gives no class, bool like `state`, whose black is settled."""
     first = PixelState.NODATA if profile.nodata == "ignore" else PixelState.CLOUD
     return np.asarray(state >= first, np.bool_)
+
+
+def pixel_statuses(
+    state: NDArray[np.uint8],
+    profile: LabelingProfile,
+    *,
+    classed: PixelStatus,
+    doubted: NDArray[np.bool_] | None,
+) -> NDArray[np.uint8]:
+    """Return PixelStatus codes, u8 like `state`, whose black is settled.
+
+    A pixel with a class is `classed`, or in doubt where `doubted`, bool like `state`, says so and nothing
+    worse is known. So is no-data that the profile takes for water.
+    """
+    table = np.full(len(PixelState), classed, np.uint8)
+    table[PixelState.NODATA] = PixelStatus.NODATA if profile.nodata == "ignore" else PixelStatus.DOUBT
+    table[PixelState.CLOUD], table[PixelState.LAND] = PixelStatus.CLOUD, PixelStatus.LAND
+    found = table[state]
+    if doubted is not None:
+        found[doubted & (found == PixelStatus.CLASSIFIED)] = PixelStatus.DOUBT
+    return np.asarray(found, np.uint8)
 
 
 class Compared(NamedTuple):

@@ -208,6 +208,15 @@ def opened(evidence: NDArray[np.float32], block: Block, cell: int) -> NDArray[np
     return np.asarray(lines[:, left] * (1 - along) + lines[:, right] * along > 0)
 
 
+def soft_pixels(softness: NDArray[np.float32], block: Block, settings: GuardSettings) -> NDArray[np.bool_]:
+    """Return where in a block edges are soft, as cloud or shadow makes them, bool (height, width).
+
+    `softness` is the share of soft edges around each cell, (rows, columns).
+    """
+    speaks = np.where(softness > settings.soft_share, np.float32(1), np.float32(-1))
+    return opened(speaks, block, settings.cell)
+
+
 @compiled
 def _hold(
     lines: NDArray[np.float32],

@@ -34,8 +34,8 @@ class LimitSettings(Settings):
         3600,
         gt=0,
         le=1e6,
-        description="a scene is given up that takes longer to open, as a whole, or in a block that it is cut "
-        "into; of its other blocks none is begun then",
+        description="a scene is given up that takes longer to open, or to be worked on: as a whole, or in "
+        "all the blocks that it is cut into, together",
     )
 
     @property
@@ -43,10 +43,15 @@ class LimitSettings(Settings):
         """What decides a scene's result, for its completion mark: how long it may take does not."""
         return self.model_dump(exclude={"seconds"})
 
-    def in_time(self, work: Callable[[], T]) -> T:
-        """Return what work on a scene returns; SceneError when it takes longer than it may."""
+    def in_time(self, work: Callable[[], T], spent: float = 0.0) -> T:
+        """Return what work on a scene returns; SceneError when it takes longer than it may.
+
+        `spent` are the seconds that earlier work on the scene took.
+        """
         try:
-            return in_time(work, self.seconds)
+            if spent >= self.seconds:
+                raise LateError
+            return in_time(work, self.seconds - spent)
         except LateError:
             raise SceneError(
                 f"the scene was given up after {self.seconds:g} seconds, as limits.seconds says: what it is "

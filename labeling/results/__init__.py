@@ -1,1 +1,1 @@
-"""What is written for a scene: class raster, quicklook, STAC item, completion mark."""
+"""What is written for a scene: class raster, status, quicklook, STAC item, completion mark."""

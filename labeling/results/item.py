@@ -20,7 +20,6 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from pyproj.exceptions import ProjError
-from pystac.extensions.classification import Classification, ClassificationExtension
 from pystac.extensions.grid import GridExtension
 from pystac.extensions.projection import ProjectionExtension
 from pystac.extensions.sat import SatExtension
@@ -28,11 +27,11 @@ from pystac.extensions.view import ViewExtension
 from rasterio.crs import CRS
 
 import labeling
-from labeling.classes import IGNORE, PALETTES, IceClass
+from labeling.classes import IceClass
 from labeling.files.atomic import remove, write_json
-from labeling.files.raster import open_raster
 from labeling.files.storage import AnyPath
 from labeling.files.uri import is_url
+from labeling.results.assets import ItemAsset, add_asset
 from labeling.scenes.contract.scene import SceneInfo
 
 ITEM: Final = "item.json"
@@ -47,19 +46,7 @@ INSET: Final = 1e-3
 DIGITS: Final = 7
 """Decimals of longitudes and latitudes: a centimetre."""
 
-MEDIA_TYPES: Final = {".tif": pystac.MediaType.GEOTIFF, ".png": pystac.MediaType.PNG}
-
 Fact = str | int | float | bool | list[str] | None
-
-
-class ItemAsset(NamedTuple):
-    """A file in the Item's folder."""
-
-    file: str
-    """Its name: .tif on the scene's grid, or .png, a picture without georeference. Its stem is the key."""
-    title: str
-    roles: tuple[str, ...] = ("data",)
-    """What it is for, in STAC's words: data, overview, cloud, …"""
 
 
 class Footprint(NamedTuple):
@@ -76,20 +63,16 @@ def write_item(
     info: SceneInfo,
     *,
     item_id: str,
-    classes: ItemAsset,
-    pixels: Mapping[str, int],
+    assets: Iterable[ItemAsset],
     areas: Mapping[str, float] | None = None,
-    palette: str = "polynya",
-    others: Iterable[ItemAsset] = (),
     facts: Mapping[str, Fact] | None = None,
 ) -> bool:
     """Write a finished scene's Item, atomically; return whether there is one.
 
     An Item needs place and time: where the scene has no georeference or no sensing time, or does not lie on
-    Earth, there is none, and one from before is removed. `target` is beside the files, which must be there.
-    `classes` is the raster of class codes in the colours of `palette`, and `pixels` counts them by class name
-    and "ignore"; `areas` has the square metres of the same. `facts`, such as the profile's name, become
-    properties polynya:<name>; None is left out.
+    Earth, there is none, and one from before is removed. `target` is beside the files of `assets`, which must
+    be there. `areas` has the square metres of each class by its name. `facts`, such as the profile's name,
+    become properties polynya:<name>; None is left out.
     """
     item = _item_in_place(info, item_id)
     if item is None:
@@ -97,9 +80,8 @@ def write_item(
         return False
     item.properties |= _own_properties(info, areas, facts or {})
     _add_observation(item, info)
-    for asset in (classes, *others):
-        _add_asset(item, target.parent, asset)
-    _add_classes(item, Path(classes.file).stem, pixels, palette)
+    for asset in assets:
+        add_asset(item, target.parent, asset)
     uri = info.where if is_url(info.uri) else Path(info.uri).absolute().as_uri()
     item.add_link(pystac.Link(pystac.RelType.DERIVED_FROM, uri, title="Scene"))
     write_json(target, item.to_dict(include_self_link=False, transform_hrefs=False))
@@ -214,39 +196,3 @@ def _add_observation(item: pystac.Item, info: SceneInfo) -> None:
         GridExtension.ext(item, add_if_missing=True).apply(f"MGRS-{info.tile}")
     if info.sun_zenith is not None:
         ViewExtension.ext(item, add_if_missing=True).sun_elevation = round(90 - info.sun_zenith, 6)
-
-
-def _add_asset(item: pystac.Item, folder: AnyPath, asset: ItemAsset) -> None:
-    file = Path(asset.file)
-    extra: dict[str, Any] = {}
-    if file.suffix == ".png":
-        with open_raster(folder / asset.file) as picture:
-            extra = {"proj:shape": [picture.height, picture.width]}
-        # Null says that it does not lie on the scene's grid, whatever the Item's properties say.
-        extra |= dict.fromkeys(("proj:code", "proj:wkt2", "proj:projjson") & item.properties.keys())
-    item.add_asset(
-        file.stem,
-        pystac.Asset(
-            f"./{file}", asset.title, media_type=MEDIA_TYPES[file.suffix], roles=[*asset.roles],
-            extra_fields=extra,
-        ),
-    )  # fmt: skip
-
-
-def _add_classes(item: pystac.Item, key: str, pixels: Mapping[str, int], palette: str) -> None:
-    """Say what the codes of a class raster mean, and how many pixels have each."""
-    asset = item.assets[key]
-    asset.extra_fields |= {"data_type": "uint8", "nodata": IGNORE}
-    codes = {int(c): (c.name.lower(), c.title) for c in IceClass}
-    codes[IGNORE] = ("ignore", "no class: no-data, cloud or land")
-    ClassificationExtension.ext(asset, add_if_missing=True).classes = [
-        Classification.create(
-            value=code,
-            name=name,
-            description=description,
-            color_hint="{:02X}{:02X}{:02X}".format(*PALETTES[palette][code]),
-            nodata=True if code == IGNORE else None,
-            count=pixels[name],
-        )
-        for code, (name, description) in codes.items()
-    ]

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.crs import CRS
 from rasterio.windows import Window
 
 from labeling.classes import IGNORE, IceClass
 from labeling.doubt import Doubt, dump_doubts
 from labeling.files.atomic import remove
-from labeling.files.layout import DONE, has_inputs, write_done
-from labeling.files.raster import write_class_raster
+from labeling.files.cogs.legend import STATUS as STATUS_LEGEND
+from labeling.files.cogs.legend import class_legend
+from labeling.files.cogs.names import name_files, write_names
+from labeling.files.cogs.write import write_codes
+from labeling.files.layout import DONE, STATUS, has_inputs, write_done
 from labeling.files.storage import AnyPath
 from labeling.grid import Block
 from labeling.results.areas import AreaCount
-from labeling.results.item import ITEM, Fact, ItemAsset, write_item
+from labeling.results.assets import ItemAsset, code_assets
+from labeling.results.item import ITEM, Fact, write_item
+from labeling.results.layers import LAYERS, write_layer
 from labeling.results.preview import preview_shape, preview_step
+from labeling.results.status import classed_by, grid_of, write_status
 from labeling.scenes.contract.scene import SceneInfo
+from labeling.status import PixelStatus
 
 QUICKLOOK = "quicklook.png"
 
@@ -37,11 +44,14 @@ class SceneOutput(NamedTuple):
     """What the quicklook calls the classes."""
     palette: str
     quicklook: bool
+    layers: tuple[str, ...] = ()
+    """Which of LAYERS are written of a map."""
 
     @property
     def files(self) -> list[str]:
         """Names of the files that a finished scene has."""
-        return [self.raster, QUICKLOOK] if self.quicklook else [self.raster]
+        named = [file for raster in (self.raster, STATUS) for file in (raster, *name_files(raster))]
+        return named + [LAYERS[name].file for name in self.layers] + [QUICKLOOK] * self.quicklook
 
 
 def write_scene(
@@ -49,37 +59,44 @@ def write_scene(
     scene_id: str,
     info: SceneInfo,
     inputs: dict[str, Any],
-    cut: Iterable[Block],
+    cut: Sequence[Block],
     classes_of: Callable[[Block], NDArray[np.uint8]],
+    statuses_of: Callable[[Block, PixelStatus], NDArray[np.uint8]],
     preview_of: Callable[[Block], NDArray[np.uint8]],
     extras: Callable[[], list[ItemAsset]] = list,
+    levels_of: Callable[[str, Block], NDArray[np.uint8]] | None = None,
     about: Mapping[str, Fact] | None = None,
     doubts: Callable[[], list[Doubt]] | None = None,
     counted: Callable[[], Mapping[str, Fact]] = dict,
     threads: int = 1,
     **facts: Any,
 ) -> None:
-    """Write a scene's class raster, quicklook, Item and completion mark, in this order.
+    """Write a scene's class raster, status raster, quicklook, Item and completion mark, in this order.
 
     `cut` covers the scene once; `classes_of` returns a block's class codes, `preview_of` its `sample` of
-    the picture, (3, rows, columns), which only a quicklook asks for. `extras` writes more files and returns
-    them; `about`, such as the profile's name, goes into the STAC Item, and `facts` go into the mark. `doubts`
-    is asked once all classes were, and goes into both; None where nobody looked for any. So is `counted`, for
-    more facts. `threads` compress the raster.
+    the picture, (3, rows, columns), which only a quicklook asks for. `statuses_of` returns a block's
+    PixelStatus codes, and is told what a pixel is that has a class of which the block says nothing else.
+    `levels_of` returns a block's levels of a layer, by its name, where any is asked for. `extras` writes more
+    files and returns them; `about`, such as the profile's name, goes into the STAC Item,
+    and `facts` go into the mark. `doubts` is asked once all classes were, and goes into both; None where
+    nobody looked for any. So is `counted`, for more facts. `threads` compress the rasters.
     """
     if not has_inputs(output.folder, inputs):  # a second attempt at one task must not undo the first
         remove(output.folder / DONE)
-    seen = _Seen(info)
-    write_class_raster(
-        output.folder / output.raster,
-        seen.passing(cut, classes_of, preview_of if output.quicklook else None),
-        height=info.height,
-        width=info.width,
-        crs=CRS.from_wkt(info.crs) if info.crs else None,
-        transform=info.affine,
-        palette=output.palette,
-        threads=threads,
-    )
+    seen, grid = _Seen(info), grid_of(info) | {"threads": threads}
+    legend = class_legend(output.palette)
+    blocks = seen.passing(cut, classes_of, preview_of if output.quicklook else None)
+    write_codes(output.folder / output.raster, blocks, legend, **grid)
+    own = doubts() if doubts else []
+    classed = classed_by(own)
+    status = write_status(output.folder / STATUS, cut, lambda block: statuses_of(block, classed), **grid)
+    for name, layer in LAYERS.items():
+        if name in output.layers and levels_of is not None:
+            write_layer(output.folder / layer.file, layer, cut, partial(levels_of, name), **grid)
+        else:  # of another run, whose classes are gone
+            remove(output.folder / layer.file)
+    for file, codes in ((output.raster, legend), (STATUS, STATUS_LEGEND)):
+        write_names(output.folder / file, codes)
     if output.quicklook:
         from labeling.results.quicklook import (
             write_quicklook,  # half a second of imports, and most scenes need none
@@ -87,27 +104,32 @@ def write_scene(
 
         panels = [(output.heading, seen.classes)]
         write_quicklook(output.folder / QUICKLOOK, scene_id, seen.picture, panels, output.palette)
-    others = extras() + [ItemAsset(QUICKLOOK, "Scene beside its classes", ("overview",))] * output.quicklook
-    found = [*info.doubted, *(doubts() if doubts else [])]
+    classes = ItemAsset(output.raster, f"Ice classes ({output.heading})", legend=legend, counts=seen.pixels)
+    reasons = ItemAsset(STATUS, "Why a pixel has a class or none", legend=STATUS_LEGEND, counts=status)
+    assets = [
+        *code_assets(classes),
+        *code_assets(reasons),
+        *(LAYERS[name].asset for name in output.layers),
+        *extras(),
+        *[ItemAsset(QUICKLOOK, "Scene beside its classes", ("overview",))] * output.quicklook,
+    ]
+    found = [*info.doubted, *own]
     areas, about = seen.areas, {**(about or {}), **(late := counted())}
-    files = [output.raster, *(asset.file for asset in others)]
     has_item = write_item(
         output.folder / ITEM,
         info,
         item_id=f"{scene_id}-{output.heading}",
-        classes=ItemAsset(output.raster, f"Ice classes ({output.heading})"),
-        pixels=seen.pixels,
+        assets=assets,
         areas=areas,
-        palette=output.palette,
-        others=others,
         facts={**about, "doubts": [doubt.text for doubt in found] or None},
     )
     write_done(
         output.folder,
         inputs,
-        files + [ITEM] * has_item,
+        [asset.file for asset in assets] + [ITEM] * has_item,
         scene_id=scene_id,
         pixels=seen.pixels,
+        status=status,
         areas_m2=areas,
         sun_zenith=info.sun_zenith,
         **({"doubts": dump_doubts(found)} if doubts or found else {}),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.crs import CRS
 
+from labeling.files.cogs.write import new_cog
 from labeling.files.layout import finished_file
-from labeling.files.raster import check_shape, new_raster, open_raster
+from labeling.files.raster import check_shape, open_raster
 from labeling.files.storage import AnyPath
+from labeling.results.status import grid_of
 from labeling.scenes.contract.scene import SceneInfo
 
 SHADOW: Final = "shadow.tif"
@@ -26,13 +27,9 @@ def write_shadow(
     Cells that are cut off at the scene's border reach beyond it. The file appears whole or not at all.
     """
     rows, columns = bands[0].shape
-    profile: dict[str, Any] = {
-        "driver": "GTiff", "dtype": "float32", "count": 2, "height": rows, "width": columns,
-        "crs": CRS.from_wkt(info.crs) if info.crs else None, "compress": "deflate", "predictor": 3,
-    }  # fmt: skip
-    if info.affine is not None:
-        profile["transform"] = info.affine @ Affine.scale(cell)
-    with new_raster(target, **profile) as raster:
+    transform = None if info.affine is None else info.affine @ Affine.scale(cell)
+    grid = grid_of(info) | {"height": rows, "width": columns, "transform": transform}
+    with new_cog(target, **grid, count=2, dtype="float32", predictor=True) as raster:
         raster.descriptions = ("evidence of shadow, above 0 for it", "share of edges around that are soft")
         raster.write(np.stack(bands))
 

@@ -22,7 +22,7 @@ from rasterio.windows import Window
 
 from labeling.bands import BANDS, Band, ProductType
 from labeling.errors import ConfigError
-from labeling.files.raster import write_class_raster
+from labeling.files.cogs.write import write_class_raster
 from labeling.scenes.contract.product import GRID
 from labeling.scenes.sidecars import sidecar_path, truth_path
 from labeling.simulation.light import REACH, Conditions, band_reflectance

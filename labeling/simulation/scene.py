@@ -23,7 +23,8 @@ from rasterio.windows import Window
 
 from labeling.classes import IGNORE
 from labeling.files.atomic import replacing
-from labeling.files.raster import TILE, write_class_raster
+from labeling.files.cogs.write import write_class_raster
+from labeling.files.raster import TILE
 from labeling.scenes.sidecars import sidecar_path, truth_path
 from labeling.settings import Settings
 from labeling.simulation.noise import Field

@@ -6,7 +6,7 @@ spread over tasks; exclude and write need the whole scene, but no pixel of its f
 decode    scene -> value, state (and what clouds are found by)
 exclude   state -> settled: no-data, cloud and land as far as the whole scene shows it
 compare   value with its surroundings -> key, and the block's share of the scene's sums
-write     sums -> table; table[key] -> labels.tif and what goes with it
+write     sums -> table; table[key] -> labels.tif and what goes with it, state -> status.tif
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from labeling.ice.label import (
     finish,
     grow_nodata,
     ignored,
+    pixel_statuses,
     prepare,
     scene_sums,
     settle_black,
@@ -37,12 +38,12 @@ from labeling.ice.label import (
 from labeling.ice.lifted import LiftCount, filter_facts
 from labeling.ice.profile import LabelingProfile
 from labeling.ice.scene_sums import SceneSums
-from labeling.ice.shadow_cells import ShadowCells
+from labeling.ice.shadow_cells import ShadowCells, soft_pixels
 from labeling.masks.clouds.find import CloudSettings, cloud_mask
 from labeling.masks.clouds.raster import CLOUDS, write_clouds
 from labeling.masks.land import LandSettings, find_land, land_inputs
 from labeling.masks.limits import LimitSettings, black_doubts, check_nodata
-from labeling.results.item import ItemAsset
+from labeling.results.assets import ItemAsset
 from labeling.results.output import SceneOutput, sample, write_scene
 from labeling.results.shadow import SHADOW, write_shadow
 from labeling.scenes.contract.plausible import check_reflectance
@@ -52,6 +53,7 @@ from labeling.scenes.contract.scene import Scene, SceneInfo
 from labeling.stages.brightness import BrightnessCount, note_brightness
 from labeling.stages.clouds import clouds_of, note_cells, note_clouds, noted_clouds
 from labeling.stages.planes import Planes
+from labeling.status import PixelStatus
 
 STATE, SETTLED = "state", "settled"
 _VALUE, _KEY, _PREVIEW = "value", "key", "preview"
@@ -221,6 +223,11 @@ def write(
         lifts.add(key, state, labels)
         return labels
 
+    def statuses_of(block: Block, classed: PixelStatus) -> NDArray[np.uint8]:
+        state, guard = planes.get(excluded.layer, block), recipe.profile.guard
+        soft = soft_pixels(table.shadow.softness, block, guard) if table.shadow and guard else None
+        return pixel_statuses(state, recipe.profile, classed=classed, doubted=soft)
+
     write_scene(
         output,
         scene_id,
@@ -228,7 +235,9 @@ def write(
         recipe.inputs(info) | {"palette": output.palette},
         cut,
         classes_of,
+        statuses_of,
         lambda block: planes.noted(_PREVIEW, block)["rgb"],
+        levels_of=None,
         extras=lambda: _extras(info, planes, recipe, output, table.shadow),
         doubts=lambda: scene_doubts(info, seen, recipe, excluded.inner_black),
         counted=lambda: lifts.facts,

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache, partial
+from time import monotonic
 from typing import Any
+from uuid import uuid4
 from zipimport import zipimporter
 
 import cv2
@@ -27,34 +29,78 @@ def each_row(
     work: Callable[[Row], Row],
     schema: StructType,
     limits: LimitSettings,
-    mark: Callable[[Row], AnyPath] | None = None,
+    shared: Callable[[Row], AnyPath] | None = None,
 ) -> Iterator[pd.DataFrame]:
     """Do each row's work; yield a row of `schema` for it.
 
     A row out has what `work` returns, else what the row in has, else null, and an `error`, which may be that
-    it took longer than `limits` allow. Rows that share a file `mark` share an error as well: nothing is begun
-    for a scene that has failed, or one that is slow on purpose would take that long for each of its blocks.
+    it took longer than `limits` allow. Rows with one folder `shared` are of one scene: they share its error,
+    and its time, or one that is slow on purpose would take that long for each of its blocks.
     """
     settle()
     for frame in frames:
         for row in records(frame):
             result = {name: row.get(name) for name in schema.names} | {"error": None}
-            result |= _done(row, work, limits, None if mark is None else mark(row))
+            rows = _Alone() if shared is None else _Together(shared(row))
+            result |= _done(row, work, limits, rows)
             yield pd.DataFrame([result])
 
 
-def _done(row: Row, work: Callable[[Row], Row], limits: LimitSettings, mark: AnyPath | None) -> Row:
-    """Return what a row's work returns, or its error, which is left in the file `mark`, or found there."""
+class _Alone:
+    """What a row knows of others of its scene: nothing."""
+
+    def failed(self) -> str | None:
+        """Return the scene's error, if it has one."""
+        return None
+
+    def fail(self, error: str) -> None:
+        """Leave an error for the scene's other rows."""
+
+    def spent(self) -> float:
+        """Return how many seconds the scene has taken."""
+        return 0.0
+
+    def spend(self, seconds: float) -> None:
+        """Add to them."""
+
+
+class _Together(_Alone):
+    """What rows of one scene leave for each other in a folder that all workers see."""
+
+    def __init__(self, folder: AnyPath) -> None:
+        self._failed, self._seconds = folder / "failed.txt", folder / "seconds"
+
+    def failed(self) -> str | None:
+        return self._failed.read_text(encoding="utf-8") if self._failed.is_file() else None
+
+    def fail(self, error: str) -> None:
+        with suppress(OSError, PolynyaError):  # the disk may be what is wrong
+            write_bytes(self._failed, error.encode())
+
+    def spent(self) -> float:
+        # Each row leaves a file of its own, for many end at a time; its name says how long it took. One
+        # that is being written begins with a dot.
+        names = [file.name for file in self._seconds.iterdir()] if self._seconds.is_dir() else []
+        return sum(float(name.partition(" ")[0]) for name in names if not name.startswith("."))
+
+    def spend(self, seconds: float) -> None:
+        with suppress(OSError, PolynyaError):
+            write_bytes(self._seconds / f"{seconds:.3f} {uuid4().hex}", b"-")
+
+
+def _done(row: Row, work: Callable[[Row], Row], limits: LimitSettings, scene: _Alone) -> Row:
+    """Return what a row's work returns, or its error, which is left for others of the scene, or from them."""
+    begun = monotonic()
     try:
-        if mark is not None and mark.is_file():
-            return {"error": mark.read_text(encoding="utf-8")}
-        return limits.in_time(partial(work, row))
+        if (error := scene.failed()) is not None:
+            return {"error": error}
+        found = limits.in_time(partial(work, row), scene.spent())
     except Exception as problem:  # whatever is wrong with one scene must not stop the others
         error = describe(problem)
-    if mark is not None:
-        with suppress(OSError, PolynyaError):  # the disk may be what is wrong
-            write_bytes(mark, error.encode())
-    return {"error": error}
+        scene.fail(error)
+        return {"error": error}
+    scene.spend(monotonic() - begun)
+    return found
 
 
 def one_row(

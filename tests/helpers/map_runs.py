@@ -74,7 +74,7 @@ def plain_probabilities(model, scene, size, margin):
     return found
 
 
-def read_map(run, scene_id):
-    """Return a map's class codes (height, width)."""
-    with rasterio.open(run / "maps" / scene_id / "classes.tif") as raster:
+def read_map(run, scene_id, name="classes.tif"):
+    """Return a map's class codes (height, width), or those of another raster of it."""
+    with rasterio.open(run / "maps" / scene_id / name) as raster:
         return raster.read(1)

@@ -11,8 +11,8 @@ from rasterio.windows import Window
 from labeling.chips.card import CHIP_SCHEMA, ChipCard
 from labeling.classes import IGNORE
 from labeling.files.atomic import write_json
+from labeling.files.cogs.write import write_class_raster
 from labeling.files.layout import Run, write_done
-from labeling.files.raster import write_class_raster
 from labeling.ice.profile import load_profile
 from labeling.scenes.open import open_scene
 from labeling.scenes.sidecars import truth_path

@@ -16,7 +16,7 @@ from pictures import write_png
 from jobs import label
 from jobs.command import main_of
 from labeling.errors import OutputError
-from labeling.files.raster import write_class_raster
+from labeling.files.cogs.write import write_class_raster
 from labeling.grid import blocks
 
 pytestmark = pytest.mark.slow

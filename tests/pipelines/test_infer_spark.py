@@ -14,6 +14,7 @@ from rasterio.crs import CRS
 import pipelines.infer as infer_job
 from labeling.errors import ModelError, PolynyaError
 from labeling.scenes.windows import cores
+from labeling.status import PixelStatus
 from pipelines.config import InferConfig
 
 pytestmark = pytest.mark.slow
@@ -71,11 +72,45 @@ def test_map_carries_grid_nodata_and_quicklook(tmp_path, model):
     assert (classes[200:] == 255).all()
     assert set(np.unique(classes[:200])) <= {0, 1, 2}
     assert (tmp_path / "run/maps/scene/quicklook.png").stat().st_size > 1000
+    status = read_map(tmp_path / "run", "scene", "status.tif")
+    assert (status == np.where(classes == 255, PixelStatus.NODATA, PixelStatus.CLASSIFIED)).all()
     done = json.loads((tmp_path / "run/maps/scene/done.json").read_text())
-    assert done["pixels"]["ignore"] == 130 * 290
+    assert done["pixels"]["ignore"] == done["status"]["nodata"] == 130 * 290
     first = (tmp_path / "run/maps/scene/done.json").stat().st_mtime_ns
     run_infer(model, [scene], tmp_path / "run")
     assert (tmp_path / "run/maps/scene/done.json").stat().st_mtime_ns == first
+
+
+def test_layers_are_what_the_network_says(tmp_path, model):
+    rgb = planar(SCENE).copy()
+    rgb[:, 200:, :] = 0
+    scene = write_tif(tmp_path / "scene.tif", rgb, nodata=0)
+    found = []
+    for master in ("local[1]", "local[2]"):
+        run = tmp_path / master
+        run_infer(model, [scene], run, master=master, outputs=["probability", "uncertainty"])
+        found.append(
+            [(run / f"maps/scene/{name}.tif").read_bytes() for name in ("probability", "uncertainty")]
+        )
+    assert found[0] == found[1]
+    with rasterio.open(run / "maps/scene/probability.tif") as raster:
+        shares = raster.read().astype(np.float32) * 0.004
+        np.testing.assert_array_equal(
+            raster.read_masks() == 0, np.arange(330)[None, :, None] >= 200 + np.zeros((3, 1, 290))
+        )
+    expected = plain_probabilities(model, scene, 128, 32)[:200]
+    np.testing.assert_allclose(shares[:, :200].transpose(1, 2, 0), expected, atol=0.0021)
+    ordered = np.sort(expected, axis=-1)
+    uncertainty = read_map(run, "scene", "uncertainty.tif")
+    np.testing.assert_allclose(uncertainty[:200] * 0.004, 1 - ordered[..., 2] + ordered[..., 1], atol=0.0021)
+    assert (uncertainty[200:] == 255).all()
+    # Files that are asked for no more stay while they are true, and go with the map that they belong to.
+    folder = run / "maps/scene"
+    run_infer(model, [scene], run)
+    assert {"probability.tif", "uncertainty.tif"} <= {path.name for path in folder.iterdir()}
+    run_infer(model, [scene], run, palette="iqrah-2024", outputs=["classes", "uncertainty"])
+    assert "uncertainty.tif" in json.loads((folder / "done.json").read_text())["outputs"]
+    assert not (folder / "probability.tif").exists()
 
 
 def test_land_has_no_class_in_a_map_and_limits_refuse(tmp_path, model):
@@ -102,6 +137,8 @@ def test_land_has_no_class_in_a_map_and_limits_refuse(tmp_path, model):
     classes = read_map(tmp_path / "run", "scene")
     assert (classes[:, :100] == 255).all()
     assert (classes[:, 100:] != 255).all()
+    status = read_map(tmp_path / "run", "scene", "status.tif")
+    assert (status == np.where(classes == 255, PixelStatus.LAND, PixelStatus.CLASSIFIED)).all()
     rgb = planar(SCENE).copy()
     rgb[:, 200:, :] = 0
     gappy = write_tif(tmp_path / "gappy.tif", rgb, nodata=0)
@@ -165,7 +202,7 @@ def test_a_map_that_was_changed_is_made_again(tmp_path, model, damage):
     expected, folder = read_map(tmp_path / "run", "scene"), tmp_path / "run/maps/scene"
     mark = folder / "done.json"
     if damage == "zeroed":
-        with rasterio.open(folder / "classes.tif", "r+") as raster:
+        with rasterio.open(folder / "classes.tif", "r+", IGNORE_COG_LAYOUT_BREAK="YES") as raster:
             raster.write(np.zeros((1, 128, 128), np.uint8))
     elif damage == "mark cut off":
         mark.write_text(mark.read_text()[:100])

@@ -24,19 +24,20 @@ def run(tmp_path):
     return Run(tmp_path / "run")
 
 
-FILES = ("labels.tif", "shadow.tif")
+FILES = ("labels.tif", "shadow.tif", "status.tif")
 
 
 def label(run, row, shadow=False, *, profile="polynya", cloud=0, raster=True, thick=50, files=FILES, **state):
     """Write what tells of a scene's finished labels; `shadow` None leaves out what the guard saw."""
     folder = run.labels(row.scene_id)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     if raster:
         (folder / "labels.tif").touch()
     inputs = row.info.identity() | {"profile": load_profile(profile).model_dump()} | state
     facts = {} if shadow is None else {"filter_soft_edges": 0.1 * shadow, "filter_soft_area": 0.3 * shadow}
     facts["pixels"] = {"open_water": 20, "thin_ice": 80 - thick, "thick_ice": thick, "ignore": 99}
-    write_done(folder, inputs, list(files), excluded={"nodata": 0, "cloud": cloud, "land": 0}, **facts)
+    facts |= {"excluded": {"nodata": 0, "cloud": cloud, "land": 0}, "status": {"cloud": cloud}}
+    write_done(folder, inputs, list(files), **facts)
 
 
 def sources(run, rows=ROWS, checked=True):
@@ -62,6 +63,27 @@ def test_labels_are_the_map_where_the_guard_saw_nothing(run):
 def test_the_network_draws_all_maps_when_asked_to(run):
     label(run, ROWS[0], shadow=False)
     assert sources(run, checked=False) == ({"one": NETWORK, "two": NETWORK}, {})
+
+
+def test_a_map_that_the_network_draws_takes_only_clouds_from_labels(tmp_path):
+    states = []
+    for name, cloud, content in (("a", 0, b""), ("b", 9, b""), ("c", 9, b""), ("d", 9, b"other")):
+        run = Run(tmp_path / name)
+        folder = run.labels(ROWS[0].scene_id)
+        folder.mkdir(parents=True)
+        (folder / "status.tif").write_bytes(content)
+        label(run, ROWS[0], cloud=cloud, thick=50 + len(name))
+        states.append(sources(run, ROWS[:1], checked=False)[0]["one"])
+    assert states[0] == NETWORK
+    assert {source for source, _ in states} == {"network"}
+    assert states[1] == states[2]
+    assert len({labels for _, labels in states}) == 3
+
+
+@pytest.mark.parametrize("state", [{"uri": "/elsewhere/one.tif"}, {"modified_ns": 2}])
+def test_clouds_of_another_file_are_none(run, state):
+    label(run, ROWS[0], cloud=9, **state)
+    assert sources(run, ROWS[:1], checked=False)[0]["one"] == NETWORK
 
 
 def test_a_sky_with_masked_clouds_is_not_clear(run):
@@ -92,6 +114,7 @@ PROBLEMS = {
     "other state": ({"modified_ns": 2}, "another file than /scenes/one.tif, or of another state"),
     "no guard": ({"profile": "polynya-clear", "shadow": None}, "profile polynya-clear.* not look for cloud"),
     "no evidence": ({"files": ("labels.tif",)}, "has no shadow.tif, which earlier versions did not write"),
+    "no status": ({"files": FILES[:2]}, "has no status.tif, which earlier versions did not write"),
     "other rendering": ({"profile": "polynya-l1c"}, "the rendering rayleigh-v1-1.3, and the model for rgb8"),
 }
 

@@ -81,7 +81,8 @@ def test_such_a_map_has_the_usual_form(run, scenes, model, tmp_path):
     told = []
     for folder in folders:
         with rasterio.open(folder / "classes.tif") as raster:
-            told.append((raster.profile, raster.overviews(1), raster.colormap(1), raster.tags(1)))
+            tags = {name: tag for name, tag in raster.tags(1).items() if not name.startswith("STATISTICS")}
+            told.append((raster.profile, raster.overviews(1), raster.colormap(1), tags))
     assert told[0] == told[1]
 
 

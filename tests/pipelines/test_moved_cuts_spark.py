@@ -17,6 +17,7 @@ from labeling.ice.moved_cuts import cut, opinion, scene_cuts, weigh_lifts
 from labeling.ice.profile import ThresholdSettings, load_profile
 from labeling.simulation.product import write_product_scene
 from labeling.simulation.scene import SceneSpec, write_scene
+from labeling.status import PixelStatus
 from pipelines.engine.outcome import ExitCode
 from pipelines.evaluation.record import read_evaluation
 
@@ -100,10 +101,25 @@ def test_clear_scenes_keep_their_labels_and_all_maps_tell_where_they_come_from(r
         assert ("model" in done["inputs"]) == (source == "moved-cuts")
 
 
+def test_layers_have_values_where_the_network_had_a_say(run, scenes, model):
+    close_half(run, "cloudy")
+    cut_run(model, scenes, run, outputs=["probability", "uncertainty"])
+    assert (read_map(run, "clear", "probability.tif") == 255).all()
+    labels, shadow = read_labels(run, "cloudy"), shadow_of(run, "cloudy")
+    asked = shadow & (labels != IGNORE)
+    assert 0.1 < asked.mean() < 0.9
+    for name in ("probability", "uncertainty"):
+        np.testing.assert_array_equal(read_map(run, "cloudy", f"{name}.tif") != 255, asked)
+    status = read_map(run, "cloudy", "status.tif")
+    assert (status[labels == IGNORE] == PixelStatus.NODATA).all()
+    with rasterio.open(run / "labels/cloudy/status.tif") as raster:
+        np.testing.assert_array_equal(status, raster.read(1))
+
+
 def close_half(run, scene_id):
     """Let edges be sharp in half of a scene's labels, as if they had been made so."""
     folder = run / "labels" / scene_id
-    with rasterio.open(folder / "shadow.tif", "r+") as raster:
+    with rasterio.open(folder / "shadow.tif", "r+", IGNORE_COG_LAYOUT_BREAK="YES") as raster:
         softness = raster.read(2)
         softness[:, 2:] = 0
         raster.write(softness, 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from affine import Affine
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from labeling.classes import IGNORE, Rgb
+from labeling.files.cogs.write import new_cog
 from labeling.files.layout import finished_file, read_done
-from labeling.files.raster import TILE, check_shape, new_raster, open_raster
+from labeling.files.raster import check_shape, open_raster
 from labeling.files.storage import AnyPath
 from labeling.masks.clouds.cells import CellGrid
 from labeling.masks.clouds.find import CloudSettings
@@ -38,7 +39,7 @@ def write_clouds(
     crs: CRS | None,
     transform: Affine | None,
 ) -> None:
-    """Write a GeoTIFF of one pixel a cell: band 1 probability in percent, band 2 CloudClass; IGNORE is none.
+    """Write a COG of one pixel a cell: band 1 probability in percent, band 2 CloudClass; IGNORE is none.
 
     `probability` is float32 0..1, NaN for none, or None for none at all; both are (rows, columns) of `grid`.
     `crs` and `transform` are those of the scene's 10 m pixels, None without georeference. Cells that are
@@ -47,15 +48,11 @@ def write_clouds(
     """
     if classes.shape != (grid.rows, grid.columns):
         raise ValueError(f"classes have the shape {classes.shape}, and {grid} has {grid.whole}")
-    profile: dict[str, Any] = {
-        "driver": "GTiff", "dtype": "uint8", "count": 2, "height": grid.rows, "width": grid.columns,
-        "crs": crs, "nodata": IGNORE, "compress": "deflate", "interleave": "band",
-    }  # fmt: skip
-    if transform is not None:
-        profile["transform"] = grid.transform(transform)
-    if min(grid.rows, grid.columns) >= TILE:
-        profile |= {"tiled": True, "blockxsize": TILE, "blockysize": TILE}
-    with new_raster(target, **profile) as raster:
+    place = None if transform is None else grid.transform(transform)
+    with new_cog(
+        target, height=grid.rows, width=grid.columns, crs=crs, transform=place,
+        count=2, dtype="uint8", nodata=IGNORE,
+    ) as raster:  # fmt: skip
         raster.descriptions = ("cloud probability (%)", "cloud class")
         raster.update_tags(2, **{f"CLASS_{kind.value}": kind.title for kind in CloudClass})
         raster.update_tags(

@@ -1,5 +1,6 @@
 """Parquet files of chips whose footers or pages lie: refused in a sentence, in little memory."""
 
+import re
 import subprocess
 import sys
 
@@ -172,3 +173,34 @@ def test_names_that_are_no_text_are_told(chips, file):
     for read in READERS.values():
         with pytest.raises(ConfigError, match=r"cannot read chips from .*utf-8"):
             read(chips)
+
+
+def test_columns_at_which_arrow_would_end_the_process_are_refused(chips, file):
+    as_numbers = re.compile(
+        rb"\x15\x0c(.{2,4}\x18\x05image)", re.DOTALL
+    )  # the type in the schema: 6, bytes; 2, int64
+    footer(file, lambda content: as_numbers.sub(lambda found: b"\x15\x04" + found[1], content))
+    told = "Unencoded byte array data bytes does not support INT64"
+    for name, message in {"training": told, "sieve": told, "check": "has other columns or types"}.items():
+        with pytest.raises(ConfigError, match=message):
+            READERS[name](chips)
+
+
+def test_a_page_without_a_value_is_no_chip(chips, file):
+    column = pq.read_metadata(file).row_group(0).column(CHIP_SCHEMA.names.index("label"))
+    content = bytearray(file.read_bytes())
+    values = content.index(b"\x2c\x15\x02", column.data_page_offset) + 2
+    content[values] = 0
+    file.write_bytes(content)
+    for name in ("training", "sieve", "check"):
+        with pytest.raises(ConfigError, match="cannot read chips from"):
+            READERS[name](chips)
+
+
+@pytest.mark.parametrize("column", ["image", "label", "ignore_fraction"])
+def test_a_column_of_another_name_is_missed(chips, file, column):
+    footer(file, lambda content: content.replace(column.encode(), column[::-1].encode()))
+    readers = {"kinds"} if column == "ignore_fraction" else {"training", "sieve"}
+    for name in readers:
+        with pytest.raises(ConfigError, match=rf"cannot read chips from .*(no column|match for).*{column}"):
+            READERS[name](chips)

@@ -27,11 +27,12 @@ from labeling.bands import BLUE, GREEN, RED
 from labeling.errors import ConfigError, SceneError, StorageError
 from labeling.files import s3
 from labeling.files.atomic import refilling, remove, replacing
+from labeling.files.cogs.write import write_class_raster
 from labeling.files.layout import Run, is_done, make_run, read_failures, record_failures, write_done
 from labeling.files.locks.folder import run_lock
 from labeling.files.locks.holder import introduce
 from labeling.files.object_store import ObjectStore
-from labeling.files.raster import check_beside, open_raster, write_class_raster
+from labeling.files.raster import check_beside, open_raster
 from labeling.files.storage import at, is_s3, read_range
 from labeling.files.uri import join
 from labeling.grid import Block

@@ -19,13 +19,16 @@ from rasterio.crs import CRS
 from rasterio.windows import Window
 
 from labeling.classes import IGNORE, PALETTES, IceClass
-from labeling.files.raster import write_class_raster
-from labeling.results.item import ITEM, ItemAsset, footprint, write_item
+from labeling.files.cogs.legend import STATUS, class_legend
+from labeling.files.cogs.names import write_names
+from labeling.files.cogs.write import write_class_raster
+from labeling.results.assets import ItemAsset, code_assets
+from labeling.results.item import ITEM, footprint, write_item
 from labeling.scenes.contract.scene import SceneInfo
+from labeling.status import UNKNOWN, PixelStatus
 
 LONLAT = CRS.from_epsg(4326)
 PIXELS = {"water": 100, "thin_ice": 250, "thick_ice": 3000, "ignore": 7}
-LABELS = ItemAsset("labels.tif", "Ice classes")
 QUICKLOOK = ItemAsset("quicklook.png", "Scene beside its labels", ("overview",))
 
 # A scene's grid by name: EPSG code, transform, height, width.
@@ -56,11 +59,15 @@ def info_on(epsg, transform, height, width, **facts):
     return SceneInfo(**(known | facts))
 
 
+def labels(palette="polynya"):
+    return ItemAsset("labels.tif", "Ice classes", legend=class_legend(palette), counts=PIXELS)
+
+
 def write(folder, info, **options):
     """Write an Item beside its files; return it as JSON, or None."""
     cv2.imwrite(str(folder / "quicklook.png"), np.zeros((30, 40, 3), np.uint8))
     (folder / "labels.tif").touch()
-    options = {"item_id": "scene-1", "classes": LABELS, "pixels": PIXELS, "others": [QUICKLOOK]} | options
+    options = {"item_id": "scene-1", "assets": [labels(), QUICKLOOK]} | options
     written = write_item(folder / ITEM, info, **options)
     assert written == (folder / ITEM).exists()
     return json.loads((folder / ITEM).read_text()) if written else None
@@ -143,6 +150,17 @@ def validate(monkeypatch):
     return check
 
 
+def test_a_status_says_what_its_codes_mean(tmp_path, validate):
+    counts = {status.name.lower(): int(status) + 10 for status in PixelStatus}
+    (tmp_path / "status.tif").touch()
+    status = ItemAsset("status.tif", "Why", legend=STATUS, counts=counts)
+    validate(write(tmp_path, info_on(*GRIDS["Ross Sea"]), assets=[labels(), status]))
+    asset = pystac.Item.from_file(tmp_path / ITEM).assets["status"]
+    assert asset.extra_fields["nodata"] == UNKNOWN
+    found = {c.value: (c.name, c.description, c.count) for c in ClassificationExtension.ext(asset).classes}
+    assert found == {int(s): (s.name.lower(), s.title, int(s) + 10) for s in PixelStatus}
+
+
 @every_grid
 def test_items_are_valid(tmp_path, validate, grid):
     item = write(
@@ -176,7 +194,7 @@ def test_the_validation_can_fail(tmp_path, validate, spoil):
 
 def test_little_known_scenes_have_valid_items(tmp_path, validate):
     unknown = dict.fromkeys(("product_type", "baseline", "relative_orbit", "tile", "sun_zenith"))
-    item = write(tmp_path, info_on(*GRIDS["degrees"], **unknown), others=[])
+    item = write(tmp_path, info_on(*GRIDS["degrees"], **unknown), assets=[labels()])
     validate(item)
     assert {uri.split("/")[3] for uri in item["stac_extensions"]} == {"projection", "classification"}
     assert [key for key in item["properties"] if not key.startswith("proj:")] == [
@@ -318,7 +336,7 @@ def test_everything_is_found_again_by_pystac(tmp_path):
 
 @pytest.mark.parametrize("palette", PALETTES)
 def test_classes_say_what_codes_mean(tmp_path, palette):
-    write(tmp_path, info_on(*GRIDS["UTM zone 1"]), palette=palette)
+    write(tmp_path, info_on(*GRIDS["UTM zone 1"]), assets=[labels(palette)])
     item = pystac.Item.from_file(tmp_path / ITEM)
     asset = item.assets["labels"]
     assert asset.extra_fields["nodata"] == IGNORE
@@ -336,16 +354,21 @@ def test_classes_say_what_codes_mean(tmp_path, palette):
 
 def test_files_are_found_beside_the_item_and_the_picture_is_not_on_the_grid(tmp_path):
     (tmp_path / "clouds.tif").touch()
+    write_names(tmp_path / "labels.tif", class_legend("polynya"))
     clouds = ItemAsset("clouds.tif", "Clouds", ("data", "cloud"))
-    write(tmp_path, info_on(*GRIDS["UTM zone 1"]), others=[clouds, QUICKLOOK])
+    write(tmp_path, info_on(*GRIDS["UTM zone 1"]), assets=[*code_assets(labels()), clouds, QUICKLOOK])
     item = pystac.Item.from_file(tmp_path / ITEM)
     assert {key: asset.href for key, asset in item.assets.items()} == {
-        "labels": "./labels.tif", "clouds": "./clouds.tif", "quicklook": "./quicklook.png",
+        "labels": "./labels.tif", "labels.tif.aux.xml": "./labels.tif.aux.xml", "labels.qml": "./labels.qml",
+        "clouds": "./clouds.tif", "quicklook": "./quicklook.png",
     }  # fmt: skip
     for asset in item.assets.values():
         assert (tmp_path / asset.href).exists()
-    assert item.assets["clouds"].media_type == "image/tiff; application=geotiff"
+    assert item.assets["clouds"].media_type == "image/tiff; application=geotiff; profile=cloud-optimized"
     assert item.assets["clouds"].roles == ["data", "cloud"]
+    for name in ("labels.qml", "labels.tif.aux.xml"):
+        assert item.assets[name].media_type == "application/xml"
+        assert item.assets[name].roles == ["metadata"]
     picture = item.assets["quicklook"].to_dict()
     assert picture["type"] == "image/png"
     assert picture["proj:code"] is None
@@ -359,7 +382,8 @@ def test_the_grid_is_the_written_rasters(tmp_path):
         tmp_path / "classes.tif", [(Window(0, 0, width, height), codes)], height=height, width=width,
         crs=CRS.from_epsg(epsg), transform=transform,
     )  # fmt: skip
-    item = write(tmp_path, info_on(*GRIDS["Ross Sea"]), classes=ItemAsset("classes.tif", "Map"))["properties"]
+    written = write(tmp_path, info_on(*GRIDS["Ross Sea"]), assets=[ItemAsset("classes.tif", "Map")])
+    item = written["properties"]
     with rasterio.open(tmp_path / "classes.tif") as raster:
         assert item["proj:code"] == raster.crs.to_string()
         assert item["proj:shape"] == list(raster.shape)
@@ -395,8 +419,8 @@ def test_items_appear_whole_or_not_at_all(tmp_path):
     before = write(tmp_path, info_on(*GRIDS["UTM zone 1"]))
     with pytest.raises(rasterio.errors.RasterioIOError):
         write_item(
-            tmp_path / ITEM, info_on(*GRIDS["UTM zone 1"]), item_id="other", classes=LABELS, pixels=PIXELS,
-            others=[ItemAsset("gone.png", "Missing")],
+            tmp_path / ITEM, info_on(*GRIDS["UTM zone 1"]), item_id="other",
+            assets=[labels(), ItemAsset("gone.png", "Missing")],
         )  # fmt: skip
     assert json.loads((tmp_path / ITEM).read_text()) == before
     assert {path.name for path in tmp_path.iterdir()} == {ITEM, "labels.tif", "quicklook.png"}

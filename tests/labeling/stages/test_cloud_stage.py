@@ -64,7 +64,8 @@ def test_any_cut_finds_the_same_clouds_and_labels_leave_them_out(tmp_path, cloud
     assert done["excluded"]["cloud"] == at_pixels.sum()
     assert {"clouds.tif", "item.json"} <= set(done["files"])
     item = pystac.Item.from_file(str(tmp_path / "whole/labels/item.json"))
-    assert set(item.assets) == {"labels", "clouds", "shadow"}
+    named = {f"{name}{end}" for name in ("labels", "status") for end in ("", ".qml", ".tif.aux.xml")}
+    assert set(item.assets) == {"clouds", "shadow", *named}
     assert item.properties["polynya:profile"] == "polynya-l1c"
     for cut in ((70, 110), (128, 300)):
         folder = tmp_path / f"{cut}"

@@ -137,7 +137,7 @@ def resolution_of(image: DatasetReader, name: str) -> int:
             "and scale again."
         )
     a, b, _, d, e, _ = tuple(image.transform)[:6]
-    metres: int = round(a)
+    metres = round(a) if isfinite(a) else 0
     if b or d or metres not in RESOLUTIONS or max(abs(a - metres), abs(e + metres)) > 1e-6:
         raise SceneError(
             f"{name} has pixels of {a:g} x {-e:g} m; they must be squares of 10, 20 or 60 m with north up. "

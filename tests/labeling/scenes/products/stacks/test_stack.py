@@ -469,3 +469,10 @@ def test_names_that_are_no_text_are_told(tmp_path):
     path.write_bytes(content.replace(b">B02<", b">B\xc22<"))
     with pytest.raises(SceneError, match="what it says of itself cannot be read"), open_scene(str(path)):
         pass
+
+
+@pytest.mark.parametrize("side", [np.nan, np.inf])
+def test_pixels_whose_size_is_no_number_are_refused(tmp_path, side):
+    path = write_stack(tmp_path / "a.tif", dn(10, 24), transform=Affine(side, 0, 399_960, 0, -10, 1_700_040))
+    with pytest.raises(SceneError, match=r"has pixels of (nan|inf) x 10 m"), open_stack(str(path)):
+        pass

@@ -1,0 +1,57 @@
+"""Whether a Parquet file's footer tells of columns that can be, asked so that the answer is an error.
+
+Arrow checks what a footer says of a column when it is first asked for. From Python that ends the process: an
+exception of C++ that nobody takes. Reading checks the same, and does take it. So each row group is read once
+from a stream that gives no page: either Arrow refuses the columns, or it comes as far as asking for a page.
+"""
+
+from __future__ import annotations
+
+import io
+
+import pyarrow.parquet as pq
+
+
+class ColumnCheck:
+    """The row groups of one footer, each looked at once."""
+
+    def __init__(self, metadata: pq.FileMetaData, size: int) -> None:
+        """`size`: bytes of the file."""
+        # Buffered, Arrow makes the readers of all columns before it asks for the first byte.
+        self._parquet = pq.ParquetFile(_NoPages(size), metadata=metadata, buffer_size=1024)
+        self._sound: set[int] = set()
+
+    def __call__(self, group: int) -> None:
+        """Raise what Arrow raises, an OSError, where a row group has a column that cannot be."""
+        if group not in self._sound:
+            try:
+                self._parquet.read_row_group(group, use_threads=False)
+            except _PageAskedError:
+                self._sound.add(group)
+
+
+class _PageAskedError(Exception):
+    """A page was asked for, so the columns are sound."""
+
+
+class _NoPages(io.RawIOBase):
+    """A file of some size whose content nobody gets."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._place = size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._place = offset + (0, self._place, self._size)[whence]
+        return self._place
+
+    def read(self, size: int = -1) -> bytes:
+        raise _PageAskedError

@@ -1,0 +1,128 @@
+"""Rasters as cloud-optimized GeoTIFFs, the same bytes however they are cut and by how many threads.
+
+Blocks come in any order, and GDAL puts them where there is room: so they are collected in a tiled GeoTIFF in
+memory, and GDAL's COG driver writes from it what appears on the disk, overviews and statistics included.
+Nothing is changed after that: a later tag would move to the end of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Literal
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.io import DatasetWriter, MemoryFile
+from rasterio.windows import Window
+
+from labeling.files.atomic import write_bytes
+from labeling.files.cogs.legend import Legend, class_legend
+from labeling.files.raster import TILE, quiet_georeference
+from labeling.files.storage import AnyPath
+
+_CACHE: Final = 32 << 20
+"""Bytes that GDAL keeps of a raster while it is made: a row of tiles and more."""
+
+_COG: Final = {
+    "driver": "COG", "COMPRESS": "DEFLATE", "LEVEL": 1, "BLOCKSIZE": TILE, "BIGTIFF": "IF_SAFER",
+    "STATISTICS": "YES", "ADD_ALPHA": "NO",
+}  # fmt: skip
+
+Resampling = Literal["NEAREST", "AVERAGE"]
+
+
+@contextmanager
+def new_cog(
+    target: AnyPath,
+    *,
+    height: int,
+    width: int,
+    crs: CRS | None,
+    transform: Affine | None,
+    resampling: Resampling = "NEAREST",
+    predictor: bool = False,
+    threads: int = 1,
+    **profile: Any,
+) -> Iterator[DatasetWriter]:
+    """Yield a raster to write; it appears as `target`, a COG, when the block succeeds.
+
+    `crs` and `transform` are None for a picture without georeference. `profile` has count, dtype and nodata
+    as rasterio names them; `resampling` makes the overviews: NEAREST keeps codes real. `threads` compress. It
+    is made in memory, compressed: GDAL tells nobody when one of its threads, or closing the file, finds the
+    disk full. OutputError then.
+    """
+    profile |= {"driver": "GTiff", "height": height, "width": width, "crs": crs}
+    profile |= {"compress": "deflate", "ZLEVEL": 1, "NUM_THREADS": threads, "BIGTIFF": "IF_SAFER"}
+    if transform is not None:
+        profile["transform"] = transform
+    if min(height, width) >= TILE:
+        profile |= {"tiled": True, "blockxsize": TILE, "blockysize": TILE, "interleave": "band"}
+    options = _COG | {"NUM_THREADS": threads, "OVERVIEW_RESAMPLING": resampling}
+    options |= {"PREDICTOR": "YES"} if predictor else {}
+    with MemoryFile() as made, MemoryFile() as cog:
+        # What is written is seen no more, so GDAL need not keep it.
+        with rasterio.Env(GDAL_NUM_THREADS=threads, GDAL_CACHEMAX=_CACHE), quiet_georeference():
+            with made.open(**profile) as raster:
+                yield raster
+            with made.open() as raster:
+                rasterio.shutil.copy(raster, cog.name, **options)
+        write_bytes(target, cog.getbuffer())
+
+
+@contextmanager
+def new_codes(
+    target: AnyPath,
+    legend: Legend,
+    *,
+    height: int,
+    width: int,
+    crs: CRS | None,
+    transform: Affine | None,
+    threads: int = 1,
+) -> Iterator[DatasetWriter]:
+    """Yield a raster of codes, one band u8, to write; as `new_cog`, with a legend's colours and names."""
+    with new_cog(
+        target, height=height, width=width, crs=crs, transform=transform, threads=threads,
+        count=1, dtype="uint8", nodata=legend.nodata,
+    ) as raster:  # fmt: skip
+        raster.write_colormap(1, {entry.code: (*entry.colour, 255) for entry in legend.entries})
+        raster.set_band_description(1, legend.band)
+        raster.update_tags(
+            1, **{f"{legend.tag}_{e.code}": e.title for e in legend.entries if e.code != legend.nodata}
+        )
+        yield raster
+
+
+def write_class_raster(
+    target: AnyPath,
+    blocks: Iterable[tuple[Window, NDArray[np.uint8]]],
+    *,
+    height: int,
+    width: int,
+    crs: CRS | None,
+    transform: Affine | None,
+    palette: str = "polynya",
+    threads: int = 1,
+) -> None:
+    """Write class codes (u8, IGNORE = no-data) as a COG with colour table, names and overviews.
+
+    `blocks` yields (window, codes of shape (window.height, window.width)) and must cover the raster once.
+    """
+    legend = class_legend(palette)
+    write_codes(
+        target, blocks, legend, height=height, width=width, crs=crs, transform=transform, threads=threads
+    )
+
+
+def write_codes(
+    target: AnyPath, blocks: Iterable[tuple[Window, NDArray[np.uint8]]], legend: Legend, **grid: Any
+) -> None:
+    """Write codes of any legend; `grid` is that of `new_codes`, `blocks` as for `write_class_raster`."""
+    with new_codes(target, legend, **grid) as raster:
+        for window, codes in blocks:
+            raster.write(codes, 1, window=window)
