@@ -28,6 +28,7 @@ from pipelines.engine.scenes import Failure
 from pipelines.engine.session import collect, lazy_session, one_task_each
 from pipelines.infer_worker import InferJob, predict_tasks, write_scene
 from pipelines.many.batches import batches
+from pipelines.many.looks import of_each
 from pipelines.map_sources import MapRow, choose_sources
 from pipelines.schemas import OUTCOME, PREDICTED, WINDOWS
 from pipelines.worker_gpu import check_executors
@@ -77,7 +78,7 @@ def _infer(
     rows, elsewhere = part_by_folder(rows, job.folder, "infer")
     scenes, unlabelled = choose_sources(rows, run, card.rendering, checked=config.network == "checked")
     refused += low + elsewhere + unlabelled
-    todo = [scene for scene in scenes if not job.is_done(scene)]
+    todo = [scene for scene, ended in of_each(job.is_done, scenes, run.root) if not ended]
     failures += refused + (map_scenes(spark(), todo, job) if todo else [])
     broken = [failure.reason for failure in failures if failure.reason.startswith(blame(job.model))]
     if broken:  # then it is the model, not the scenes

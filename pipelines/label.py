@@ -7,6 +7,7 @@ catalogue -> plan -> whole scenes: (map) labels.tif, with one thread each or one
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import time
@@ -131,7 +132,8 @@ def label_scenes(
 
 def unfinished(rows: list[CatalogRow], job: LabelJob) -> list[CatalogRow]:
     """Return the scenes whose labels are not finished or not up to date, in their order."""
-    deciding, files = job.inputs_of_all, [*job.output("_").files, *job.recipe.extras]
+    deciding = json.loads(json.dumps(job.inputs_of_all))  # once for all scenes; marks are compared with it
+    files = [*job.output("_").files, *job.recipe.extras]
 
     def done(row: CatalogRow) -> bool:
         folder = own_folder(job.folder, row.scene_id)

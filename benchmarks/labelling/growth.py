@@ -191,15 +191,30 @@ def grow(folder: Path, count: int, opened: int) -> dict[str, Took]:
             str(folder),
         ]
         took = measure(command)
-        found[name] = Took(took, **json.loads((folder / f"{name}.json").read_text()))
+        record = folder / f"{name}.json"
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"measured": took._asdict()}))
+        found[name] = read_step(record)
         print(f"{count} {name}: {took.work:.1f} s, {found[name].note}", file=sys.stderr, flush=True)
     return found
+
+
+def read_step(record: Path) -> Took:
+    """Read what a step took, as it was noted when it was measured."""
+    noted = json.loads(record.read_text())
+    return Took(Measured(**noted["measured"]), noted["driver"], noted["note"])
+
+
+def read_steps(folder: Path) -> dict[str, Took]:
+    """Read all steps of a size."""
+    return {name: read_step(folder / f"{name}.json") for name in _STEPS if (folder / f"{name}.json").exists()}
 
 
 def tables(grown: Mapping[int, Mapping[str, Took]]) -> list[Table]:
     """Return what every step took by number of scenes, how that grows, and a prediction."""
     sizes = sorted(grown)
-    each = Table("step", *(f"{size:,} scenes" for size in sizes), title="ms a scene", box=MARKDOWN)
+    each = Table(
+        "step", *(f"{size:,} scenes" for size in sizes), title="ms a scene (on processors)", box=MARKDOWN
+    )
     growth = Table(
         "step", *(f"{a:,} to {b:,}" for a, b in pairwise(sizes)), title="times longer", box=MARKDOWN
     )
@@ -224,7 +239,9 @@ def tables(grown: Mapping[int, Mapping[str, Took]]) -> list[Table]:
 
 
 def _a_scene(took: Took | None, scenes: int) -> str:
-    return "" if took is None else f"{1000 * took.measured.work / scenes:.2f}"
+    if took is None:
+        return ""
+    return f"{1000 * took.measured.work / scenes:.2f} ({1000 * took.measured.cpu / scenes:.2f})"
 
 
 def _times(one: Took | None, other: Took | None) -> str:
@@ -252,6 +269,7 @@ def main() -> None:
     options.add_argument(
         "--opened", type=int, default=10_000, help="scenes up to which a catalogue is made by opening them"
     )
+    options.add_argument("--tell", action="store_true", help="measure nothing: tables of what was measured")
     options.add_argument("--step", choices=list(_STEPS), help=argparse.SUPPRESS)
     given = options.parse_args()
     if given.step:

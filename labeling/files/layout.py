@@ -209,7 +209,8 @@ def has_inputs(folder: AnyPath, inputs: dict[str, Any]) -> bool:
 
 
 def _names(done: dict[str, Any], inputs: dict[str, Any]) -> bool:
-    return bool(done["inputs"] == json.loads(json.dumps(inputs)))
+    # What JSON has made of them already need not be made again.
+    return bool(done["inputs"] == inputs or done["inputs"] == json.loads(json.dumps(inputs)))
 
 
 def finished_file(folder: AnyPath, name: str) -> AnyPath:

@@ -53,7 +53,7 @@ def test_predictions_share_out_what_the_driver_does_not_do():
     took = Took(Measured(1.0, 30.0, 32.0, 50.0, 1 << 30, 0), 10.0, "")
     [each, growth, _, predicted] = tables({1000: {"rerun": took}, 2000: {"rerun": took}})
     row = list(each.columns[0].cells).index("rerun")
-    assert [list(column.cells)[row] for column in each.columns] == ["rerun", "30.00", "15.00"]
+    assert [list(column.cells)[row] for column in each.columns] == ["rerun", "30.00 (50.00)", "15.00 (25.00)"]
     assert list(growth.columns[1].cells)[row] == "1.0"
     # 10 s of 2000 scenes on the driver, 40 s elsewhere: 5000 s and 20000 s over 256 cores of a million.
     place = list(predicted.columns[0].cells).index("rerun")
