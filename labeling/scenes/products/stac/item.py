@@ -209,7 +209,8 @@ def _features(content: dict[str, Any], location: str) -> list[dict[str, Any]]:
 
 
 def _ids(content: dict[str, Any], document: Document, location: str) -> list[str]:
-    links = content.get("links") or []
+    links = content.get("links")
+    links = links if isinstance(links, list) else []
     if document.remote and any(isinstance(link, dict) and link.get("rel") == "next" for link in links):
         raise SceneError(
             f"{shown(location)} is one page of a longer list. Ask for more items at once (limit=…), or save "

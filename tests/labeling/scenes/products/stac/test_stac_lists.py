@@ -160,6 +160,13 @@ def test_a_page_of_a_search_is_taken_from_a_file_but_not_from_its_server(items):
             assert state.etag.startswith("sha256:")
 
 
+@pytest.mark.parametrize("links", [5, {"a": 1}, None, [5]])
+def test_a_servers_list_may_have_links_of_any_shape(items, links):
+    edit(items, lambda content: content.update(links=links))
+    with FileServer(items.parent) as server:
+        assert len(list_scenes(server.url("items.json"))) == 3
+
+
 def test_a_long_list_is_read_and_parsed_once(items, monkeypatch):
     content = json.loads(items.read_text())
     some = content["features"][0]
