@@ -139,9 +139,9 @@ def test_what_decides_a_map_is_what_it_comes_from(tmp_path):
     places = {"model": tmp_path, "folder": tmp_path, "labels": tmp_path, "scratch": tmp_path}
     job = InferJob(**places, model_digest="m", rendering="rgb8", window=64, margin=8, palette="polynya")
     other = job._replace(model_digest="n", window=96, margin=16)
-    network = MapRow(*ROWS[0], "network", None)
-    a, b = (MapRow(*ROWS[0], "labels", state) for state in "ab")
-    cuts_a, cuts_b = (MapRow(*ROWS[0], "moved-cuts", state) for state in "ab")
+    network = MapRow(ROWS[0].scene_id, ROWS[0].info, "network", None)
+    a, b = (MapRow(ROWS[0].scene_id, ROWS[0].info, "labels", state) for state in "ab")
+    cuts_a, cuts_b = (MapRow(ROWS[0].scene_id, ROWS[0].info, "moved-cuts", state) for state in "ab")
     assert job.inputs(a) == other.inputs(a)
     for row in (network, cuts_a):
         assert job.inputs(row) != other.inputs(row)
