@@ -132,12 +132,13 @@ def _held(run: Run) -> list[str]:
 
 def _inputs(rows: list[CatalogRow], groups: list[str], run: Run, settings: ChipSettings) -> dict[str, Any]:
     """Return what decides the chips; of what decides each scene's a digest, for there may be very many."""
-    digest = sha256()
+    lines = []
     marks = of_each(lambda row: read_done(run.labels(row.scene_id)) or {}, rows, run.root)
     for (row, done), group in zip(marks, groups, strict=True):
         outputs = {name: done.get("outputs", {}).get(name) for name in (LABELS, CLOUDS)}
-        scene = [row.scene_id, group, done.get("inputs"), outputs]
-        digest.update(json.dumps(scene, sort_keys=True).encode() + b"\n")
+        scene = json.dumps([group, done.get("inputs"), outputs], sort_keys=True)
+        lines.append(f"{row.scene_id} {sha256(scene.encode()).hexdigest()}")
+    digest = sha256("\n".join(sorted(lines)).encode())  # in whatever order they were given
     return {"settings": settings.model_dump(), "scenes": {"count": len(rows), "sha256": digest.hexdigest()}}
 
 
