@@ -264,3 +264,14 @@ def test_labels_that_were_changed_are_made_again(tmp_path, change):
         raster.write({"zeroed": 0 * codes, "another code": 0 * codes + 7}.get(change, codes[:, :64]))
     label_chips([tmp_path / "scenes"], run)
     assert file.read_bytes() == before
+
+
+def test_scenes_in_another_order_are_not_cut_again(tmp_path):
+    run = make_run(tmp_path, {"a": (64, 64), "b": (64, 64), "c": (64, 64)})
+    before = (run / "chips/done.json").stat().st_mtime_ns
+    scenes = [str(tmp_path / f"scenes/{name}.tif") for name in "cab"]
+    config = LabelConfig(
+        scenes=scenes, out=run, outputs=["labels", "chips"], chips={"size": 64}, spark={"master": "local[2]"}
+    )
+    assert label_job.run(config) == (3, ())
+    assert (run / "chips/done.json").stat().st_mtime_ns == before
