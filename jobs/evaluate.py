@@ -1,6 +1,7 @@
-"""Evaluate a run's maps on its test chips, and write the report.
+"""Evaluate a run's maps on its test chips, with Spark where there are many, and write the report.
 
     python -m jobs.evaluate --run RUN
+    spark-submit --master spark://host:7077 jobs/evaluate.py --run RUN
 
 Exit code: 0 all done, 3 some scenes failed (see RUN/failures.jsonl), 2 usage or configuration, 1 other.
 """
@@ -9,9 +10,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from jobs.command import add_log_option, configure_logs, main_of, overrides
+from jobs.command import add_spark_options, configure_logs, main_of, overrides
 from labeling.files.layout import Run
 from labeling.settings import load_settings
 from pipelines.engine.outcome import Outcome
@@ -27,8 +27,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--run", metavar="RUN", help="run folder with chips and maps")
     options.add_argument("--palette", choices=["polynya", "iqrah-2024"])
     options.add_argument("--pictures", type=int, metavar="N", help="scenes shown as pictures, at most")
-    options.add_argument("--config", type=Path, metavar="FILE", help="YAML file; flags override it")
-    add_log_option(options)
+    add_spark_options(options)
     return options
 
 

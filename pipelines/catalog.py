@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import glob
 import logging
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyspark.sql import SparkSession
 
-from labeling.errors import ConfigError, SceneError, StorageError, describe
+from labeling.errors import ConfigError, SceneError, StorageError
 from labeling.files.atomic import replacing
 from labeling.files.layout import Run, own_folder
 from labeling.files.storage import AnyPath, at, is_s3
@@ -21,14 +23,18 @@ from labeling.ice.profile import fitting, load_profile
 from labeling.masks.limits import LimitSettings, check_sun
 from labeling.scene_id import distinct_ids, is_scene_id
 from labeling.scenes.contract.scene import SceneInfo
-from labeling.scenes.open import is_scene, list_scenes, open_scene, refusal, searched_for
+from labeling.scenes.open import is_scene, list_scenes, refusal, searched_for
 from labeling.scenes.products.safe.known import is_safe
+from labeling.scenes.products.stac.reader import is_stac
 from labeling.scenes.search import is_hidden, own_scenes, scenes_below
-from labeling.text import encodable
-from pipelines.engine.scenes import CatalogRow, Failure
-from pipelines.schemas import CATALOG
+from labeling.scenes.seen import look_at
+from pipelines.engine.scenes import CATALOG, CatalogRow, Failure, table_of
+from pipelines.many.opening import describe_all
 
 _ANEW: Final = "Delete it, and run jobs.label again: it is made anew, and what is labelled stays."
+
+_AT_ONCE: Final = 4096
+"""Rows of the catalogue that are read at a time: what is made of them on the way takes more than they do."""
 
 _USUAL: Final = LimitSettings()
 
@@ -36,19 +42,31 @@ _LOG = logging.getLogger("polynya.catalog")
 
 
 def build_catalog(
-    scenes: list[str], run: Run, limits: LimitSettings = _USUAL
+    scenes: list[str],
+    run: Run,
+    limits: LimitSettings = _USUAL,
+    spark: Callable[[], SparkSession] | None = None,
 ) -> tuple[list[CatalogRow], list[Failure]]:
     """Return the scenes that can be opened, and why the others cannot.
 
     An argument that names no scene is one that cannot. Raises ConfigError when there is not a single file to
-    try. A scene that the run's catalogue knows keeps its id, so that labels and maps of one scene meet.
+    try. A scene that the run's catalogue knows keeps its id, so that labels and maps of one scene meet. It is
+    opened only where it does not look as it did then; many are opened by `spark`, if there is one.
     """
     named, nothing = look_up(scenes, limits)
-    described = [*nothing, *(_describe(uri, limits) for uri in named)]
-    infos = [item for item in described if isinstance(item, SceneInfo)]
-    failures = [item for item in described if isinstance(item, Failure)]
-    ids = distinct_ids({info.uri: stem(info.uri) for info in infos}, _known_ids(run))
-    return [CatalogRow(ids[info.uri], info) for info in infos], failures
+    known, seen = _known(run), look_at(named)
+    described: dict[str, SceneInfo | Failure] = {
+        uri: known[uri].info
+        for uri in named
+        if uri in known and known[uri].seen is not None and known[uri].seen == seen.get(uri)
+    }
+    to_open = [uri for uri in named if uri not in described]
+    described |= zip(to_open, describe_all(to_open, limits, spark), strict=True)
+    found = {uri: info for uri in named if isinstance(info := described[uri], SceneInfo)}
+    failures = [*nothing, *(each for uri in named if isinstance(each := described[uri], Failure))]
+    names = {info.uri: stem(info.uri) for info in found.values()}
+    ids = distinct_ids(names, {uri: row.scene_id for uri, row in known.items()})
+    return [CatalogRow(ids[info.uri], info, seen.get(uri)) for uri, info in found.items()], failures
 
 
 def part_by_rendering(
@@ -105,15 +123,9 @@ def part_by_folder(
 
 def write_catalog(rows: Iterable[CatalogRow], run: Run) -> None:
     """Write catalog.parquet, replacing an earlier one."""
-    table = _records(rows)
+    table = table_of(rows)
     with replacing(run.catalog) as temporary:
         pq.write_table(table, temporary)
-
-
-def _records(rows: Iterable[CatalogRow]) -> pa.Table:
-    """Return the catalogue's table; an exception where a fact of a scene is none that it can hold."""
-    records = [{"scene_id": row.scene_id, **row.info._asdict()} for row in rows]
-    return pa.Table.from_pylist(records, schema=CATALOG)
 
 
 def read_catalog(run: Run) -> list[CatalogRow]:
@@ -137,8 +149,14 @@ def read_catalog(run: Run) -> list[CatalogRow]:
     distinct = len({name.casefold() for name in ids}) == len(ids)
     if not distinct or not all(map(is_scene_id, ids)) or _has_nulls(table):
         raise ConfigError(f"{run.catalog} was changed: its scenes' ids or facts are none. {_ANEW}")
-    records = table.to_pylist()
-    return [CatalogRow(record.pop("scene_id"), SceneInfo(**record)) for record in records]
+    return [_row(record) for batch in table.to_batches(_AT_ONCE) for record in batch.to_pylist()]
+
+
+def _row(record: dict[str, Any]) -> CatalogRow:
+    scene_id, seen, crs = record.pop("scene_id"), record.pop("seen"), record["crs"]
+    if crs is not None:
+        record["crs"] = sys.intern(crs)  # some thousand letters that are the same for most scenes
+    return CatalogRow(scene_id, SceneInfo(**record), seen)
 
 
 def _has_nulls(table: pa.Table) -> bool:
@@ -213,31 +231,20 @@ def _expand_bucket(given: str) -> list[str]:
 
 
 def _list(uri: str, limits: LimitSettings) -> list[str]:
+    if not is_stac(uri):
+        return [uri]
     try:
         return limits.in_time(partial(list_scenes, uri))
     except Exception:  # whatever is wrong with one list must not stop the others
         return [uri]  # opening it fails for the same reason, which is then told
 
 
-def _describe(uri: str, limits: LimitSettings) -> SceneInfo | Failure:
-    try:
-        info = limits.in_time(partial(_read_info, uri))
-        _records([CatalogRow("", info)])
-        return info
-    except Exception as problem:  # whatever is wrong with one scene must not stop the others
-        return Failure(encodable(shown(uri)), "open", describe(problem))
-
-
-def _read_info(uri: str) -> SceneInfo:
-    with open_scene(uri) as scene:
-        return scene.info
-
-
-def _known_ids(run: Run) -> dict[str, str]:
+def _known(run: Run) -> dict[str, CatalogRow]:
+    """Return the scenes of the run's catalogue by their URI; none where it has none that can be read."""
     if not run.catalog.is_file():
         return {}
     try:
-        return {row.info.uri: row.scene_id for row in read_catalog(run)}
+        return {row.info.uri: row for row in read_catalog(run)}
     except ConfigError as error:  # it is written anew, and names of scenes follow from their files again
         _LOG.warning("taking the catalogue for absent: %s", error)
         return {}

@@ -24,7 +24,10 @@ def groups_of(rows: Sequence[CatalogRow], run: Run) -> list[str]:
     grounds = [ground(row.info) for row in rows]
     placed = [index for index, each in enumerate(grounds) if each is not None]
     lying = [each for each in grounds if each is not None]
-    links = [(placed[one], placed[other]) for one, other in overlaps(lying, lying)]
+    links = list(same(grounds))  # scenes of one tile: a hundred years of them are no ten thousand pairs
+    distinct = {each: index for index, each in zip(reversed(placed), reversed(lying), strict=True)}
+    places = list(distinct)
+    links += [(distinct[places[one]], distinct[places[other]]) for one, other in overlaps(places, places)]
     links += same([_datatake(row.info) for row in rows])
     links += same(
         [_content(run, row) if each is None else None for row, each in zip(rows, grounds, strict=True)]

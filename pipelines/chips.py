@@ -13,17 +13,22 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from pyspark.sql import SparkSession
+from pyspark.sql.types import StructType
 
 from labeling.chips.apart import Survey, split_scenes
 from labeling.chips.card import CARD_FILE, SPLITS, ChipCard, HeldFile, Split, card_contents
 from labeling.chips.splits import split_groups
 from labeling.classes import CLASS_COUNT
 from labeling.files.atomic import refilling, write_json
-from labeling.files.layout import LABELS, Run, is_done, read_done, write_done
+from labeling.files.layout import LABELS, Run, is_done, read_done, write_done, write_mark
+from labeling.files.marks import FileMark, mark_of
+from labeling.files.storage import AnyPath
 from labeling.ice.profile import LabelingProfile
 from labeling.masks.clouds.raster import CLOUDS
 from labeling.masks.limits import LimitSettings
@@ -31,7 +36,9 @@ from pipelines.chip_groups import ground, groups_of
 from pipelines.chip_worker import CUT, SURVEYED, WORK, ChipJob, cut_scenes, survey_scenes
 from pipelines.config import ChipSettings
 from pipelines.engine.scenes import CatalogRow, Failure
-from pipelines.engine.session import collect, one_task_each
+from pipelines.engine.session import collect
+from pipelines.many.batches import batch_size, batches, shared_tasks
+from pipelines.many.looks import of_each
 
 CHANNELS = 3
 
@@ -56,21 +63,13 @@ def make_chips(
     if not rows or is_done(run.chips, inputs, [CARD_FILE, *_held(run)]):
         return []
     splits = _splits_by_group(groups, settings)
-    work = [
-        {
-            "scene_id": row.scene_id,
-            "info": row.info.dumps(),
-            "group": group,
-            "split": splits.get(group),
-            "cells": None,
-        }
-        for row, group in zip(rows, groups, strict=True)
-    ]
+    work = [_Work(row, group, splits.get(group)) for row, group in zip(rows, groups, strict=True)]
     with refilling(run.chips, CARD_FILE) as folder:
         job = ChipJob(settings, limits, profile.rendering, run.root / "labels", folder)
-        refused = [] if splits else _choose_blocks(spark(), rows, work, job)
-        tasks = one_task_each(spark(), [task for task in work if task["scene_id"] not in dict(refused)], WORK)
-        cut = [row.asDict() for row in collect(tasks.mapInPandas(partial(cut_scenes, job=job), CUT))]
+        refused: list[tuple[str, str]] = []
+        if not splits:
+            work, refused = _choose_blocks(spark(), work, job)
+        cut = _by_spark(spark(), work, partial(cut_scenes, job=job), CUT)
         card = _card(cut, rows, groups, profile, settings)
         write_json(folder / CARD_FILE, card.model_dump(mode="json"))
         failures = refused + [(row["scene_id"], row["error"]) for row in cut if row["error"]]
@@ -84,9 +83,46 @@ def make_chips(
                 "; ".join(f"{reason} ({count})" for reason, count in reasons.items()),
             )  # fmt: skip
         if not failures:
-            held = [f"split={file.split}/{file.scene_id}.parquet" for file in card.files]
-            write_done(folder, inputs, [CARD_FILE, *held])
+            _finish(folder, inputs, card)
     return [Failure(scene_id, "chips", error) for scene_id, error in failures]
+
+
+def _finish(folder: AnyPath, inputs: dict[str, Any], card: ChipCard) -> None:
+    held = {f"split={file.split}/{file.scene_id}.parquet": file for file in card.files}
+    if not isinstance(folder, Path):  # the server's word for each counts
+        write_done(folder, inputs, [CARD_FILE, *held])
+        return
+    outputs: dict[str, FileMark] = {
+        name: {"bytes": file.bytes, "sha256": file.sha256} for name, file in held.items()
+    }
+    outputs[CARD_FILE] = mark_of(folder / CARD_FILE)
+    write_mark(folder, inputs, [CARD_FILE, *held], outputs, {})
+
+
+class _Work(NamedTuple):
+    """A scene to cut."""
+
+    row: CatalogRow
+    group: str
+    split: Split | None
+    """That of all its chips; None where they are in several, or none, as `cells` say."""
+    cells: list[str] | None = None
+
+    def task(self) -> dict[str, Any]:
+        """Return it as a row of WORK."""
+        own = {"scene_id": self.row.scene_id, "info": self.row.info.dumps()}
+        return own | {"group": self.group, "split": self.split, "cells": self.cells}
+
+
+def _by_spark(
+    spark: SparkSession, work: list[_Work], step: Callable[..., Any], schema: StructType
+) -> list[dict[str, Any]]:
+    """Return the rows that a step on the workers makes of scenes, of so many at a time."""
+    found: list[dict[str, Any]] = []
+    for some in batches(work, batch_size(spark)):
+        tasks = shared_tasks(spark, [each.task() for each in some], WORK)
+        found += [row.asDict() for row in collect(tasks.mapInPandas(step, schema))]
+    return found
 
 
 def _held(run: Run) -> list[str]:
@@ -95,12 +131,15 @@ def _held(run: Run) -> list[str]:
 
 
 def _inputs(rows: list[CatalogRow], groups: list[str], run: Run, settings: ChipSettings) -> dict[str, Any]:
-    scenes = {}
-    for row, group in zip(rows, groups, strict=True):
-        done = read_done(run.labels(row.scene_id)) or {}
+    """Return what decides the chips; of what decides each scene's a digest, for there may be very many."""
+    lines = []
+    marks = of_each(lambda row: read_done(run.labels(row.scene_id)) or {}, rows, run.root)
+    for (row, done), group in zip(marks, groups, strict=True):
         outputs = {name: done.get("outputs", {}).get(name) for name in (LABELS, CLOUDS)}
-        scenes[row.scene_id] = {"group": group, "inputs": done.get("inputs"), "outputs": outputs}
-    return {"settings": settings.model_dump(), "scenes": scenes}
+        scene = json.dumps([group, done.get("inputs"), outputs], sort_keys=True)
+        lines.append(f"{row.scene_id} {sha256(scene.encode()).hexdigest()}")
+    digest = sha256("\n".join(sorted(lines)).encode())  # in whatever order they were given
+    return {"settings": settings.model_dump(), "scenes": {"count": len(rows), "sha256": digest.hexdigest()}}
 
 
 def _splits_by_group(groups: list[str], settings: ChipSettings) -> dict[str, Split]:
@@ -113,20 +152,19 @@ def _splits_by_group(groups: list[str], settings: ChipSettings) -> dict[str, Spl
 
 
 def _choose_blocks(
-    spark: SparkSession, rows: list[CatalogRow], work: list[dict[str, Any]], job: ChipJob
-) -> list[tuple[str, str]]:
-    """Put the split of each chip into the tasks' `cells`; return scenes without, and why."""
-    tasks = one_task_each(spark, work, WORK)
-    found = collect(tasks.mapInPandas(partial(survey_scenes, job=job), SURVEYED))
+    spark: SparkSession, work: list[_Work], job: ChipJob
+) -> tuple[list[_Work], list[tuple[str, str]]]:
+    """Return the scenes with the split of each of their chips as `cells`; those without, and why."""
+    found = _by_spark(spark, work, partial(survey_scenes, job=job), SURVEYED)
     seen = {row["scene_id"]: row for row in found if row["error"] is None}
-    surveyed = [row for row in rows if row.scene_id in seen]
+    surveyed = [each.row for each in work if each.row.scene_id in seen]
     surveys = [_survey(row, json.loads(seen[row.scene_id]["chips"]), job.settings.size) for row in surveyed]
     shares = {"val_share": job.settings.val_share, "test_share": job.settings.test_share}
     chosen = split_scenes(surveys, **shares)
     cells = {row.scene_id: each.ravel().tolist() for row, each in zip(surveyed, chosen, strict=True)}
-    for task in work:
-        task["cells"] = cells.get(task["scene_id"])
-    return [(row["scene_id"], row["error"]) for row in found if row["error"] is not None]
+    refused = [(row["scene_id"], row["error"]) for row in found if row["error"] is not None]
+    cut = [each._replace(cells=cells[each.row.scene_id]) for each in work if each.row.scene_id in cells]
+    return cut, refused
 
 
 def _survey(row: CatalogRow, chips: list[list[float] | None], size: int) -> Survey:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from labeling.doubt import Doubt
 from labeling.files.layout import read_done
 from labeling.files.storage import AnyPath
+from pipelines.many.looks import of_each
 
 SHOWN: Final = 20
 """Doubts that the log tells one by one."""
@@ -27,7 +28,8 @@ def doubts_in(mark: dict[str, Any] | None) -> list[Doubt]:
 
 def tell_doubts(folder: AnyPath, scene_ids: Iterable[str], done: str = "labelled") -> None:
     """Log what speaks against these scenes' labels or maps below `folder`, as warnings."""
-    found = [(scene, doubt) for scene in scene_ids for doubt in doubts_in(read_done(folder / scene))]
+    marks = of_each(lambda scene: doubts_in(read_done(folder / scene)), scene_ids, folder)
+    found = [(scene, doubt) for scene, doubts in marks for doubt in doubts]
     for scene, doubt in found[:SHOWN]:
         _LOG.warning("%s in doubt: %s", done, doubt.text, extra={"scene": scene, "doubt": doubt.code})
     if len(found) > SHOWN:

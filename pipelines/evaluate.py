@@ -10,19 +10,20 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import Field
+from pyspark.sql import SparkSession
 
-from labeling.chips.card import ChipCard, read_card, split_files
+from labeling.chips.card import ChipCard, read_card
 from labeling.chips.check import check_ground
-from labeling.chips.reader import ChipReader
-from labeling.errors import ConfigError, describe
+from labeling.chips.places import Places
+from labeling.errors import ConfigError
 from labeling.files.atomic import write_json
 from labeling.files.fields import AnyFolder
-from labeling.files.layout import Run, read_done
+from labeling.files.layout import Run
 from labeling.files.locks.folder import run_lock
 from labeling.files.storage import AnyPath
 from labeling.grid import Block
@@ -30,8 +31,11 @@ from labeling.settings import Settings
 from pipelines.catalog import read_catalog
 from pipelines.engine.outcome import Outcome, close_job
 from pipelines.engine.scenes import CatalogRow, Failure
+from pipelines.engine.session import lazy_session
+from pipelines.engine.settings import SparkSettings
+from pipelines.evaluation.counting import Counted, count_scenes
+from pipelines.evaluation.ground import places_reader
 from pipelines.evaluation.record import Evaluation, SceneResult
-from pipelines.evaluation.scene import count_scene
 from pipelines.evaluation.tally import Tally, accuracy_of, add_up, agreement_of
 from pipelines.map_sources import LABELS_ALONE, MOVED_CUTS
 from training.folder.card import CARD_FILE, MODEL_FILE, model_digest
@@ -61,6 +65,7 @@ class EvaluateConfig(Settings):
     """`jobs.evaluate`: a run folder with chips and maps in, figures and the report out."""
 
     run: AnyFolder = Field(description="run folder")
+    spark: SparkSettings = SparkSettings()
     palette: Literal["polynya", "iqrah-2024"] = "polynya"
     pictures: int = Field(24, ge=0, description="scenes that the report shows as pictures, at most")
 
@@ -70,58 +75,63 @@ def run(config: EvaluateConfig) -> Outcome:
     started = time.time()
     run = Run(config.run.absolute())
     rows = read_catalog(run)
-    with run_lock(run, "evaluate"):
-        return _evaluate(config, run, rows, started)
+    with run_lock(run, "evaluate"), lazy_session("polynya evaluate", config.spark) as spark:
+        return _evaluate(config, run, rows, started, spark)
 
 
-def _evaluate(config: EvaluateConfig, run: Run, rows: list[CatalogRow], started: float) -> Outcome:
+def _evaluate(
+    config: EvaluateConfig,
+    run: Run,
+    rows: list[CatalogRow],
+    started: float,
+    spark: Callable[[], SparkSession],
+) -> Outcome:
     # Figures of an earlier state must not stand beside new maps if this fails half way.
     run.evaluation.unlink(missing_ok=True)
-    evaluation, failures = evaluate(run, rows)
+    evaluation, failures = evaluate(run, rows, spark)
     write_json(run.evaluation, evaluation.model_dump(mode="json"))
     tested = _tested(rows, evaluation)
     return close_job(run, "evaluate", started, config, tested, failures)
 
 
-def evaluate(run: Run, rows: Sequence[CatalogRow]) -> tuple[Evaluation, list[Failure]]:
+def evaluate(
+    run: Run, rows: Sequence[CatalogRow], spark: Callable[[], SparkSession]
+) -> tuple[Evaluation, list[Failure]]:
     """Compare what can be compared on the test split; `rows` are the run's scenes.
+
+    Many scenes are compared by `spark`, a few here; the figures are the same.
 
     Raises ConfigError without chips or any map, and for chips that lie outside their scenes or whose ground
     several splits share.
     """
     card = read_card(run.chips)
     shapes = {row.scene_id: (row.info.height, row.info.width) for row in rows}
-    check_ground(run.chips, card, card.shapes | shapes)
-    footprints = read_footprints(run.chips, card.size)
+    places = check_ground(run.chips, card, card.shapes | shapes, places_reader(spark))
+    footprints = footprints_of(places, card.size)
     if footprints and not any((run.root / "maps").glob("*/done.json")):
         raise ConfigError(
             f"no finished maps in {run.root / 'maps'}: there is nothing to evaluate. Make them first: "
             f"python -m jobs.infer --model {run.model} --scenes … --out {run.root}"
         )
-    tallies, failures = {}, []
-    for scene_id, blocks in footprints.items():
-        try:
-            tallies[scene_id] = add_up(count_scene(run, scene_id, blocks))
-        except Exception as problem:  # whatever is wrong with one scene must not stop the others
-            failures.append(Failure(scene_id, "evaluate", describe(problem)))
+    counted, failures = count_scenes(run, footprints, spark)
     evaluation = summarize(
         card,
         sorted(footprints),
-        tallies,
+        {scene_id: each.tally for scene_id, each in counted.items()},
         model_chips_digest=read_model(run).get("chips_digest"),
-        notes=map_notes(run, list(tallies)),
+        notes=map_notes(run, list(counted.values())),
     )
     return evaluation, failures
 
 
-def read_footprints(chips: AnyPath, size: int) -> dict[str, list[Block]]:
+def footprints_of(places: Sequence[Places], size: int) -> dict[str, list[Block]]:
     """Return the ground of the test chips by scene; empty when the test split is."""
     found: dict[str, list[Block]] = {}
-    for file in split_files(chips, "test"):
-        with ChipReader(file, size) as reader:
-            table = reader.read_all(["scene_id", "row", "column"])
-        for chip in table.to_pylist():
-            found.setdefault(chip["scene_id"], []).append(Block(chip["row"], chip["column"], size, size))
+    for place in places:
+        if place.split == "test":
+            chips = zip(place.rows.tolist(), place.columns.tolist(), strict=True)
+            own = found.setdefault(place.scene_id, [])
+            own += [Block(row, column, size, size) for row, column in chips]
     return found
 
 
@@ -168,7 +178,8 @@ def _scene_result(scene_id: str, tally: Tally) -> SceneResult:
 
 
 def _tested(rows: list[CatalogRow], evaluation: Evaluation) -> list[CatalogRow]:
-    return [row for row in rows if row.scene_id in evaluation.test_scenes]
+    tested = set(evaluation.test_scenes)
+    return [row for row in rows if row.scene_id in tested]
 
 
 # --- where the maps come from ---
@@ -195,18 +206,16 @@ def read_model(run: Run) -> dict[str, Any]:
     return {key: value for key, value in card.items() if isinstance(value, kinds.get(key, object))}
 
 
-def map_notes(run: Run, scene_ids: list[str]) -> list[str]:
+def map_notes(run: Run, counted: Sequence[Counted]) -> list[str]:
     """Return notes when maps and the model at hand do not belong together, by the model's sha256, and when
     maps are not the model's alone.
     """
-    found = (read_done(run.maps(scene_id)) for scene_id in scene_ids)
-    marks = [mark for mark in found if mark is not None]
-    digests = {mark["inputs"].get("model") for mark in marks} - {None}
+    digests = {each.model for each in counted} - {None}
     if (model_folder(run) / MODEL_FILE).is_file():
         digests.add(model_digest(model_folder(run)))
-    sources = Counter(mark.get("source") for mark in marks)
+    sources = Counter(each.source for each in counted)
     others = [
-        note.format(count=sources[source], tested=len(scene_ids))
+        note.format(count=sources[source], tested=len(counted))
         for source, note in ((LABELS_ALONE, MAPS_OF_LABELS), (MOVED_CUTS, MAPS_BY_CUTS))
         if sources[source]
     ]

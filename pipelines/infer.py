@@ -6,9 +6,10 @@ scenes -> strips -> (map) network, labels, or both -> (reduce, one task a scene)
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 from pyspark.sql import SparkSession
 
@@ -26,6 +27,8 @@ from pipelines.engine.progress import progress
 from pipelines.engine.scenes import Failure
 from pipelines.engine.session import collect, lazy_session, one_task_each
 from pipelines.infer_worker import InferJob, predict_tasks, write_scene
+from pipelines.many.batches import batches
+from pipelines.many.looks import of_each
 from pipelines.map_sources import MapRow, choose_sources
 from pipelines.schemas import OUTCOME, PREDICTED, WINDOWS
 from pipelines.worker_gpu import check_executors
@@ -33,18 +36,26 @@ from training.folder.card import ModelCard, model_digest, read_model_card
 from training.folder.network import blame
 from training.predict import band_rows, sweep_columns
 
+_MOST_BLOCKS: Final = 1 << 16
+"""Blocks that are shared out at one time, over all scenes: those of 280 granules."""
+
+_BLOCKS_OF_A_SCENE: Final = 64
+"""Blocks that take as much of the driver's memory as what else is told of a scene."""
+
 
 def run(config: InferConfig) -> Outcome:
     """Map every scene that is not finished; write what failed to failures.jsonl."""
     started = time.time()
     card = read_model_card(config.model, "segment")
     run = make_run(config.out)
-    with run_lock(run, "infer"):
-        return _infer(config, card, run, started)
+    with run_lock(run, "infer"), lazy_session("polynya infer", config.spark) as spark:
+        return _infer(config, card, run, started, spark)
 
 
-def _infer(config: InferConfig, card: ModelCard, run: Run, started: float) -> Outcome:
-    rows, failures = build_catalog(config.scenes, run, config.limits)
+def _infer(
+    config: InferConfig, card: ModelCard, run: Run, started: float, spark: Callable[[], SparkSession]
+) -> Outcome:
+    rows, failures = build_catalog(config.scenes, run, config.limits, spark)
     rows, refused = part_by_rendering(rows, card.rendering, "infer", f"the model in {config.model}")
     if refused and not rows:  # then the model is the wrong one, not the scenes
         raise ModelError(refused[0].reason)
@@ -68,9 +79,8 @@ def _infer(config: InferConfig, card: ModelCard, run: Run, started: float) -> Ou
     rows, elsewhere = part_by_folder(rows, job.folder, "infer")
     scenes, unlabelled = choose_sources(rows, run, card.rendering, checked=config.network == "checked")
     refused += low + elsewhere + unlabelled
-    todo = [scene for scene in scenes if not job.is_done(scene)]
-    with lazy_session("polynya infer", config.spark) as spark:
-        failures += refused + (map_scenes(spark(), todo, job) if todo else [])
+    todo = [scene for scene, ended in of_each(job.is_done, scenes, run.root) if not ended]
+    failures += refused + (map_scenes(spark(), todo, job) if todo else [])
     broken = [failure.reason for failure in failures if failure.reason.startswith(blame(job.model))]
     if broken:  # then it is the model, not the scenes
         raise ModelError(broken[0])
@@ -82,20 +92,36 @@ def _infer(config: InferConfig, card: ModelCard, run: Run, started: float) -> Ou
 def map_scenes(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[Failure]:
     """Map the scenes; return those that could not be."""
     check_executors(dict(spark.sparkContext.getConf().getAll()))
+    failures: list[Failure] = []
+    with progress("infer", scenes=len(rows), pixels=_pixels(rows)) as shown:
+        # All blocks of very many scenes would fill the driver's memory, and what waits in them the disk.
+        for some in batches(rows, _MOST_BLOCKS, weight=partial(_weight, job=job)):
+            try:
+                with shown.wave(spark, scenes=len(some), pixels=_pixels(some), steps=(("predict", "write"),)):
+                    failed = _map_batch(spark, some, job)
+            finally:
+                remove(job.scratch)
+            shown.failed(len(failed))
+            failures += failed
+    return failures
+
+
+def _map_batch(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[Failure]:
     work = plan_work(rows, job, spark.sparkContext.defaultParallelism)
     tasks = one_task_each(spark, work, WINDOWS)
     predicted = tasks.mapInPandas(partial(predict_tasks, job=job), PREDICTED)
     scenes = predicted.repartition(3 * len(rows), "scene_id").groupBy("scene_id")
-    pixels = sum(row.info.height * row.info.width for row in rows)
-    try:
-        with (
-            progress("infer", scenes=len(rows), pixels=pixels) as shown,
-            shown.wave(spark, scenes=len(rows), pixels=pixels, steps=(("predict", "write"),)),
-        ):
-            outcomes = collect(scenes.applyInPandas(partial(write_scene, job=job), OUTCOME))
-    finally:
-        remove(job.scratch)
+    outcomes = collect(scenes.applyInPandas(partial(write_scene, job=job), OUTCOME))
     return [Failure(row.scene_id, "infer", row.error) for row in outcomes if row.error is not None]
+
+
+def _pixels(rows: list[MapRow]) -> int:
+    return sum(row.info.height * row.info.width for row in rows)
+
+
+def _weight(row: MapRow, job: InferJob) -> int:
+    """Return how much of a batch a scene takes: its blocks, and as much as some for itself."""
+    return _BLOCKS_OF_A_SCENE + sum(map(len, job.strips(row.info)))
 
 
 def plan_work(rows: list[MapRow], job: InferJob, parallelism: int) -> list[dict[str, Any]]:

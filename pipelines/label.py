@@ -7,6 +7,7 @@ catalogue -> plan -> whole scenes: (map) labels.tif, with one thread each or one
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import time
@@ -19,7 +20,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.types import StructType
 
 from labeling.files.atomic import remove
-from labeling.files.layout import Run, make_run, remove_leftovers
+from labeling.files.layout import Run, is_done, make_run, own_folder, remove_leftovers
 from labeling.files.locks.folder import run_lock
 from labeling.grid import Block
 from labeling.ice.profile import LabelingProfile, load_variants
@@ -31,7 +32,7 @@ from pipelines.config import LabelConfig
 from pipelines.doubts import tell_doubts
 from pipelines.engine.isolate import Label, isolating
 from pipelines.engine.outcome import Outcome, close_job
-from pipelines.engine.plan import Plan, PlannedScene, make_plan, tasks_of
+from pipelines.engine.plan import Plan, PlannedScene, make_plan
 from pipelines.engine.progress import progress
 from pipelines.engine.scenes import CatalogRow, Failure
 from pipelines.engine.session import collect, lazy_session, one_task_each
@@ -45,6 +46,8 @@ from pipelines.label_worker import (
     label_whole_scenes,
     write_scene,
 )
+from pipelines.many.batches import batch_size, batches, shared_tasks
+from pipelines.many.looks import of_each
 from pipelines.schemas import COMPARED, DECODED, EXCLUDED, OUTCOME, WORK
 
 Steps = tuple[tuple[str, ...], ...]
@@ -62,14 +65,14 @@ def run(config: LabelConfig) -> Outcome:
 
 
 def _label(config: LabelConfig, profiles: list[LabelingProfile], run: Run, started: float) -> Outcome:
-    rows, failures = build_catalog(config.scenes, run, config.limits)
-    kinds, refused = part_by_profile(rows, profiles)
-    failures += refused
-    rows = [row for kind in kinds for row in kind.rows]
-    write_catalog(rows, run)
-    jobs = [_job(config, kind.profile, run) for kind in kinds]
-    _clean(run)
     with lazy_session("polynya label", config.spark) as spark:
+        rows, failures = build_catalog(config.scenes, run, config.limits, spark)
+        kinds, refused = part_by_profile(rows, profiles)
+        failures += refused
+        rows = [row for kind in kinds for row in kind.rows]
+        write_catalog(rows, run)
+        jobs = [_job(config, kind.profile, run) for kind in kinds]
+        _clean(run)
         for kind, job in zip(kinds, jobs, strict=True):
             failures += label_scenes(spark, kind.rows, job, config)
         if "chips" in config.outputs:
@@ -104,7 +107,7 @@ def label_scenes(
     rows, elsewhere = part_by_folder(rows, job.folder, "label")
     failures += elsewhere
     todo, refused = part_by_size(
-        [row for row in rows if not job.is_done(row.scene_id, row.info)],
+        unfinished(rows, job),
         memory=config.spark.worker_memory,
         scratch=config.spark.scratch,
     )
@@ -115,7 +118,7 @@ def label_scenes(
     _LOG.info("plan: %s", plan, extra={"scenes": len(todo)})
     try:
         with progress("label", scenes=len(todo), pixels=sum(map(_pixels, todo))) as shown:
-            for scenes, label, steps in _works(plan):
+            for scenes, label, steps in _works(plan, batch_size(spark())):
                 pixels = sum(_pixels(scene.row) for scene in scenes)
                 with shown.wave(spark(), scenes=len(scenes), pixels=pixels, steps=steps):
                     failed = isolating(label, spark(), scenes, job)
@@ -127,10 +130,25 @@ def label_scenes(
     return failures
 
 
-def _works(plan: Plan) -> Iterator[tuple[list[PlannedScene], Label[LabelJob], Steps]]:
-    """Yield what is done at one time, how, and its steps by Spark job, for the display."""
-    if plan.whole:
-        yield plan.whole, label_whole, (("label",),)
+def unfinished(rows: list[CatalogRow], job: LabelJob) -> list[CatalogRow]:
+    """Return the scenes whose labels are not finished or not up to date, in their order."""
+    deciding = json.loads(json.dumps(job.inputs_of_all))  # once for all scenes; marks are compared with it
+    files = [*job.output("_").files, *job.recipe.extras]
+
+    def done(row: CatalogRow) -> bool:
+        folder = own_folder(job.folder, row.scene_id)
+        return is_done(folder, row.info.identity() | deciding, files)
+
+    return [row for row, ended in of_each(done, rows, job.folder) if not ended]
+
+
+def _works(plan: Plan, most: int) -> Iterator[tuple[list[PlannedScene], Label[LabelJob], Steps]]:
+    """Yield what is done at one time, how, and its steps by Spark job, for the display.
+
+    Of whole scenes those are `most` at a time.
+    """
+    for scenes in batches(plan.whole, most):
+        yield scenes, label_whole, (("label",),)
     for scene in plan.threaded:
         yield [scene], label_threaded, (("label",),)
     for wave in plan.waves:
@@ -156,8 +174,7 @@ def plan_scenes(rows: list[CatalogRow], context: SparkContext, config: LabelConf
 
 def label_whole(spark: SparkSession, scenes: list[PlannedScene], job: LabelJob) -> list[Failure]:
     """Label each scene in one go; a task does one scene, or some where there are many."""
-    tasks = _tasks(spark, [task_of(scene) for scene in scenes])
-    tasks = tasks.coalesce(tasks_of(len(scenes), spark.sparkContext.defaultParallelism))
+    tasks = shared_tasks(spark, [task_of(scene) for scene in scenes], WORK)
     return _failures(collect(tasks.mapInPandas(partial(label_whole_scenes, job=job), OUTCOME)))
 
 

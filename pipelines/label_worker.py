@@ -48,7 +48,12 @@ class LabelJob(NamedTuple):
 
     def inputs(self, info: SceneInfo) -> dict[str, Any]:
         """Return what decides a scene's labels; a rerun redoes the scene when it changes."""
-        return self.recipe.inputs(info) | {"palette": self.palette}
+        return info.identity() | self.inputs_of_all
+
+    @property
+    def inputs_of_all(self) -> dict[str, Any]:
+        """What decides all scenes' labels, beside the scenes."""
+        return self.recipe.deciding | {"palette": self.palette}
 
     def shared(self, row: Row) -> AnyPath:
         """Return the folder in which tasks on a scene that is cut leave word for each other."""

@@ -18,6 +18,7 @@ from labeling.results.shadow import SHADOW
 from labeling.scenes.contract.scene import SceneInfo
 from pipelines.cuts_worker import is_clear
 from pipelines.engine.scenes import CatalogRow, Failure
+from pipelines.many.looks import of_each
 
 NETWORK: Final = "network"
 LABELS_ALONE: Final = "labels"
@@ -45,16 +46,24 @@ def choose_sources(
     Unless `checked` the network draws them all. Else a scene is refused whose labels do not tell where there
     is shadow. ConfigError when that refuses all: then the run folder is the wrong one, not the scenes.
     """
-    if not checked:
-        return [MapRow(*row, NETWORK, _clouds(row, run)) for row in rows], []
-    chosen, refused = [], []
-    for row in rows:
+
+    def choose(row: CatalogRow) -> MapRow | Failure:
+        if not checked:
+            return MapRow(row.scene_id, row.info, NETWORK, _clouds(row, run))
         try:
             done = _finished_labels(row, run, rendering)
-            source = LABELS_ALONE if _is_clear(done) else MOVED_CUTS
-            chosen.append(MapRow(*row, source, _state(done)))
         except SceneError as error:
-            refused.append(Failure(row.scene_id, "infer", str(error)))
+            return Failure(row.scene_id, "infer", str(error))
+        source = LABELS_ALONE if _is_clear(done) else MOVED_CUTS
+        return MapRow(row.scene_id, row.info, source, _state(done))
+
+    chosen: list[MapRow] = []
+    refused: list[Failure] = []
+    for _, each in of_each(choose, rows, run.root):
+        if isinstance(each, MapRow):
+            chosen.append(each)
+        else:
+            refused.append(each)
     if refused and not chosen:
         raise ConfigError(refused[0].reason)
     return chosen, refused

@@ -1,39 +1,10 @@
-"""Schemas of every table that crosses a boundary."""
+"""Schemas of the tables that cross from the driver to workers and back."""
 
 from __future__ import annotations
 
 from typing import Final
 
-import pyarrow as pa
 from pyspark.sql import types as T
-
-CATALOG: Final = pa.schema(
-    [
-        pa.field("scene_id", pa.string(), nullable=False),
-        pa.field("uri", pa.string(), nullable=False),
-        pa.field("group", pa.string(), nullable=False),
-        pa.field("renderings", pa.list_(pa.string()), nullable=False),
-        pa.field("height", pa.int32(), nullable=False),
-        pa.field("width", pa.int32(), nullable=False),
-        pa.field("crs", pa.string()),
-        pa.field("transform", pa.list_(pa.float64())),
-        pa.field("block", pa.list_(pa.int32()), nullable=False),
-        pa.field("bytes", pa.int64(), nullable=False),
-        pa.field("modified_ns", pa.int64(), nullable=False),
-        pa.field("etag", pa.string()),
-        pa.field("product_type", pa.string()),
-        pa.field("baseline", pa.string()),
-        pa.field("sensing_time", pa.string()),
-        pa.field("relative_orbit", pa.int32()),
-        pa.field("tile", pa.string()),
-        pa.field("sun_zenith", pa.float64()),
-        pa.field("angles", pa.list_(pa.list_(pa.float64()))),
-        pa.field("unit", pa.string()),
-        pa.field("rim", pa.int32(), nullable=False),
-        pa.field("doubts", pa.list_(pa.list_(pa.string()))),
-    ]
-)
-"""One row a scene, in catalog.parquet: labeling.scenes.contract.scene.SceneInfo with the run's scene id."""
 
 _BLOCK: Final = T.StructType(
     [T.StructField(name, T.IntegerType(), nullable=False) for name in ("row", "column", "height", "width")]

@@ -7,10 +7,10 @@ thousand chips take less than a second. Where a card has no digests of files, ch
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from labeling.chips.card import (
     ChipFile,
     ChipTally,
     HeldFile,
+    Split,
     card_contents,
     split_files,
 )
@@ -64,16 +65,30 @@ def _check_file(place: Places, known: HeldFile) -> None:
         raise ConfigError(f"{place.file} is not the file that chips.json lists: its digest differs. {AGAIN}")
 
 
-def check_ground(chips: AnyPath, card: ChipCard, shapes: Mapping[str, tuple[int, int]]) -> list[Places]:
+class ChipPath(NamedTuple):
+    """A file of chips."""
+
+    file: AnyPath
+    split: Split
+
+
+def read_all_places(files: Sequence[ChipPath], card: ChipCard) -> list[Places]:
+    """Return where the chips of each file lie; ConfigError where one is no file of the card's chips."""
+    return [read_places(file, split, card.size, whole=not card.files) for file, split in files]
+
+
+def check_ground(
+    chips: AnyPath,
+    card: ChipCard,
+    shapes: Mapping[str, tuple[int, int]],
+    read: Callable[[Sequence[ChipPath], ChipCard], list[Places]] = read_all_places,
+) -> list[Places]:
     """Return where all chips lie; ConfigError where one lies outside its scene, twice, or in two splits.
 
-    `shapes` are the rows and columns of scenes, as far as they are known.
+    `shapes` are the rows and columns of scenes, as far as they are known. `read` does what `read_all_places`
+    does, in its order.
     """
-    places = [
-        read_places(file, split, card.size, whole=not card.files)
-        for split in SPLITS
-        for file in split_files(chips, split)
-    ]
+    places = read([ChipPath(file, split) for split in SPLITS for file in split_files(chips, split)], card)
     for split in SPLITS:
         found = sum(len(place.rows) for place in places if place.split == split)
         if found != card.counts.get(split, 0):
@@ -130,7 +145,7 @@ def _check_apart(places: Sequence[Places], size: int, chips: AnyPath) -> None:
         first, second = ([place for place in places if place.split == split] for split in (one, other))
         shared = _shared_pixels(first, second, size)
         if not shared:
-            grounds = [_grounds(part, size) for part in (first, second)]
+            grounds = [_grounds(part, size) for part in _meeting(first, second, size)]
             shared = int(covered(*grounds).sum()) if all(grounds) else 0
         if shared:
             raise ConfigError(
@@ -158,6 +173,30 @@ def _shared_pixels(first: Sequence[Places], second: Sequence[Places], size: int)
                 rows, columns = abs(twin.rows - place.rows[index]), abs(twin.columns - place.columns[index])
                 count += bool(((rows < size) & (columns < size)).any())
     return count
+
+
+def _meeting(first: Sequence[Places], second: Sequence[Places], size: int) -> list[list[Places]]:
+    """Return those files of either whose chips could share ground with the other's, by where they lie.
+
+    Of very many scenes most lie nowhere near another split's, and need not be looked at chip by chip.
+    """
+    parts = [[(place, place.scene) for place in part if place.scene is not None] for part in (first, second)]
+    if not all(parts):
+        return [[], []]
+    rims = [[_rim(place, scene, size) for place, scene in part] for part in parts]
+    near = [covered(*rims), covered(*reversed(rims))]
+    return [
+        [place for (place, _), hit in zip(part, hits, strict=True) if hit]
+        for part, hits in zip(parts, near, strict=True)
+    ]
+
+
+def _rim(place: Places, scene: Ground, size: int) -> Ground:
+    """Return a rectangle of the scene's grid with all chips of a file and a chip more on each side."""
+    top, left = int(place.rows.min()) - size, int(place.columns.min()) - size
+    corner = scene.part(top, left, size)
+    height, width = int(place.rows.max()) + 2 * size - top, int(place.columns.max()) + 2 * size - left
+    return corner._replace(height=height, width=width)
 
 
 def _grounds(places: Sequence[Places], size: int) -> list[Ground]:

@@ -13,7 +13,7 @@ RUN/
   failures.jsonl                  scene, step, reason of whatever could not be done
   jobs/<job>.json                 what ran: configuration, versions, seconds
   evaluation.json                 agreement and accuracy
-  report/index.html               all of it, for a person
+  report/index.html               all of it, for a person (scenes.csv: all scenes, where they are too many)
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -33,7 +33,7 @@ from typing import Any, Final, NamedTuple
 import labeling
 from labeling.errors import ConfigError, SceneError, StorageError
 from labeling.files.atomic import PARTS, remove, replacing, write_json
-from labeling.files.marks import is_done_mark, is_intact, mark_of
+from labeling.files.marks import FileMark, is_done_mark, is_intact, mark_of
 from labeling.files.redact import without_secrets
 from labeling.files.storage import AnyPath
 from labeling.scene_id import is_scene_id
@@ -92,6 +92,11 @@ class Run(NamedTuple):
     def report(self) -> AnyPath:
         """The page a person opens."""
         return self.root / "report" / "index.html"
+
+    @property
+    def report_table(self) -> AnyPath:
+        """All its scenes, where these are more than a page shows."""
+        return self.root / "report" / "scenes.csv"
 
     @property
     def scratch(self) -> AnyPath:
@@ -219,7 +224,8 @@ def has_inputs(folder: AnyPath, inputs: dict[str, Any]) -> bool:
 
 
 def _names(done: dict[str, Any], inputs: dict[str, Any]) -> bool:
-    return bool(done["inputs"] == json.loads(json.dumps(inputs)))
+    # What JSON has made of them already need not be made again.
+    return bool(done["inputs"] == inputs or done["inputs"] == json.loads(json.dumps(inputs)))
 
 
 def finished_file(folder: AnyPath, name: str) -> AnyPath:
@@ -247,6 +253,17 @@ def read_done(folder: AnyPath) -> dict[str, Any] | None:
 def write_done(folder: AnyPath, inputs: dict[str, Any], files: list[str], **facts: Any) -> None:
     """Mark a scene's folder as finished, its `files` with size and digest; write this last."""
     outputs = {name: mark_of(folder / name) for name in files if (folder / name).is_file()}
+    write_mark(folder, inputs, files, outputs, facts)
+
+
+def write_mark(
+    folder: AnyPath,
+    inputs: dict[str, Any],
+    files: list[str],
+    outputs: Mapping[str, FileMark],
+    facts: Mapping[str, Any],
+) -> None:
+    """Mark a folder as finished whose files' marks are known, from who wrote them, without reading any."""
     content = {"inputs": inputs, "files": files, "outputs": outputs, "versions": versions(), **facts}
     write_json(folder / DONE, content)
 

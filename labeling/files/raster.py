@@ -17,7 +17,7 @@ from rasterio.windows import Window
 from labeling.classes import IGNORE, IceClass
 from labeling.errors import SceneError
 from labeling.files import s3
-from labeling.files.storage import AnyPath, read_range
+from labeling.files.storage import AnyPath, named_like, read_range
 from labeling.files.uri import gdal_path, quoted
 
 TILE = 256
@@ -98,13 +98,9 @@ def check_beside(path: AnyPath) -> None:
 
 def _leads(path: AnyPath) -> list[AnyPath]:
     """Return the files beside a raster that GDAL may open for it, and those beside these."""
-    start = f"{path.stem}.".casefold()
     # In a bucket, too, GDAL looks through the names of a folder, and takes capitals for small letters.
-    return [
-        file
-        for file in path.parent.iterdir()
-        if file.name.casefold().startswith(start) and file.name.lower().endswith(_LEADS)
-    ]
+    names = named_like(path.parent, f"{path.stem}.")
+    return [path.parent / name for name in names if name.lower().endswith(_LEADS)]
 
 
 def check_shape(raster: DatasetReader, *, height: int, width: int) -> None:

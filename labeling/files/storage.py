@@ -10,8 +10,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
+from bisect import bisect_left
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from labeling.files.bucket_path import BucketPath
@@ -20,6 +22,31 @@ if TYPE_CHECKING:
 else:
     # What only knows this machine's files starts without the client of object stores, and so faster.
     AnyPath = Path
+
+_MANY: Final = 1000
+"""Names in a folder of a bucket from which on its listing is kept: each further thousand is another page."""
+
+_MOST_KEPT: Final = 16
+"""Listings that are kept: to list a folder for each of its files would take for ever."""
+
+_SETTLED_NS: Final = 2_000_000_000
+"""A folder that changed so shortly before it was listed may have changed in the same tick of the clock."""
+
+_STALE_NS: Final = 60_000_000_000
+"""A bucket does not tell when it changes; GDAL keeps its listings as long as the process."""
+
+
+class _Listing(NamedTuple):
+    """What was in a folder: names in the order of what they are without capitals."""
+
+    folded: list[str]
+    names: list[str]
+    changed_ns: int
+    """When the folder had changed; 0 in a bucket."""
+    listed_ns: int
+
+
+_kept: Final[dict[str, _Listing]] = {}
 
 
 def is_s3(place: str) -> bool:
@@ -72,3 +99,35 @@ def read_range(path: AnyPath, start: int, count: int) -> bytes:
     with open_regular(path) as file:
         file.seek(start)
         return file.read(count)
+
+
+def named_like(folder: AnyPath, start: str) -> list[str]:
+    """Return the names in a folder that begin with `start`, capitals or not, sorted; OSError without it.
+
+    A folder is listed again only where it has changed, one of many names in a bucket once a minute.
+    """
+    listing, start = _listed(folder), start.casefold()
+    first = bisect_left(listing.folded, start)
+    last = first
+    while last < len(listing.names) and listing.folded[last].startswith(start):
+        last += 1
+    return sorted(listing.names[first:last])
+
+
+def _listed(folder: AnyPath) -> _Listing:
+    key, now = str(folder), time.time_ns()
+    local = isinstance(folder, Path)
+    changed = folder.stat().st_mtime_ns if isinstance(folder, Path) else 0
+    kept = _kept.get(key)
+    if kept is not None and kept.changed_ns == changed:
+        settled = kept.listed_ns - changed > _SETTLED_NS if local else now - kept.listed_ns < _STALE_NS
+        if settled:
+            return kept
+    pairs = sorted((path.name.casefold(), path.name) for path in folder.iterdir())
+    found = _Listing([folded for folded, _ in pairs], [name for _, name in pairs], changed, now)
+    if local or len(pairs) > _MANY:
+        _kept.pop(key, None)
+        _kept[key] = found
+        for old in list(_kept)[:-_MOST_KEPT]:
+            _kept.pop(old, None)
+    return found

@@ -33,7 +33,7 @@ def own_scenes(paths: Iterable[str]) -> list[str]:
     """Return the scenes of a search, sorted: of a STAC item's files the item, which says what they mean."""
     found = sorted(paths)
     items = [path for path in found if suffix(path) in LISTS and has_items(at(path))]
-    belonging = {file for item in items for file in _files_of(item)}
+    belonging = {file for item in items for file in files_of(item)}
     return [path for path in found if _place(path) not in belonging]
 
 
@@ -66,7 +66,7 @@ def _place(path: str) -> str:
     return path if is_s3(path) else os.path.realpath(path)
 
 
-def _files_of(item: str) -> Iterator[str]:
+def files_of(item: str) -> Iterator[str]:
     """Yield the files, on this machine or in buckets, that the items in a document name."""
     try:
         content = json.loads(at(item).read_bytes())

@@ -74,7 +74,12 @@ class Recipe(NamedTuple):
 
     def inputs(self, info: SceneInfo) -> dict[str, Any]:
         """Return what decides a scene's labels, for its completion mark."""
-        return info.identity() | {
+        return info.identity() | self.deciding
+
+    @property
+    def deciding(self) -> dict[str, Any]:
+        """What decides all scenes' labels, in the same words."""
+        return {
             "profile": self.profile.model_dump(),
             "limits": self.limits.deciding,
             "land": land_inputs(self.land),

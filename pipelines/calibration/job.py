@@ -49,13 +49,19 @@ def run(config: CalibrateConfig) -> Outcome:
     started = time.time()
     profiles = load_variants(config.start)
     run = make_run(config.out)
-    with run_lock(run, "calibrate"):
-        return _calibrate(config, profiles, run, started)
+    with run_lock(run, "calibrate"), lazy_session("polynya calibrate", config.spark) as spark:
+        return _calibrate(config, profiles, run, started, spark)
 
 
-def _calibrate(config: CalibrateConfig, profiles: list[LabelingProfile], run: Run, started: float) -> Outcome:
+def _calibrate(
+    config: CalibrateConfig,
+    profiles: list[LabelingProfile],
+    run: Run,
+    started: float,
+    spark: Callable[[], SparkSession],
+) -> Outcome:
     file = read_hints(config.hints)
-    rows, failures = build_catalog(config.scenes, run, config.limits)
+    rows, failures = build_catalog(config.scenes, run, config.limits, spark)
     start, usable, refused = _one_kind(rows, profiles)
     usable, low = part_by_sun(usable, config.limits, "calibrate")
     usable, large = _part_by_memory(usable, config.spark.worker_memory)
@@ -63,8 +69,7 @@ def _calibrate(config: CalibrateConfig, profiles: list[LabelingProfile], run: Ru
         Recipe(start, config.limits, checked(config.land), config.clouds),
         file,
     )
-    with lazy_session("polynya calibrate", config.spark) as spark:
-        counted, lost = _count(spark, usable, job) if usable else ([], [])
+    counted, lost = _count(spark, usable, job) if usable else ([], [])
     failures += refused + low + large + lost
     if counted:
         _write(run, choose(counted, start, file), start, counted, config)
@@ -136,7 +141,10 @@ def _count(
 
 def _part_by_memory(rows: list[CatalogRow], memory: int) -> tuple[list[CatalogRow], list[Failure]]:
     """Part the scenes into those that a worker's memory holds, and refusals."""
-    large = [row for row in rows if memory_of(row.info) > memory]
+    good: list[CatalogRow] = []
+    large: list[CatalogRow] = []
+    for row in rows:
+        (large if memory_of(row.info) > memory else good).append(row)
     reason = (
         "{} has {} x {} pixels, which take more memory than spark.worker_memory allows. Raise it, or leave "
         "the scene out: a few of a kind are enough to calibrate by."
@@ -145,7 +153,7 @@ def _part_by_memory(rows: list[CatalogRow], memory: int) -> tuple[list[CatalogRo
         Failure(row.scene_id, "calibrate", reason.format(row.info.where, row.info.height, row.info.width))
         for row in large
     ]
-    return [row for row in rows if row not in large], refused
+    return good, refused
 
 
 def _write(

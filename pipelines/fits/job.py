@@ -47,8 +47,8 @@ def run(config: FitsConfig) -> Outcome:
     card = read_model_card(config.model, "segment")
     profile = _profile(config, card)
     run = make_run(config.out)
-    with run_lock(run, "fits"):
-        rows, failures = build_catalog(config.scenes, run, config.limits)
+    with run_lock(run, "fits"), lazy_session("polynya fits", config.spark) as spark:
+        rows, failures = build_catalog(config.scenes, run, config.limits, spark)
         rows, refused = part_by_rendering(rows, card.rendering, "fits", f"the model in {config.model}")
         rows, low = part_by_sun(rows, config.limits, "fits")
         job = FitJob(
@@ -59,8 +59,7 @@ def run(config: FitsConfig) -> Outcome:
             **config.model_dump(include={"window", "windows", "skies", "contradicted", "seed"}),
             limits=config.limits,
         )
-        with lazy_session("polynya fits", config.spark) as spark:
-            counts, lost = _count(spark(), rows, job) if rows else ({}, [])
+        counts, lost = _count(spark(), rows, job) if rows else ({}, [])
         if counts:
             _tell(run, counts)
         return close_job(run, "fits", started, config, rows, failures + refused + low + lost)

@@ -6,7 +6,6 @@ Everything is read from the run folder; whatever is not there yet is left out wi
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from itertools import groupby
 from typing import Any, Final
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
@@ -16,10 +15,9 @@ from labeling.classes import CLASS_CODES, IGNORE, PALETTES, IceClass
 from labeling.files.atomic import replacing
 from labeling.files.layout import Run, read_failures
 from labeling.text import encodable
-from pipelines.doubts import doubts_in
 from pipelines.evaluate import OTHER_CHIPS, OTHER_MODEL, model_folder, read_model
 from pipelines.evaluation import record as words
-from pipelines.evaluation.record import read_evaluation
+from pipelines.evaluation.record import Evaluation, read_evaluation
 from pipelines.evaluation.scene import COVERED_FROM
 from pipelines.report.charts import accuracy_chart, training_chart
 from pipelines.report.headline import (
@@ -34,14 +32,12 @@ from pipelines.report.headline import (
     verdict,
 )
 from pipelines.report.pictures import scene_pictures
+from pipelines.report.scenes import ReportScene, agreements, read_scenes, that_matter, write_table
 from pipelines.report.tables import (
     Areas,
-    ReportScene,
-    area_rows,
     model_facts,
     read_history,
     read_jobs,
-    read_scenes,
     total_areas,
     training_facts,
 )
@@ -55,7 +51,12 @@ def write_report(run: Run, palette: str = "polynya", pictures: int = 24) -> None
 
     Raises ConfigError when the folder is no run folder.
     """
-    page = page_renderer().get_template("report.html").render(gather(run, palette, pictures))
+    scenes, evaluation = read_scenes(run), read_evaluation(run.evaluation)
+    found = gather(run, scenes, evaluation, palette, pictures)
+    page = page_renderer().get_template("report.html").render(found)
+    run.report_table.unlink(missing_ok=True)
+    if len(scenes) > LINES:
+        write_table(run.report_table, scenes, agreements(evaluation))
     with replacing(run.report) as temporary:
         temporary.write_text(encodable(page), encoding="utf-8")
 
@@ -76,11 +77,16 @@ def page_renderer(*packages: str) -> Environment:
     return environment
 
 
-def gather(run: Run, palette: str, pictures: int) -> dict[str, Any]:
+def gather(
+    run: Run, scenes: list[ReportScene], evaluation: Evaluation | None, palette: str, pictures: int
+) -> dict[str, Any]:
     """Return everything the template shows."""
-    scenes = read_scenes(run)
-    evaluation = read_evaluation(run.evaluation)
-    rows, card = area_rows(scenes), read_model(run)
+    rows, card = [row for scene in scenes for row in scene.areas], read_model(run)
+    agreement = agreements(evaluation)
+    shown = {scene.scene_id for scene in that_matter(scenes, LINES, agreement)}
+    tested = evaluation.scenes if evaluation else []
+    by_agreement = sorted(tested, key=lambda scene: agreement.get(scene.scene_id, 1.0))
+    least = {scene.scene_id for scene in by_agreement[:LINES]}
     history = read_history(model_folder(run) / "history.csv")
     accuracy = evaluation.accuracy_against_truth if evaluation else {}
     return {
@@ -98,20 +104,17 @@ def gather(run: Run, palette: str, pictures: int) -> dict[str, Any]:
         "history": history,
         "model": model_facts(card) + training_facts(history),
         "seed": card.get("seed"),
-        "areas": [(scene, list(own)) for scene, own in groupby(rows, key=lambda row: row.scene_id)],
+        "tested": [scene for scene in tested if scene.scene_id in least],
+        "areas": [(each.scene_id, each.areas) for each in scenes if each.areas and each.scene_id in shown],
         "totals": [(row.scene_id, [row]) for row in total_areas(rows)] if len(scenes) > 1 else [],
         "scenes": scenes,
         "pictures": {
             scene.scene_id: scene_pictures(run, scene.scene_id, scene.uri, palette)
-            for scene in scenes[:pictures]
+            for scene in that_matter(scenes, pictures, agreement)
         },
         "failures": read_failures(run),
         "lines": LINES,
-        "doubts": {
-            scene.scene_id: found
-            for scene in scenes
-            if (found := doubts_in(scene.labels) or doubts_in(scene.map))
-        },
+        "doubts": {scene.scene_id: scene.doubts for scene in scenes if scene.doubts},
         "jobs": read_jobs(run),
         "classes": list(IceClass),
         "colours": {code: "#{:02x}{:02x}{:02x}".format(*PALETTES[palette][code]) for code in CLASS_CODES},
@@ -124,7 +127,7 @@ def gather(run: Run, palette: str, pictures: int) -> dict[str, Any]:
 def _scenes_card(scenes: list[ReportScene], rows: list[Areas]) -> Card:
     return scenes_card(
         len(scenes),
-        labelled=sum(scene.labels is not None for scene in scenes),
-        mapped=sum(scene.map is not None for scene in scenes),
+        labelled=sum(scene.labelled for scene in scenes),
+        mapped=sum(scene.mapped for scene in scenes),
         mapped_areas=[(sum(row.classes), row.unit) for row in total_areas(rows) if row.source == "map"],
     )

@@ -9,27 +9,11 @@ from io import StringIO
 from statistics import median
 from typing import Any, Final, NamedTuple
 
-from labeling.chips.card import ChipCard, read_card
 from labeling.classes import IceClass
-from labeling.errors import ConfigError
-from labeling.files.layout import Run, read_done
+from labeling.files.layout import Run
 from labeling.files.storage import AnyPath
-from pipelines.catalog import read_catalog
 from pipelines.report.charts import HistoryRow
 from pipelines.report.headline import NONE
-
-
-class ReportScene(NamedTuple):
-    """A scene that has labels, a map, or at least a line in the catalogue."""
-
-    scene_id: str
-    uri: str
-    splits: tuple[str, ...]
-    """Splits that the scene gives chips to."""
-    labels: dict[str, Any] | None
-    """Completion mark of the labels, None when they are not finished."""
-    map: dict[str, Any] | None
-    """Completion mark of the map, None when it is not finished."""
 
 
 class Areas(NamedTuple):
@@ -60,46 +44,6 @@ class JobRecord(NamedTuple):
     summary: dict[str, Any]
     settings: list[tuple[str, str]]
     versions: dict[str, str]
-
-
-def read_scenes(run: Run) -> list[ReportScene]:
-    """Return every scene of the run, test scenes first; ConfigError when it is no run folder."""
-    card = read_chips(run)
-    uris = {row.scene_id: row.info.uri for row in read_catalog(run)}
-    maps: list[AnyPath] = [*(run.root / "maps").glob("*")]
-    for folder in sorted(maps, key=str):  # scenes mapped without being labelled
-        done = read_done(folder)
-        if done is not None:
-            uris.setdefault(folder.name, str(done["inputs"].get("uri", folder.name)))
-    scenes = [
-        ReportScene(
-            scene_id,
-            uri,
-            tuple(split for split, members in card.scenes.items() if scene_id in members) if card else (),
-            read_done(run.labels(scene_id)),
-            read_done(run.maps(scene_id)),
-        )
-        for scene_id, uri in uris.items()
-    ]
-    return sorted(scenes, key=lambda scene: ("test" not in scene.splits, scene.scene_id))
-
-
-def read_chips(run: Run) -> ChipCard | None:
-    """Return the card of the run's chips, None where there is none that can be read."""
-    try:
-        return read_card(run.chips)
-    except ConfigError:
-        return None
-
-
-def area_rows(scenes: Iterable[ReportScene]) -> list[Areas]:
-    """Return the areas of every finished class raster, scene by scene."""
-    return [
-        areas_of(scene.scene_id, source, done)
-        for scene in scenes
-        for source, done in (("labels", scene.labels), ("map", scene.map))
-        if done is not None and "pixels" in done
-    ]
 
 
 def areas_of(scene_id: str, source: str, done: Mapping[str, Any]) -> Areas:

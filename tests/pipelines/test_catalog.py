@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -6,8 +7,10 @@ import pytest
 from conftest import patchwork
 from pictures import write_png
 
+import pipelines.many.opening
 from labeling.errors import ConfigError
 from labeling.files.layout import make_run
+from labeling.scenes import seen
 from labeling.settings import load_settings
 from pipelines.catalog import build_catalog, expand, read_catalog, write_catalog
 from pipelines.config import LabelConfig
@@ -94,3 +97,62 @@ def test_a_damaged_catalogue_is_taken_for_absent_and_told(tmp_path, damage, capl
         read_catalog(run)
     assert [row.scene_id for row in build_catalog(scenes, run)[0]] == ["a", "b"]
     assert "taking the catalogue for absent" in caplog.text
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Which scenes are opened, by name; files that were just written count as settled."""
+    names, describe = [], pipelines.many.opening.describe_scene
+    monkeypatch.setattr(seen, "FRESH_NS", 0)
+    monkeypatch.setattr(
+        pipelines.many.opening,
+        "describe_scene",
+        lambda uri, limits: names.append(Path(uri).name) or describe(uri, limits),
+    )
+    return names
+
+
+def catalogue(scenes, run):
+    """Make the catalogue; return rows, failures and the file's bytes."""
+    time.sleep(0.02)  # a tick of the clock
+    rows, failures = build_catalog([str(scenes)], run)
+    write_catalog(rows, run)
+    return rows, failures, run.catalog.read_bytes()
+
+
+def test_only_what_changed_is_opened_again(tmp_path, opened):
+    scenes, run = tmp_path / "scenes", make_run(tmp_path / "run")
+    for seed, name in enumerate("abc"):
+        write_png(scenes / f"{name}.png", patchwork(20, 30, seed=seed))
+    (scenes / "bad.png").write_bytes(b"no picture")
+    first = catalogue(scenes, run)
+    assert opened == ["a.png", "b.png", "bad.png", "c.png"]
+    opened.clear()
+    assert catalogue(scenes, run) == first
+    assert opened == ["bad.png"]  # why it fails has to be told again
+    opened.clear()
+    write_png(scenes / "b.png", patchwork(25, 30))
+    rows, failures, _ = catalogue(scenes, run)
+    assert opened == ["b.png", "bad.png"]
+    assert [row.info.height for row in rows] == [20, 25, 20]
+    assert failures == first[1]
+
+
+def test_a_catalogue_of_known_scenes_has_the_bytes_of_one_made_anew(tmp_path, opened):
+    scenes, run = tmp_path / "scenes", make_run(tmp_path / "run")
+    for seed, name in enumerate("abc"):
+        write_png(scenes / f"{name}.png", patchwork(20, 30, seed=seed))
+    catalogue(scenes, run)
+    known = catalogue(scenes, run)
+    run.catalog.unlink()
+    opened.clear()
+    assert catalogue(scenes, run) == known
+    assert len(opened) == 3
+
+
+def test_what_was_written_a_moment_ago_is_opened_again(tmp_path, opened, monkeypatch):
+    monkeypatch.setattr(seen, "FRESH_NS", 3_600 * 10**9)
+    scenes, run = tmp_path / "scenes", make_run(tmp_path / "run")
+    write_png(scenes / "a.png", patchwork(20, 30))
+    assert catalogue(scenes, run)[:2] == catalogue(scenes, run)[:2]
+    assert opened == ["a.png", "a.png"]

@@ -11,9 +11,11 @@ from conftest import patchwork, planar
 from pictures import ROSS_SEA, read_labels, write_png, write_tif
 from rasterio.transform import from_origin
 
+import pipelines.chips
 import pipelines.label as label_job
 from labeling.chips.card import SPLITS, ChipTally, card_contents, read_card, split_files
 from labeling.errors import ConfigError
+from labeling.files.marks import mark_of
 from pipelines.config import LabelConfig
 
 pytestmark = pytest.mark.slow
@@ -51,6 +53,27 @@ def test_scenes_never_share_a_split(four_scenes):
     assert set.union(*owners) == {"a", "b", "c", "d"}
     assert sum(map(len, owners)) == 4
     assert [sorted(owner) for owner in owners] == [card.scenes[split] for split in SPLITS]
+
+
+def test_the_mark_of_the_folder_is_that_of_its_files(four_scenes):
+    chips = four_scenes / "chips"
+    outputs = json.loads((chips / "done.json").read_text())["outputs"]
+    files = [path for path in chips.rglob("*") if path.is_file() and path.name != "done.json"]
+    assert outputs == {str(file.relative_to(chips)): mark_of(file) for file in files}
+
+
+@pytest.mark.parametrize("master", ["local[1]", "local[2]"])
+def test_scenes_in_batches_give_the_same_labels_and_chips(four_scenes, tmp_path, monkeypatch, master):
+    for module in (label_job, pipelines.chips):
+        monkeypatch.setattr(module, "batch_size", lambda _: 1)
+    config = LabelConfig(
+        scenes=[str(four_scenes.parent / "scenes")], out=tmp_path / "run", outputs=["labels", "chips"],
+        chips={"size": 64}, spark={"master": master},
+    )  # fmt: skip
+    assert label_job.run(config) == (4, ())
+    for name in "abcd":
+        assert np.array_equal(read_labels(tmp_path / "run", name), read_labels(four_scenes, name))
+    assert read_card(tmp_path / "run/chips").digest == read_card(four_scenes / "chips").digest
 
 
 def test_chips_hold_the_scenes_pixels_labels_and_place(four_scenes):
@@ -241,3 +264,14 @@ def test_labels_that_were_changed_are_made_again(tmp_path, change):
         raster.write({"zeroed": 0 * codes, "another code": 0 * codes + 7}.get(change, codes[:, :64]))
     label_chips([tmp_path / "scenes"], run)
     assert file.read_bytes() == before
+
+
+def test_scenes_in_another_order_are_not_cut_again(tmp_path):
+    run = make_run(tmp_path, {"a": (64, 64), "b": (64, 64), "c": (64, 64)})
+    before = (run / "chips/done.json").stat().st_mtime_ns
+    scenes = [str(tmp_path / f"scenes/{name}.tif") for name in "cab"]
+    config = LabelConfig(
+        scenes=scenes, out=run, outputs=["labels", "chips"], chips={"size": 64}, spark={"master": "local[2]"}
+    )
+    assert label_job.run(config) == (3, ())
+    assert (run / "chips/done.json").stat().st_mtime_ns == before

@@ -10,8 +10,8 @@ from conftest import patchwork, planar
 from pictures import write_png, write_tif
 from pyspark.errors import PySparkException
 
-import pipelines.catalog
 import pipelines.label as label_job
+import pipelines.many.opening
 from labeling.errors import SceneError
 from labeling.files.atomic import remove
 from labeling.files.layout import Run
@@ -122,14 +122,14 @@ def test_a_folder_that_a_late_task_still_writes_to_stops_nobody(tmp_path, monkey
 
 
 def test_an_unforeseen_error_in_one_file_does_not_stop_the_catalogue(tmp_path, monkeypatch):
-    real = pipelines.catalog.open_scene
+    real = pipelines.many.opening.open_scene
 
     def surprised(uri, *rest):
         if uri.endswith("b.png"):
             raise ValueError("no such projection")
         return real(uri, *rest)
 
-    monkeypatch.setattr(pipelines.catalog, "open_scene", surprised)
+    monkeypatch.setattr(pipelines.many.opening, "open_scene", surprised)
     paths = [write_png(tmp_path / f"{name}.png", patchwork(20, 20)) for name in "abc"]
     rows, failures = build_catalog([str(path) for path in paths], Run(tmp_path / "run"))
     assert [row.scene_id for row in rows] == ["a", "c"]

@@ -37,6 +37,18 @@ def test_maps_equal_the_plain_pass(tmp_path, model, master, columns):
         np.testing.assert_array_equal(read_map(tmp_path / "run", scene.stem), expected)
 
 
+def test_scenes_in_batches_give_the_same_maps(tmp_path, model, monkeypatch):
+    monkeypatch.setattr(infer_job, "_MOST_BLOCKS", 1)  # each scene is one of its own
+    scenes = [write_tif(tmp_path / f"{name}.tif", planar(SCENE)) for name in "abc"]
+    scenes[1].write_bytes(scenes[1].read_bytes()[:-30_000])
+    outcome = run_infer(model, scenes, tmp_path / "run")
+    assert outcome.done == 2
+    assert [failure.scene for failure in outcome.failures] == ["b"]
+    expected = plain_map(model, scenes[0])
+    for scene in (scenes[0], scenes[2]):
+        np.testing.assert_array_equal(read_map(tmp_path / "run", scene.stem), expected)
+
+
 def test_map_carries_grid_nodata_and_quicklook(tmp_path, model):
     rgb = planar(SCENE).copy()
     rgb[:, 200:, :] = 0

@@ -141,9 +141,9 @@ def test_what_decides_a_map_is_what_it_comes_from(tmp_path):
         **places, model_digest="m", rendering="rgb8", rows=128, columns=64, cell=4, palette="polynya"
     )
     other = job._replace(model_digest="n")
-    network = MapRow(*ROWS[0], "network", None)
-    a, b = (MapRow(*ROWS[0], "labels", state) for state in "ab")
-    cuts_a, cuts_b = (MapRow(*ROWS[0], "moved-cuts", state) for state in "ab")
+    network = MapRow(ROWS[0].scene_id, ROWS[0].info, "network", None)
+    a, b = (MapRow(ROWS[0].scene_id, ROWS[0].info, "labels", state) for state in "ab")
+    cuts_a, cuts_b = (MapRow(ROWS[0].scene_id, ROWS[0].info, "moved-cuts", state) for state in "ab")
     assert job.inputs(a) == other.inputs(a)
     assert job.inputs(cuts_a) == job._replace(columns=96).inputs(cuts_a)
     for row in (network, cuts_a):

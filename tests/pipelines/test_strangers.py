@@ -92,7 +92,7 @@ def test_a_fact_that_the_catalogue_cannot_hold_is_a_failure_of_its_scene(tmp_pat
         with open_scene(uri, rendering) as scene:
             yield Odd(scene) if uri == str(bad) else scene
 
-    monkeypatch.setattr("pipelines.catalog.open_scene", opened)
+    monkeypatch.setattr("pipelines.many.opening.open_scene", opened)
     rows, failures = build_catalog([str(good), str(bad)], make_run(tmp_path / "run"))
     assert [row.scene_id for row in rows] == ["good"]
     assert [failure.scene for failure in failures] == [str(bad)]

@@ -9,9 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from chip_factory import write_chips
+from hypothesis import given
+from hypothesis import strategies as st
 
 from labeling.chips.card import CHIP_SCHEMA, ChipTally, card_contents, held_file, read_card
-from labeling.chips.check import check_chips, check_ground
+from labeling.chips.check import _grounds, _meeting, check_chips, check_ground
+from labeling.chips.ground import Ground, covered
+from labeling.chips.places import Places
 from labeling.errors import ConfigError
 from labeling.files.atomic import write_json
 from training.data.store import ChipStore
@@ -252,3 +256,27 @@ def test_a_pipe_among_chips_keeps_nobody_waiting(chips):
     for read in (lambda: check_chips(chips, read_card(chips)), lambda: ChipStore(chips, "train")):
         with pytest.raises(ConfigError, match=r"zzz\.parquet: .*it is no file, but a pipe"):
             read()
+
+
+spots = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=1, max_size=5, unique=True)
+scenes_of_a_split = st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 4000), spots), max_size=6)
+
+
+@given(scenes_of_a_split, scenes_of_a_split, st.sampled_from(["EPSG:3031", "EPSG:32758"]))
+def test_shared_ground_is_that_of_all_chips_with_all_others(train, test, crs):
+    size = 16
+
+    def part(split, scenes, crs):
+        for number, (east, south, corners) in enumerate(scenes):
+            rows, columns = np.array(corners, np.int64).T * 9
+            left, top = (
+                (300_000 + east, 1_600_000 - south) if crs != "EPSG:3031" else (east, -1_500_000 - south)
+            )
+            ground = Ground(crs, (10.0, 0.0, left, 0.0, -10.0, top), size, size)
+            yield Places(split, f"{split}{number}", None, rows, columns, ground, frozenset())
+
+    first, second = [*part("train", train, "EPSG:3031")], [*part("test", test, crs)]
+    grounds = [_grounds(places, size) for places in (first, second)]
+    plainly = int(covered(*grounds).sum()) if all(grounds) else 0
+    nearby = [_grounds(places, size) for places in _meeting(first, second, size)]
+    assert (int(covered(*nearby).sum()) if all(nearby) else 0) == plainly

@@ -7,12 +7,14 @@ import pytest
 from run_factory import CHIP, RunFactory, write_classes
 
 import jobs.evaluate
+import pipelines.many.mapped
 from labeling.classes import IGNORE
 from labeling.errors import ConfigError
 from labeling.files.atomic import remove, write_json
 from labeling.files.layout import read_failures
 from pipelines.engine.outcome import ExitCode
 from pipelines.evaluate import OTHER_CHIPS, OTHER_MODEL, EvaluateConfig, run
+from pipelines.evaluation import counting, ground
 from pipelines.evaluation.record import MEANINGS, read_evaluation
 from pipelines.evaluation.tally import (
     Tally,
@@ -324,3 +326,38 @@ def test_codes_that_are_no_classes_are_a_failure(factory):
     factory.add("a", full(2), full(7), test=[(0, 0)])
     _, outcome = evaluated(factory.write())
     assert "holds uint8 values such as 7" in outcome.failures[0].reason
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at_once", [1, 16])
+def test_figures_by_spark_are_those_of_one_process(factory, monkeypatch, at_once):
+    rng = np.random.default_rng(5)
+    for number in range(7):
+        truth, labels, model = rng.choice([0, 1, 2, 2, IGNORE], (3, SIDE, SIDE)).astype(np.uint8)
+        sky = {"truth": truth, "cloud": rng.random((SIDE, SIDE))} if number % 2 else {}
+        mapped = None if number == 3 else model
+        factory.add(f"s{number}", labels, mapped, **sky, test=[(0, 0), (CHIP, 0)][: 1 + number % 2])
+    folder = factory.write()
+    failures = run(EvaluateConfig(run=folder.root)).failures
+    plainly = folder.evaluation.read_bytes()
+    for module in (counting, ground):
+        monkeypatch.setattr(module, "FEW", 1)
+    monkeypatch.setattr(pipelines.many.mapped, "_AT_ONCE", at_once)
+    outcome = run(EvaluateConfig(run=folder.root, spark={"master": "local[2]"}))
+    assert folder.evaluation.read_bytes() == plainly
+    assert outcome.failures == failures
+    assert [failure.scene for failure in failures] == ["s3"]
+
+
+@pytest.mark.slow
+def test_by_spark_what_is_no_file_of_chips_is_refused_in_the_same_words(factory, monkeypatch):
+    factory.add("a", full(2), full(2), test=[(0, 0)])
+    factory.add("b", full(2), full(2), test=[(0, 0)])
+    folder = factory.write()
+    (folder.chips / "split=test/b.parquet").write_bytes(b"none")
+    with pytest.raises(ConfigError) as plainly:
+        evaluated(folder)
+    monkeypatch.setattr(ground, "FEW", 1)
+    with pytest.raises(ConfigError) as by_spark:
+        run(EvaluateConfig(run=folder.root, spark={"master": "local[2]"}))
+    assert str(by_spark.value) == str(plainly.value)

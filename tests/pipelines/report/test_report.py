@@ -1,5 +1,6 @@
 """The report: one page, whole without a network, honest about what is not there."""
 
+import csv
 import re
 from html.parser import HTMLParser
 
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 from run_factory import CHIP, RunFactory, write_classes
 
+import pipelines.report.page
+from labeling.doubt import Doubt
 from labeling.errors import ConfigError
 from labeling.files.atomic import write_json
 from labeling.files.layout import Run, read_done, record_failures, record_job
@@ -15,7 +18,8 @@ from pipelines.evaluation.record import ACCURACY, AGREEMENT, MEANINGS, read_eval
 from pipelines.report.headline import area, count, percent
 from pipelines.report.page import write_report
 from pipelines.report.pictures import draw_differences, read_classes, reduced_shape
-from pipelines.report.tables import areas_of, flatten, read_history, read_scenes, total_areas, training_facts
+from pipelines.report.scenes import ReportScene, read_scenes, that_matter
+from pipelines.report.tables import areas_of, flatten, read_history, total_areas, training_facts
 
 SIDE = 2 * CHIP
 
@@ -316,3 +320,49 @@ def test_damaged_records_are_left_out(factory):
     page = page_of(folder)
     assert "is empty" in page.text
     assert "0 labelled" in page.text
+
+
+def scene(scene_id, *, test=False, doubted=False):
+    splits = ("test",) if test else ("train",)
+    return ReportScene(scene_id, "", splits, True, True, [], [Doubt("code", "text")] * doubted)
+
+
+def test_scenes_that_matter_are_test_scenes_in_doubt_or_least_agreeing():
+    scenes = [scene("a"), scene("b", doubted=True), scene("c", test=True), scene("d", test=True)]
+    scenes += [scene("e", test=True), scene("f", test=True, doubted=True)]
+    agreement = {"c": 0.9, "d": 0.5, "e": 0.7, "f": 1.0}
+    order = ["f", "d", "e", "c", "b", "a"]
+    for most in range(7):
+        assert {each.scene_id for each in that_matter(scenes, most, agreement)} == set(order[:most])
+    assert [each.scene_id for each in that_matter(scenes, 4, agreement)] == ["c", "d", "e", "f"]
+
+
+def test_of_many_scenes_the_page_shows_some_and_a_file_has_all(factory, monkeypatch):
+    rng = np.random.default_rng(1)
+    for number in range(9):
+        labels = rng.choice([0, 1, 2], (SIDE, SIDE)).astype(np.uint8)
+        mapped = np.where(rng.random((SIDE, SIDE)) < number / 10, 0, labels).astype(np.uint8)
+        factory.add(f"scene-{number}", labels, mapped, test=[(0, 0)] if number < 8 else [])
+    folder = factory.write()
+    run(EvaluateConfig(run=folder.root))
+    assert "scenes.csv" not in page_of(folder).text
+    assert not folder.report_table.exists()
+    monkeypatch.setattr(pipelines.report.page, "LINES", 3)
+    page = page_of(folder, pictures=2)
+    shown = {number for number in range(9) if f"scene-{number}" in page.text}
+    evaluation = read_evaluation(folder.evaluation)
+    by_agreement = sorted(evaluation.scenes, key=lambda each: each.agreement_with_automatic_labels.agreement)
+    assert {f"scene-{number}" for number in shown} == {each.scene_id for each in by_agreement[:3]}
+    assert "report/scenes.csv" in page.text
+    with folder.report_table.open(newline="") as file:
+        lines = {line["scene"]: line for line in csv.DictReader(file)}
+    assert set(lines) == {f"scene-{number}" for number in range(9)}
+    for each in evaluation.scenes:
+        line = lines[each.scene_id]
+        assert float(line["agreement"]) == each.agreement_with_automatic_labels.agreement
+        done = read_done(folder.maps(each.scene_id))
+        assert float(line["map_thick_ice"]) == pytest.approx(done["areas_m2"]["thick_ice"] / 1e6)
+    assert lines["scene-8"]["agreement"] == ""
+    monkeypatch.undo()
+    write_report(folder)
+    assert not folder.report_table.exists()  # a page of all needs none

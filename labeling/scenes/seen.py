@@ -1,0 +1,157 @@
+"""What scenes look like from outside: a digest by which one that was opened before is known to be unchanged.
+
+Of each file that may decide what is read of a scene it holds name, size, times and inode, in a bucket the
+etag. These are more than are read: all of a product's folder, and beside a picture whatever is named like it,
+so that a mask or a world file that is new is noticed too. Folders are listed once, buckets page by page.
+
+No digest is given of what cannot be looked at so: scenes on web servers, items whose files lie in buckets,
+and products with links to folders. Nor of what was touched a moment ago, for a change within the same tick of
+the clock would leave the same times. Such scenes are opened each time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, Final
+
+from labeling.errors import StorageError
+from labeling.files.layout import versions
+from labeling.files.links import VARIABLE
+from labeling.files.storage import AnyPath, at, is_s3, named_like
+from labeling.files.uri import LISTS, is_url, parse, suffix
+from labeling.scenes.products.safe.known import is_safe
+from labeling.scenes.search import files_of
+
+FRESH_NS: Final = 2_000_000_000
+"""What was touched since counts as in work; some file systems keep whole seconds."""
+
+_LEAST_LISTED: Final = 16
+"""Scenes of one folder of a bucket for which listing it is worth while: it may hold a million others."""
+
+
+def look_at(uris: Iterable[str]) -> dict[str, str]:
+    """Return a digest for each of these scenes that can be known again by what it looks like from outside.
+
+    Two looks give the same digest only where nothing has changed that could change what opening the scene
+    says: its files, the versions at work here, and where links may lead (`--allow-links`).
+    """
+    uris, since = list(uris), time.time_ns() - FRESH_NS
+    rules = f"{versions()} {os.environ.get(VARIABLE)}"
+    local = ((uri, _local(uri, since)) for uri in uris if not is_url(uri))
+    marks = [*local, *_in_buckets([uri for uri in uris if is_s3(uri)])]
+    return {uri: _digest([rules, *found]) for uri, found in marks if found}
+
+
+def _digest(lines: list[str]) -> str:
+    return sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+# --- files of this machine ---
+
+
+def _local(uri: str, since: int) -> list[str] | None:
+    """Return a line for each file of a scene; None where they say too little, or changed after `since`."""
+    location = parse(uri).location
+    try:
+        if suffix(uri) in LISTS:
+            states = _of_items(location)
+        elif os.path.isdir(location):  # noqa: PTH112 - as in search.py, for speed
+            states = _of_folder(location)
+        else:
+            states = _of_file(location)
+    except (OSError, ValueError):  # opening it says why
+        return None
+    if not states or max(state.st_ctime_ns for _, state in states) > since:
+        return None
+    return [
+        f"{name} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns} {state.st_ino}"
+        for name, state in states
+    ]
+
+
+_States = list[tuple[str, os.stat_result]]
+
+
+def _of_file(location: str) -> _States:
+    """Return the state of a file and of those beside it that begin with its name without ending."""
+    place = Path(location)
+    own = _own(named_like(place.parent, place.stem), place)
+    return [(name, (place.parent / name).stat()) for name in own]
+
+
+def _own(names: Iterable[str], place: AnyPath) -> list[str]:
+    """Return which of some names that begin like that of a scene's file go with it; none without itself."""
+    length = len(place.stem)
+    own = [name for name in names if not name[length : length + 1].isalnum()]  # scene-10 is not of scene-1
+    return own if place.name in own else []
+
+
+def _of_folder(location: str) -> _States:
+    """Return the state of all files of a product's folder; none where a link leads to another folder."""
+    found = []
+    for parent, folders, files in os.walk(location):
+        places = [os.path.join(parent, name) for name in (*folders, *files)]  # noqa: PTH118
+        if any(os.path.islink(place) for place in places[: len(folders)]):  # noqa: PTH114
+            return []
+        found += [(place, os.stat(place)) for place in places]  # noqa: PTH116
+    return sorted(found, key=itemgetter(0))
+
+
+def _of_items(location: str) -> _States:
+    """Return the state of a file of items and of the files that they name; none where one is elsewhere."""
+    places = [location, *sorted(set(files_of(location)))]
+    if any(map(is_s3, places)):
+        return []
+    return [(place, os.stat(place)) for place in places if place == location or os.path.exists(place)]  # noqa: PTH110, PTH116
+
+
+# --- objects in buckets ---
+
+
+def _in_buckets(uris: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield lines as `_local` returns them, of scenes in buckets; a folder of many is listed once."""
+    folders: dict[str, list[str]] = {}
+    for uri in uris:
+        if suffix(uri) not in LISTS:
+            folders.setdefault(uri.rpartition("/")[0], []).append(uri)
+    for folder, scenes in folders.items():
+        if len(scenes) >= _LEAST_LISTED:
+            yield from _in_folder(folder, scenes)
+
+
+def _in_folder(folder: str, scenes: list[str]) -> Iterator[tuple[str, list[str]]]:
+    place: Any = at(folder)
+    products = {uri for uri in scenes if is_safe(at(uri)) and suffix(uri) != ".zip"}
+    try:
+        # A product is many objects below it: all of them at once, as pages of one listing.
+        found = place.fs.below(place.path) if products else []
+        beside = place.fs.ls(place.path, detail=True)
+    except (StorageError, OSError):  # opening them says why
+        return
+    bucket = place.path.partition("/")[0]
+    inside: dict[str, list[str]] = {}
+    for entry in found:
+        head, _, rest = f"s3://{bucket}/{entry['path']}".removeprefix(f"{folder}/").partition("/")
+        inside.setdefault(f"{folder}/{head}", []).append(f"{rest} {entry['size']} {entry['e_tag']}")
+    objects = {
+        entry["name"].rpartition("/")[2]: f"{entry['size']} {entry['e_tag']}"
+        for entry in beside
+        if entry["type"] == "file"
+    }
+    names = sorted(objects, key=str.casefold)
+    folded = [name.casefold() for name in names]
+    for uri in scenes:
+        if uri in products:
+            yield uri, inside.get(uri, [])
+            continue
+        path, index, like = at(uri), bisect_left(folded, at(uri).stem.casefold()), []
+        while index < len(names) and folded[index].startswith(path.stem.casefold()):
+            like.append(names[index])
+            index += 1
+        yield uri, [f"{name} {objects[name]}" for name in _own(like, path)]

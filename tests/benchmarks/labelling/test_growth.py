@@ -1,0 +1,60 @@
+"""The run of very many scenes that growth is measured on: its scenes are as the jobs would have them."""
+
+import time
+
+import pytest
+
+from benchmarks.labelling.growth import Took, tables
+from benchmarks.labelling.many_scenes import copy_catalogue, finish, label_config, make_scenes
+from benchmarks.labelling.measure import Measured
+from labeling.chips.card import read_card
+from labeling.chips.check import check_chips
+from labeling.files.layout import make_run
+from labeling.scenes import seen
+from pipelines.catalog import build_catalog, read_catalog, write_catalog
+from pipelines.label import run as label
+
+
+@pytest.fixture
+def scenes(tmp_path, monkeypatch):
+    monkeypatch.setattr(seen, "FRESH_NS", 0)
+    make_scenes(tmp_path / "scenes", 9)
+    time.sleep(0.02)  # a tick of the clock
+    return tmp_path / "scenes"
+
+
+def test_a_copied_catalogue_is_the_one_that_opening_makes(scenes, tmp_path):
+    run = make_run(tmp_path / "run")
+    rows, failures = build_catalog([str(scenes)], run)
+    write_catalog(rows, run)
+    opened = run.catalog.read_bytes()
+    copy_catalogue(run, scenes)
+    assert failures == []
+    assert run.catalog.read_bytes() == opened
+    assert len({tuple(row.info.transform) for row in rows}) == 3  # four scenes of a place
+
+
+@pytest.mark.slow
+def test_the_job_finds_nothing_to_do_in_a_finished_run(scenes, tmp_path):
+    run = make_run(tmp_path / "run")
+    copy_catalogue(run, scenes)
+    finish(run, scenes, tmp_path / "first")
+    card = read_card(run.chips)
+    check_chips(run.chips, card)
+    assert sum(card.counts.values()) == 9 * 4
+    times = {path: path.stat().st_mtime_ns for path in run.root.rglob("done.json")}
+    assert len(times) == 2 * 9 + 1
+    assert label(label_config(scenes, run.root)) == (9, ())
+    assert {path: path.stat().st_mtime_ns for path in run.root.rglob("done.json")} == times
+    assert [row.scene_id for row in read_catalog(run)] == [f"scene-{number:06}" for number in range(9)]
+
+
+def test_predictions_share_out_what_the_driver_does_not_do():
+    took = Took(Measured(1.0, 30.0, 32.0, 50.0, 1 << 30, 0), 10.0, "")
+    [each, growth, _, predicted] = tables({1000: {"rerun": took}, 2000: {"rerun": took}})
+    row = list(each.columns[0].cells).index("rerun")
+    assert [list(column.cells)[row] for column in each.columns] == ["rerun", "30.00 (50.00)", "15.00 (25.00)"]
+    assert list(growth.columns[1].cells)[row] == "1.0"
+    # 10 s of 2000 scenes on the driver, 40 s elsewhere: 5000 s and 20000 s over 256 cores of a million.
+    place = list(predicted.columns[0].cells).index("rerun")
+    assert list(predicted.columns[1].cells)[place] == f"{5000 + 20000 / 256:,.0f}"
