@@ -16,6 +16,7 @@ from typing import Final, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from labeling.chips.card import CHIP_SCHEMA
 from labeling.chips.columns import ColumnCheck
 from labeling.chips.pages import read_pages
 from labeling.errors import ConfigError
@@ -150,8 +151,11 @@ class ChipReader:
 
 
 def _check_table(table: pa.Table, rows: int, columns: Sequence[str]) -> None:
-    """Raise ValueError where Arrow left out columns that are not there, or pages hold fewer values."""
-    if missing := set(columns).difference(table.column_names):
-        raise ValueError(f"there is no column {min(missing)}")
+    """Raise ValueError where Arrow left out columns that are not there, or they are not what chips have."""
+    for name in columns:
+        if name not in table.column_names:
+            raise ValueError(f"there is no column {name}")
+        if table.schema.field(name).type != CHIP_SCHEMA.field(name).type:
+            raise ValueError(f"the column {name} holds {table.schema.field(name).type}")
     if table.num_rows != rows:
         raise ValueError(f"there are {table.num_rows} rows where {rows} must be")

@@ -204,3 +204,15 @@ def test_a_column_of_another_name_is_missed(chips, file, column):
     for name in readers:
         with pytest.raises(ConfigError, match=rf"cannot read chips from .*(no column|match for).*{column}"):
             READERS[name](chips)
+
+
+@pytest.mark.parametrize("column", ["image", "class_fractions"])
+def test_a_column_of_another_type_is_refused(chips, file, column):
+    as_text = {**pq.read_table(file).to_pydict(), column: ["ice"] * 3}
+    rows = pa.table(as_text)
+    with pq.ParquetWriter(file, rows.schema) as writer:
+        for row in range(len(rows)):
+            writer.write_table(rows.slice(row, 1))
+    for name in {"kinds"} if column == "class_fractions" else {"training", "sieve"}:
+        with pytest.raises(ConfigError, match=rf"cannot read chips from .*the column {column} holds string"):
+            READERS[name](chips)
