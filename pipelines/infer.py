@@ -36,11 +36,11 @@ from training.folder.card import ModelCard, model_digest, read_model_card
 from training.folder.network import blame
 from training.predict import band_rows, sweep_columns
 
-_MOST_BLOCKS: Final = 1 << 16
-"""Blocks that are shared out at one time, over all scenes: those of 280 granules."""
+_MOST_PIXELS: Final = 1 << 34
+"""Pixels that are mapped at one time, over all scenes: those of 142 granules."""
 
-_BLOCKS_OF_A_SCENE: Final = 64
-"""Blocks that take as much of the driver's memory as what else is told of a scene."""
+_LEAST_PIXELS: Final = 1 << 22
+"""Pixels that a scene counts for at least: what is told of it takes memory too."""
 
 
 def run(config: InferConfig) -> Outcome:
@@ -93,11 +93,12 @@ def map_scenes(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[F
     """Map the scenes; return those that could not be."""
     check_executors(dict(spark.sparkContext.getConf().getAll()))
     failures: list[Failure] = []
-    with progress("infer", scenes=len(rows), pixels=_pixels(rows)) as shown:
-        # All blocks of very many scenes would fill the driver's memory, and what waits in them the disk.
-        for some in batches(rows, _MOST_BLOCKS, weight=partial(_weight, job=job)):
+    with progress("infer", scenes=len(rows), pixels=sum(map(_pixels, rows))) as shown:
+        # The tasks of very many scenes would fill the driver's memory, and their opinions the disk.
+        for some in batches(rows, _MOST_PIXELS, weight=lambda row: max(_pixels(row), _LEAST_PIXELS)):
+            pixels = sum(map(_pixels, some))
             try:
-                with shown.wave(spark, scenes=len(some), pixels=_pixels(some), steps=(("predict", "write"),)):
+                with shown.wave(spark, scenes=len(some), pixels=pixels, steps=(("predict", "write"),)):
                     failed = _map_batch(spark, some, job)
             finally:
                 remove(job.scratch)
@@ -115,13 +116,8 @@ def _map_batch(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[F
     return [Failure(row.scene_id, "infer", row.error) for row in outcomes if row.error is not None]
 
 
-def _pixels(rows: list[MapRow]) -> int:
-    return sum(row.info.height * row.info.width for row in rows)
-
-
-def _weight(row: MapRow, job: InferJob) -> int:
-    """Return how much of a batch a scene takes: its blocks, and as much as some for itself."""
-    return _BLOCKS_OF_A_SCENE + sum(map(len, job.strips(row.info)))
+def _pixels(row: MapRow) -> int:
+    return row.info.height * row.info.width
 
 
 def plan_work(rows: list[MapRow], job: InferJob, parallelism: int) -> list[dict[str, Any]]:

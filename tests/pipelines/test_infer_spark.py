@@ -38,7 +38,7 @@ def test_maps_equal_the_plain_pass(tmp_path, model, master, columns):
 
 
 def test_scenes_in_batches_give_the_same_maps(tmp_path, model, monkeypatch):
-    monkeypatch.setattr(infer_job, "_MOST_BLOCKS", 1)  # each scene is one of its own
+    monkeypatch.setattr(infer_job, "_MOST_PIXELS", 1)  # each scene is one of its own
     scenes = [write_tif(tmp_path / f"{name}.tif", planar(SCENE)) for name in "abc"]
     scenes[1].write_bytes(scenes[1].read_bytes()[:-30_000])
     outcome = run_infer(model, scenes, tmp_path / "run")
