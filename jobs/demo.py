@@ -1,5 +1,7 @@
 """The whole way once: make scenes (or take yours), label, train on two processes, map, evaluate, report.
 
+At the end four scenes that overlap are labelled and put together: a mosaic, a grid of concentration, floes.
+
     python -m jobs.demo --out demo
     python -m jobs.demo --out demo --scenes my/scene.png
     python -m jobs.demo --out demo --product l1c     the same on Sentinel-2 products; or l2a
@@ -30,6 +32,7 @@ from labeling.errors import ConfigError, SceneError
 from labeling.files.layout import Run
 from labeling.scenes.open import open_scene
 from labeling.settings import Settings, load_settings
+from labeling.simulation.neighbours import write_neighbours
 from labeling.simulation.product import STEP, product_spec, write_product_scene
 from labeling.simulation.safe.writer import product_path
 from labeling.simulation.scene import SceneSpec, variety, write_scene
@@ -39,6 +42,9 @@ from pipelines.engine.outcome import ExitCode
 CONF = Path(__file__).with_name("conf")
 PRODUCT_TYPES: Final[dict[str, ProductType]] = {"l1c": "L1C", "l2a": "L2A"}
 """Kinds of product that scenes can be, as they are asked for."""
+
+NEIGHBOURS: Final = 2
+"""Sides of a simulated scene that the ground of those which overlap is wide."""
 
 _CONSOLE = Console(stderr=True, highlight=False)
 
@@ -78,6 +84,25 @@ def steps(config: DemoConfig, scenes: list[str]) -> Iterator[list[str]]:
     infer = [python, "-m", "jobs.infer", "--model", str(run.model), "--scenes", *scenes, "--out", out]
     yield [*infer, "--network", "alone"]
     yield [python, "-m", "jobs.evaluate", "--run", out]
+    if not config.scenes:
+        yield from _neighbours(config, python, conf)
+
+
+def _neighbours(config: DemoConfig, python: str, conf: Path) -> Iterator[list[str]]:
+    """Yield the commands that put scenes which overlap together: those of a run lie far apart."""
+    folder, run = config.out / "neighbours" / "scenes", str(neighbours(config).root)
+    side = NEIGHBOURS * config.side
+    spec = SceneSpec(
+        scene_id="near", height=side, width=side, seed=config.seed, ice_cover=0.8, thin_share=0.3
+    )
+    write_neighbours(folder, spec)
+    yield [python, "-m", "jobs.label", "--scenes", str(folder), "--out", run]
+    yield [python, "-m", "jobs.products", "--run", run, "--config", str(conf / "products-demo.yaml")]
+
+
+def neighbours(config: DemoConfig) -> Run:
+    """Return the run of the scenes that overlap."""
+    return Run(config.out / "neighbours")
 
 
 def make_scenes(config: DemoConfig) -> list[str]:
@@ -135,6 +160,9 @@ def run(config: DemoConfig) -> int:
     _CONSOLE.print(
         f"\nDone in {time.monotonic() - started:.0f} s. Open [bold]{Run(config.out.absolute()).report}[/bold]"
     )
+    if not config.scenes:
+        pictures = neighbours(config).product("pictures").absolute()
+        _CONSOLE.print(f"Mosaic, concentration and floes: [bold]{pictures}[/bold]")
     return ExitCode.DONE
 
 

@@ -27,8 +27,6 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--scenes", nargs="+", metavar="SCENE", help=SCENES_HELP)
     add_nodata_option(options)
     options.add_argument("--out", metavar="RUN", help="run folder")
-    options.add_argument("--window", type=int, metavar="N", help="side of a window, pixels")
-    options.add_argument("--margin", type=int, metavar="N", help="pixels at a window's edge not used")
     options.add_argument(
         "--network", choices=["checked", "alone"],
         help="checked (default): asked where the labels in RUN saw shadow, if it agrees with them elsewhere; "

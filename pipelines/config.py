@@ -55,10 +55,11 @@ class InferConfig(Settings):
     model: LocalPath = Field(description="model folder, as jobs.train writes it")
     scenes: list[str] = Field(min_length=1, description="files, folders, globs and addresses")
     out: AnyFolder = Field(description="run folder, here or s3://bucket/folder")
-    window: int = Field(512, ge=32, le=LARGEST, description="side of the window given to the network, pixels")
+    columns: int | None = Field(
+        None, ge=32, description="columns that a task takes at most (null: planned); never changes a result"
+    )
     limits: LimitSettings = LimitSettings()
     land: LandSettings = LandSettings()
-    margin: int = Field(96, ge=0, description="pixels at a window's edge that are predicted but not used")
     network: Literal["checked", "alone"] = Field(
         "checked",
         description="checked: asked where labels, in `out`, saw shadow, if it agrees with them elsewhere; "

@@ -1,4 +1,4 @@
-"""Maps from labels, network and filter together, on a worker: opinions by window, then the whole scene.
+"""Maps from labels, network and filter together, on a worker: opinions by block, then the whole scene.
 
 The labels are the map but where edges are soft: there is cloud or shadow, and thresholds that network and
 filter move draw it. Elsewhere the moved thresholds are held against the labels, and a network that
@@ -123,7 +123,7 @@ def keep_opinion(
 def checked_map(
     planes: Planes, blocks: Sequence[Block], ignored: NDArray[np.bool_], evidence: Evidence, most: float
 ) -> CheckedMap:
-    """Return the map of a scene whose windows' opinions are kept, by whether they fit its labels.
+    """Return the map of a scene whose blocks' opinions are kept, by whether they fit its labels.
 
     `ignored`, bool (height, width), are pixels that have no class. `most` is the share of the labels without
     evidence that the network may contradict (docs/science.md: how often that is wrong, either way).

@@ -1,6 +1,6 @@
-"""Maps with Spark: scenes go through a trained network window by window and come out as class rasters.
+"""Maps with Spark: scenes go through a trained network band by band and come out as class rasters.
 
-scenes -> windows -> (map) network, labels, or both -> (reduce, one task a scene) maps/<scene_id>/classes.tif
+scenes -> strips -> (map) network, labels, or both -> (reduce, one task a scene) maps/<scene_id>/classes.tif
 """
 
 from __future__ import annotations
@@ -8,17 +8,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Any, Final
 
 from pyspark.sql import SparkSession
 
-from labeling.errors import ConfigError, ModelError
+from labeling.errors import ModelError
 from labeling.files.atomic import remove
 from labeling.files.layout import Run, make_run
 from labeling.files.locks.folder import run_lock
 from labeling.masks.land import checked
 from labeling.results.layers import LAYERS
-from labeling.scenes.windows import cores
 from pipelines.catalog import build_catalog, part_by_folder, part_by_rendering, part_by_sun
 from pipelines.config import InferConfig
 from pipelines.doubts import tell_doubts
@@ -34,19 +34,19 @@ from pipelines.schemas import OUTCOME, PREDICTED, WINDOWS
 from pipelines.worker_gpu import check_executors
 from training.folder.card import ModelCard, model_digest, read_model_card
 from training.folder.network import blame
+from training.predict import band_rows, sweep_columns
 
-_MOST_WINDOWS: Final = 1 << 18
-"""Windows that are shared out at one time, over all scenes: those of 200 granules."""
+_MOST_PIXELS: Final = 1 << 34
+"""Pixels that are mapped at one time, over all scenes: those of 142 granules."""
 
-_WINDOWS_OF_A_TASK: Final = 64
-"""Windows that take as much of the driver's memory as what else a task is told."""
+_LEAST_PIXELS: Final = 1 << 22
+"""Pixels that a scene counts for at least: what is told of it takes memory too."""
 
 
 def run(config: InferConfig) -> Outcome:
     """Map every scene that is not finished; write what failed to failures.jsonl."""
     started = time.time()
     card = read_model_card(config.model, "segment")
-    _check_window(config, card)
     run = make_run(config.out)
     with run_lock(run, "infer"), lazy_session("polynya infer", config.spark) as spark:
         return _infer(config, card, run, started, spark)
@@ -63,8 +63,9 @@ def _infer(
         model=config.model.absolute(),
         model_digest=model_digest(config.model),
         rendering=card.rendering,
-        window=config.window,
-        margin=config.margin,
+        rows=band_rows(card),
+        columns=config.columns or sweep_columns(card, memory=config.spark.worker_memory),
+        cell=card.multiple,
         folder=run.root / "maps",
         labels=run.root / "labels",
         scratch=run.scratch / "infer",
@@ -92,11 +93,12 @@ def map_scenes(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[F
     """Map the scenes; return those that could not be."""
     check_executors(dict(spark.sparkContext.getConf().getAll()))
     failures: list[Failure] = []
-    with progress("infer", scenes=len(rows), pixels=_pixels(rows)) as shown:
-        # All windows of very many scenes would fill the driver's memory, and their opinions the disk.
-        for some in batches(rows, _MOST_WINDOWS, weight=partial(_weight, side=job.window - 2 * job.margin)):
+    with progress("infer", scenes=len(rows), pixels=sum(map(_pixels, rows))) as shown:
+        # The tasks of very many scenes would fill the driver's memory, and their opinions the disk.
+        for some in batches(rows, _MOST_PIXELS, weight=lambda row: max(_pixels(row), _LEAST_PIXELS)):
+            pixels = sum(map(_pixels, some))
             try:
-                with shown.wave(spark, scenes=len(some), pixels=_pixels(some), steps=(("predict", "write"),)):
+                with shown.wave(spark, scenes=len(some), pixels=pixels, steps=(("predict", "write"),)):
                     failed = _map_batch(spark, some, job)
             finally:
                 remove(job.scratch)
@@ -114,48 +116,29 @@ def _map_batch(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[F
     return [Failure(row.scene_id, "infer", row.error) for row in outcomes if row.error is not None]
 
 
-def _pixels(rows: list[MapRow]) -> int:
-    return sum(row.info.height * row.info.width for row in rows)
-
-
-def _weight(row: MapRow, side: int) -> int:
-    """Return how much of a batch a scene takes: its windows, and as much as some for itself."""
-    return _WINDOWS_OF_A_TASK + -(-row.info.height // side) * -(-row.info.width // side)
+def _pixels(row: MapRow) -> int:
+    return row.info.height * row.info.width
 
 
 def plan_work(rows: list[MapRow], job: InferJob, parallelism: int) -> list[dict[str, Any]]:
-    """Cut scenes into tasks: runs of windows, several tasks a core so that no core waits long for the last.
+    """Cut scenes into tasks: strips of full height, or parts of them where there are more cores than strips.
 
-    A picture that can only be decoded from its top gives at most one task a core: each decodes it anew.
+    Every part begins with a margin that is computed for nothing, so there are no more than cores ask for.
     """
     tasks = []
-    for scene_id, info, source, labels in rows:
-        cut = [
-            c._asdict()
-            for c in cores(height=info.height, width=info.width, size=job.window, margin=job.margin)
-        ]
-        share = parallelism * (4 if info.windowed else 1)
-        step = max(1, -(-len(cut) // share))
+    strips = [(row, strip) for row in rows for strip in job.strips(row.info)]
+    share = -(-parallelism // max(1, len(strips)))
+    for row, strip in strips:
+        parts = min(len(strip), share)
+        bounds = [len(strip) * part // parts for part in range(parts + 1)]
         tasks += [
             {
-                "scene_id": scene_id,
-                "info": info.dumps(),
-                "source": source,
-                "labels": labels,
-                "blocks": cut[start : start + step],
+                "scene_id": row.scene_id,
+                "info": row.info.dumps(),
+                "source": row.source,
+                "labels": row.labels,
+                "blocks": [block._asdict() for block in strip[start:stop]],
             }
-            for start in range(0, len(cut), step)
+            for start, stop in pairwise(bounds)
         ]
     return tasks
-
-
-def _check_window(config: InferConfig, card: ModelCard) -> None:
-    if config.window <= 2 * config.margin:
-        raise ConfigError(f"margins of {config.margin} pixels leave nothing of a window of {config.window}")
-    # Windows whose pooling cells do not line up would show a seam, so the margin must fit too.
-    for name, pixels in (("window", config.window), ("margin", config.margin)):
-        if pixels % card.multiple:
-            raise ModelError(
-                f"{name} {pixels} is not a multiple of {card.multiple} pixels, which the model in "
-                f"{config.model} needs; choose one that is"
-            )

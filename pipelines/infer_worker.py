@@ -1,13 +1,12 @@
-"""Maps on a worker: windows get classes by network, labels or both, scenes are put together from cores."""
+"""Maps on a worker: blocks get classes by network, labels or both, scenes are put together from them."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,32 +29,38 @@ from labeling.results import output as scene_output
 from labeling.results.layers import LAYERS, UNSAID, levels, shares_of
 from labeling.results.output import SceneOutput, sample
 from labeling.results.status import carried, read_status, without_class
+from labeling.scenes.bands import sweep
 from labeling.scenes.contract.plausible import check_reflectance
 from labeling.scenes.contract.rendering import low_sun
-from labeling.scenes.contract.scene import Scene, SceneInfo
+from labeling.scenes.contract.scene import Pixels, Scene, SceneInfo
 from labeling.scenes.open import open_scene
-from labeling.scenes.windows import core_of, read_window
 from labeling.stages.planes import FilePlanes
 from labeling.status import PixelStatus
 from pipelines.cuts_worker import checked_map, evidence_of, keep_opinion, profile_of
 from pipelines.engine.rows import Row, each_row, one_row
 from pipelines.map_sources import LABELS_ALONE, MOVED_CUTS, NETWORK, MapRow
 from pipelines.schemas import OUTCOME, PREDICTED
-from pipelines.worker_gpu import show_assigned
-from training.predict import Predictor
+from pipelines.worker_gpu import predictor
+
+SWEPT: Final = 1
+"""How scenes go through the network; maps are redone when it changes what comes out."""
 
 _CLASS, _STATE, _PREVIEW = "class", "state", "preview"
 
 
 class Seen(NamedTuple):
-    """What is seen in a window's core."""
+    """What is seen in a block."""
 
-    rgb: NDArray[np.uint8]
-    """The picture, u8 (3, height, width)."""
-    state: NDArray[np.uint8]
-    """PixelState codes, u8 (height, width)."""
-    beyond: int
-    """How many pixels lie beyond what reflectance can be."""
+    pixels: Pixels
+    probabilities: NDArray[np.float32] | None
+    """What the network says, (height, width, 3); None where it is not asked."""
+
+    @property
+    def said(self) -> NDArray[np.float32]:
+        """The probabilities, where there are any."""
+        if self.probabilities is None:
+            raise ValueError("the network was not asked")
+        return self.probabilities
 
 
 class InferJob(NamedTuple):
@@ -66,9 +71,12 @@ class InferJob(NamedTuple):
     """sha256 of model.keras: a map is redone when the model changes."""
     rendering: str
     """The rendering the model was trained on."""
-    window: int
-    """Side of a window, pixels."""
-    margin: int
+    rows: int
+    """Rows of a block, in which a scene goes through the network."""
+    columns: int
+    """Columns of a block, at most."""
+    cell: int
+    """Pixels of the network's cells; blocks begin where one does."""
     folder: AnyPath
     """Where each scene gets a folder with its map."""
     labels: AnyPath
@@ -95,7 +103,7 @@ class InferJob(NamedTuple):
             "limits": self.limits.deciding,
         }
         if row.source != LABELS_ALONE:
-            inputs |= {"model": self.model_digest, "window": self.window, "margin": self.margin}
+            inputs |= {"model": self.model_digest, "swept": SWEPT}
         if row.labels is not None:
             inputs |= {"labels": row.labels}
         if row.source == MOVED_CUTS:
@@ -112,11 +120,21 @@ class InferJob(NamedTuple):
         scene_id: str = row["scene_id"]
         return self.scratch / scene_id
 
-    def planes(self, scene_id: str, info: SceneInfo) -> FilePlanes:
-        """Return where the cores of a scene's windows wait for each other."""
-        side = self.window - 2 * self.margin
+    def strips(self, info: SceneInfo) -> list[list[Block]]:
+        """Return the blocks of a scene by strips of full height, from left to right, each from its top."""
         shape = {"height": info.height, "width": info.width}
-        return FilePlanes(self.scratch / scene_id, **shape, rows=side, columns=side)
+        cut = list(blocks(**shape, size=self.rows, columns=self._columns(info)))
+        return [[b for b in cut if b.column == left] for left in sorted({b.column for b in cut})]
+
+    def _columns(self, info: SceneInfo) -> int:
+        """Return the columns of a scene's blocks, alike for all of them."""
+        strips = -(-info.width // self.columns)
+        return -(-info.width // strips // self.cell) * self.cell
+
+    def planes(self, scene_id: str, info: SceneInfo) -> FilePlanes:
+        """Return where the blocks of a scene wait for each other."""
+        shape = {"height": info.height, "width": info.width}
+        return FilePlanes(self.scratch / scene_id, **shape, rows=self.rows, columns=self._columns(info))
 
 
 def predict_tasks(frames: Iterator[pd.DataFrame], job: InferJob) -> Iterator[pd.DataFrame]:
@@ -132,75 +150,61 @@ def _predict(row: Row, job: InferJob) -> Row:
     scene_id, info, source, _ = _map_row(row)
     planes = job.planes(scene_id, info)
     folder = scene_folder(job.labels, scene_id)
+    cut = [Block(**block) for block in row["blocks"]]
     with ExitStack() as stack:
         scene = stack.enter_context(open_scene(info.uri, job.rendering))
+        seen: Iterable[Seen]
+        keep: Callable[[Block, Seen], None]
         if source == NETWORK:
-            window = partial(_predict_window, job=job)
+            seen, keep = _swept(scene, cut, job), partial(_keep_likeliest, planes)
         else:
             labels = stack.enter_context(open_raster(finished_file(folder, LABELS)))
             check_shape(labels, height=info.height, width=info.width)
-            window = partial(_copy_window, labels=labels)
+            seen, keep = _looked_at(scene, cut), partial(_keep_labels, planes, labels)
             if source == MOVED_CUTS:
-                window = partial(
-                    _weigh_window, job=job, labels=labels, thresholds=profile_of(folder).thresholds
-                )
-        for core in (Block(**block) for block in row["blocks"]):
-            seen = window(scene, core, planes)
-            planes.put(_STATE, core, seen.state)
-            planes.note(_PREVIEW, core, rgb=sample(seen.rgb, core, info), beyond=np.array(seen.beyond))
+                thresholds = profile_of(folder).thresholds
+                seen, keep = _swept(scene, cut, job), partial(_keep_weighed, planes, labels, thresholds)
+        for block, found in zip(cut, seen, strict=True):
+            keep(block, found)
+            _keep_layers(planes, block, found, job)
+            planes.put(_STATE, block, pixel_state(found.pixels.rgb, found.pixels.valid))
+            beyond = np.array(_count(found.pixels.beyond))
+            planes.note(_PREVIEW, block, rgb=sample(found.pixels.rgb, block, info), beyond=beyond)
     return {}
 
 
-def _predict_window(scene: Scene, core: Block, planes: FilePlanes, job: InferJob) -> Seen:
-    seen, probabilities = _probabilities(scene, core, job)
-    _keep_layers(planes, core, probabilities, job)
-    planes.put(_CLASS, core, probabilities.argmax(axis=-1).astype(np.uint8))
-    return seen
+def _looked_at(scene: Scene, cut: Sequence[Block]) -> Iterator[Seen]:
+    return (Seen(scene.read(block), None) for block in cut)
 
 
-def _copy_window(scene: Scene, core: Block, planes: FilePlanes, labels: DatasetReader) -> Seen:
-    rgb, valid, beyond = scene.read(core)
-    planes.put(_CLASS, core, _read_labels(labels, core))
-    return Seen(rgb, pixel_state(rgb, valid), _count(beyond))
+def _swept(scene: Scene, cut: Sequence[Block], job: InferJob) -> Iterator[Seen]:
+    network = predictor(job.model, job.model_digest)
+    return (Seen(*found) for found in sweep(scene, cut, network, cell=job.cell))
 
 
-def _weigh_window(
-    scene: Scene,
-    core: Block,
-    planes: FilePlanes,
-    labels: DatasetReader,
-    job: InferJob,
-    thresholds: ThresholdSettings,
-) -> Seen:
-    seen, probabilities = _probabilities(scene, core, job)
-    _keep_layers(planes, core, probabilities, job)
-    keep_opinion(planes, core, seen.rgb, probabilities, _read_labels(labels, core), thresholds)
-    return seen
+def _keep_likeliest(planes: FilePlanes, block: Block, seen: Seen) -> None:
+    planes.put(_CLASS, block, seen.said.argmax(axis=-1).astype(np.uint8))
 
 
-def _keep_layers(planes: FilePlanes, core: Block, probabilities: NDArray[np.float32], job: InferJob) -> None:
-    for name in job.layers:
-        for band, values in enumerate(levels(shares_of(name, probabilities))):
-            planes.put(f"{name}{band}", core, values)
+def _keep_labels(planes: FilePlanes, labels: DatasetReader, block: Block, _: Seen) -> None:
+    planes.put(_CLASS, block, read_codes(labels, block.window))
 
 
-def _probabilities(scene: Scene, core: Block, job: InferJob) -> tuple[Seen, NDArray[np.float32]]:
-    rgb, valid, beyond = read_window(scene, core, size=job.window, margin=job.margin)
-    image = np.ascontiguousarray(rgb.transpose(1, 2, 0))
-    found = predictor(job.model, job.model_digest).predict(image[np.newaxis])[0]
-    inside = partial(core_of, core=core, margin=job.margin)
-    seen = Seen(
-        inside(rgb), inside(pixel_state(rgb, valid)), _count(None if beyond is None else inside(beyond))
-    )
-    return seen, found[job.margin :, job.margin :][: core.height, : core.width]
+def _keep_weighed(
+    planes: FilePlanes, labels: DatasetReader, thresholds: ThresholdSettings, block: Block, seen: Seen
+) -> None:
+    codes = read_codes(labels, block.window)
+    keep_opinion(planes, block, seen.pixels.rgb, seen.said, codes, thresholds)
+
+
+def _keep_layers(planes: FilePlanes, block: Block, seen: Seen, job: InferJob) -> None:
+    for name in job.layers if seen.probabilities is not None else ():
+        for band, values in enumerate(levels(shares_of(name, seen.said))):
+            planes.put(f"{name}{band}", block, values)
 
 
 def _count(beyond: NDArray[np.bool_] | None) -> int:
     return 0 if beyond is None else int(np.count_nonzero(beyond))
-
-
-def _read_labels(labels: DatasetReader, core: Block) -> NDArray[np.uint8]:
-    return read_codes(labels, core.window)
 
 
 def write_scene(predicted: pd.DataFrame, job: InferJob) -> pd.DataFrame:
@@ -224,7 +228,7 @@ def _write_map(row: MapRow, job: InferJob) -> None:
         grow_nodata(state, info.rim)
     status = np.where(state == PixelState.NODATA, np.uint8(PixelStatus.NODATA), np.uint8(0))
     del state
-    cut = list(blocks(height=info.height, width=info.width, size=job.window - 2 * job.margin))
+    cut = [block for strip in job.strips(info) for block in strip]
     beyond = sum(int(planes.noted(_PREVIEW, core)["beyond"]) for core in cut)
     nodata = int(np.count_nonzero(status))
     check_reflectance(info, beyond=beyond, pixels=status.size - nodata + beyond)
@@ -252,7 +256,7 @@ def _write_map(row: MapRow, job: InferJob) -> None:
 
     def levels_of(name: str, core: Block) -> NDArray[np.uint8]:
         bands = range(len(LAYERS[name].bands))
-        if row.source == LABELS_ALONE:  # no window was shown to the network
+        if row.source == LABELS_ALONE:  # nothing was shown to the network
             return np.full((len(bands), core.height, core.width), UNSAID, np.uint8)
         said = np.stack([planes.get(f"{name}{band}", core) for band in bands])
         return np.where(drawn(core) & ~ignored[core.slices], said, np.uint8(UNSAID))
@@ -293,20 +297,3 @@ def _excluded(status: NDArray[np.uint8], row: MapRow, job: InferJob) -> NDArray[
         check_shape(raster, height=row.info.height, width=row.info.width)
         whole = Block(0, 0, *status.shape)
         return carried(status, read_status(raster, whole), clouds_only=row.source == NETWORK)
-
-
-def predictor(model: Path, digest: str) -> Predictor:
-    """Return the model, loaded once in each worker process; `digest` makes a changed model load anew.
-
-    It computes on the GPU that Spark gave the task, if any.
-    """
-    show_assigned()
-    return _loaded(model, digest)
-
-
-@cache
-def _loaded(model: Path, digest: str) -> Predictor:
-    # Spark runs a worker on every core already. TensorFlow reads these when it is first imported.
-    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-        os.environ.setdefault(name, "1")
-    return Predictor.load(model, batch=1, threads=1)

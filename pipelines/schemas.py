@@ -61,11 +61,11 @@ WINDOWS: Final = T.StructType(
         T.StructField("blocks", T.ArrayType(_BLOCK, containsNull=False), nullable=False),
     ]
 )
-"""One row a task of mapping: cores of windows of one scene. `source` and `labels` say where its map comes
-from (pipelines.map_sources.MapRow)."""
+"""One row a task of mapping: blocks of one scene, one below the other. `source` and `labels` say where its
+map comes from (pipelines.map_sources.MapRow)."""
 
 PREDICTED: Final = T.StructType([*WINDOWS.fields[:4], T.StructField("error", T.StringType())])
-"""Predicted windows of a scene, or why there are none."""
+"""Predicted blocks of a scene, or why there are none."""
 
 OUTCOME: Final = T.StructType(
     [

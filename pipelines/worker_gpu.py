@@ -1,4 +1,4 @@
-"""The GPU of a worker's network: the one that Spark gives its tasks, or none.
+"""A worker's network, and its GPU: the one that Spark gives its tasks, or none.
 
 Spark gives GPUs to tasks where it was told of them (spark.task.resource.gpu.amount and what belongs to it,
 docs/gpus.md). Workers to which it gives none compute on the processor, whatever the machine has: each would
@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, MutableMapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from pyspark import TaskContext
 
 from labeling.errors import ConfigError
+from training.predict import Predictor
 from training.ranks.gpus import VISIBLE, permitted, shown
 
 RESOURCE: Final = "gpu"
@@ -68,3 +70,20 @@ def show(addresses: Sequence[str], variables: MutableMapping[str, str] = os.envi
     variables[VISIBLE] = ",".join(addresses)
     # Addresses are nvidia-smi's numbers; CUDA's own begin with the fastest.
     variables.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+
+
+def predictor(model: Path, digest: str) -> Predictor:
+    """Return the model, loaded once in each worker process; `digest` makes a changed model load anew.
+
+    It computes on the GPU that Spark gave the task, if any.
+    """
+    show_assigned()
+    return _loaded(model, digest)
+
+
+@cache
+def _loaded(model: Path, digest: str) -> Predictor:
+    # Spark runs a worker on every core already. TensorFlow reads these when it is first imported.
+    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ.setdefault(name, "1")
+    return Predictor.load(model, batch=1, threads=1)

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
 from one_session import one_session  # noqa: E402 - found by the line above
 
-pytest_plugins = ["two_ranks", "slurm_lab"]
+pytest_plugins = ["two_ranks", "slurm_lab", "small_disk"]
 
 DATA = Path(os.environ.get("POLYNYA_DATA", ROOT.parent / "shared" / "data"))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,34 @@ from training.settings.task import CLASSES, Task
 if TYPE_CHECKING:
     import keras
 
+    from training.sweep import Sweep
+
+ROWS: Final = 128
+"""Rows of a band of a sweep: what a layer keeps of the one before is little beside it."""
+
+_BASE: Final = 800 << 20
+"""Bytes of a worker that holds TensorFlow and a network, and has not begun."""
+
+_LEAST: Final = 512
+"""Columns of a sweep, at least."""
+
+
+def band_rows(card: ModelCard) -> int:
+    """Return the rows of a band of a sweep by a model."""
+    return max(ROWS, card.multiple)
+
+
+def sweep_columns(card: ModelCard, *, memory: int) -> int:
+    """Return how many columns a sweep by a model may have, so that a worker stays within `memory` bytes.
+
+    Of each column a sweep keeps the rows that skipped levels wait for, once more than the network reaches
+    down, and works on a band; measured (docs/performance.md), as there is no asking TensorFlow.
+    """
+    reach = 7 * card.multiple
+    column = 16 * (card.width or 16) * (reach + 4 * band_rows(card))
+    columns = (memory - _BASE) // column - 2 * reach
+    return max(_LEAST, int(columns) // card.multiple * card.multiple)
+
 
 @dataclass
 class Predictor:
@@ -31,6 +60,7 @@ class Predictor:
     threads: int | None = None
     """Threads TensorFlow may use in this process; None: all cores."""
     _network: keras.Model | None = field(default=None, repr=False, compare=False)
+    _last: tuple[int, Sweep] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def load(
@@ -61,6 +91,53 @@ class Predictor:
             probabilities.append(self._run(full)[: len(part)])
         return np.concatenate(probabilities)
 
+    @property
+    def margin(self) -> int:
+        """Pixels around a part of a picture that decide its probabilities, a multiple of the network's cells.
+
+        From the layers of the network, which is read for it; ModelError where one is of an unknown kind.
+        """
+        from training.network.reach import reach
+
+        try:
+            found = reach(self._opened())
+        except ValueError as error:
+            raise faulty(self.folder, f"cannot be swept over scenes: {error}") from None
+        return -(-found // self.card.multiple) * self.card.multiple
+
+    @property
+    def rows(self) -> int:
+        """Rows of a band of a sweep."""
+        return band_rows(self.card)
+
+    def sweep(self, bands: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
+        """Yield class probabilities, (n, width, 3), float32, of a picture that comes in bands from its top.
+
+        Bands are u8 (rows, width, 3), R, G, B, `rows` high, all of one width that is a multiple of the
+        network's cells. As a layer waits for what is below, fewer rows come out than went in, none at first.
+        Within `margin` of the picture's border they mean nothing. ModelError for a network that is broken.
+        """
+        sweep, behind = None, 0
+        for band in bands:
+            if sweep is None:
+                sweep = self._swept(band.shape[1])
+                behind = sweep.lag
+            found = sweep(network_input(band[np.newaxis], self.card.channels, self.card.scaling)[0])
+            fault = output_fault(found[np.newaxis], (1, *band.shape[:2], len(CLASSES[self.card.task])))
+            if fault is not None:
+                raise faulty(self.folder, fault)
+            yield found[behind:]
+            behind = max(0, behind - len(found))
+
+    def _swept(self, width: int) -> Sweep:
+        """Return the network ready for pictures of a width; the one for the last width is kept."""
+        from training.sweep import Sweep
+
+        if self._last is None or self._last[0] != width:
+            self._last = width, Sweep(self._opened(), rows=self.rows, width=width)
+        self._last[1].restart()
+        return self._last[1]
+
     def _check_size(self, height: int, width: int) -> None:
         multiple = self.card.multiple
         if height % multiple or width % multiple or 0 in (height, width):
@@ -69,10 +146,13 @@ class Predictor:
                 f"not {height} rows x {width} columns; choose a window size that is one"
             )
 
-    def _run(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _opened(self) -> keras.Model:
         if self._network is None:
             self._network = _open_network(self.folder, self.card, self.threads)
-        found = np.asarray(self._network.predict_on_batch(values), np.float32)
+        return self._network
+
+    def _run(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        found = np.asarray(self._opened().predict_on_batch(values), np.float32)
         sides = values.shape[1:3] if self.card.task == "segment" else (1, 1)
         fault = output_fault(found, (len(values), *sides, len(CLASSES[self.card.task])))
         if fault is not None:
@@ -80,7 +160,7 @@ class Predictor:
         return found
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_network": None}
+        return self.__dict__ | {"_network": None, "_last": None}
 
 
 def _open_network(folder: Path, card: ModelCard, threads: int | None) -> keras.Model:

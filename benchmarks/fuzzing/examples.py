@@ -20,7 +20,7 @@ from labeling.chips import card as chips
 from labeling.files import fetch
 from labeling.grid import Block
 from labeling.ice.profile import load_profile
-from labeling.masks.polygons import open_layer
+from labeling.masks.layers import open_layer
 from labeling.scenes.open import list_scenes, open_scene
 from labeling.simulation.safe.spec import ProductSpec
 from labeling.simulation.safe.writer import write_product

@@ -8,6 +8,8 @@ RUN/
   model/                          see training/folder/card.py
   maps/<scene_id>/classes.tif     classes from the model or labels (also status.tif, quicklook.png, item.json,
                                   done.json, and names as above)
+  products/<product>/             what maps say together: mosaic, concentration, statistics, … and done.json
+  products/parts/<product>/       what each is made of, by scene or block, so that a rerun makes what changed
   failures.jsonl                  scene, step, reason of whatever could not be done
   jobs/<job>.json                 what ran: configuration, versions, seconds
   evaluation.json                 agreement and accuracy
@@ -109,12 +111,25 @@ class Run(NamedTuple):
         """Folder of a scene's map; SceneError for an id that is none."""
         return scene_folder(self.root / "maps", scene_id)
 
+    @property
+    def products(self) -> AnyPath:
+        """The folder of what `jobs.products` makes."""
+        return self.root / "products"
+
+    def product(self, name: str) -> AnyPath:
+        """Folder of a product."""
+        return self.products / name
+
+    def product_parts(self, name: str) -> AnyPath:
+        """Folder of a product's parts, a folder each."""
+        return self.products / "parts" / name
+
     def job(self, name: str) -> AnyPath:
         """Record of the last run of a job."""
         return self.root / "jobs" / f"{name}.json"
 
 
-ROOMS: Final = ("labels", "maps", "chips", "jobs", "report", ".scratch")
+ROOMS: Final = ("labels", "maps", "chips", "products", "jobs", "report", ".scratch")
 """Folders of a run that jobs write to."""
 
 

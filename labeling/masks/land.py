@@ -54,7 +54,7 @@ def checked(settings: LandSettings) -> LandSettings:
     """
     if settings.vector is None:
         return settings
-    from labeling.masks.polygons import (
+    from labeling.masks.layers import (
         open_layer,  # a quarter of a second of imports, and most runs name no file
     )
 
@@ -80,7 +80,8 @@ def find_land(info: SceneInfo, settings: LandSettings) -> NDArray[np.bool_] | No
             f"{info.where} does not say where it lies, so land cannot be found in it. Give it a "
             "georeference, or leave land.vector out."
         )
-    from labeling.masks.polygons import land_mask, open_layer
+    from labeling.masks.layers import open_layer
+    from labeling.masks.polygons import land_mask
 
     return land_mask(
         open_layer(settings.vector, settings.layer),

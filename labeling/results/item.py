@@ -1,8 +1,8 @@
 """STAC Items: what a catalogue needs to know of a finished scene, written beside its rasters.
 
 An Item says where and when a scene was taken, which files hold its classes, what their codes mean and how
-many pixels each has. It is STAC 1.1 with the extensions projection, classification, view, sat and grid; what
-has no name there is called polynya:….
+many pixels each has. It is STAC 1.1 with the extensions projection, classification, view, sat, grid, file,
+raster and render; what has no name there is called polynya:….
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from labeling.files.atomic import remove, write_json
 from labeling.files.storage import AnyPath
 from labeling.files.uri import is_url
 from labeling.results.assets import ItemAsset, add_asset
+from labeling.results.described import describe_files
 from labeling.scenes.contract.scene import SceneInfo
 
 ITEM: Final = "item.json"
@@ -82,6 +83,7 @@ def write_item(
     _add_observation(item, info)
     for asset in assets:
         add_asset(item, target.parent, asset)
+    describe_files(item, target.parent)
     uri = info.where if is_url(info.uri) else Path(info.uri).absolute().as_uri()
     item.add_link(pystac.Link(pystac.RelType.DERIVED_FROM, uri, title="Scene"))
     write_json(target, item.to_dict(include_self_link=False, transform_hrefs=False))

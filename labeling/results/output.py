@@ -90,20 +90,12 @@ def write_scene(
     own = doubts() if doubts else []
     classed = classed_by(own)
     status = write_status(output.folder / STATUS, cut, lambda block: statuses_of(block, classed), **grid)
-    for name, layer in LAYERS.items():
-        if name in output.layers and levels_of is not None:
-            write_layer(output.folder / layer.file, layer, cut, partial(levels_of, name), **grid)
-        else:  # of another run, whose classes are gone
-            remove(output.folder / layer.file)
+    if levels_of is not None:
+        _write_layers(output, cut, levels_of, grid)
     for file, codes in ((output.raster, legend), (STATUS, STATUS_LEGEND)):
         write_names(output.folder / file, codes)
     if output.quicklook:
-        from labeling.results.quicklook import (
-            write_quicklook,  # half a second of imports, and most scenes need none
-        )
-
-        panels = [(output.heading, seen.classes)]
-        write_quicklook(output.folder / QUICKLOOK, scene_id, seen.picture, panels, output.palette)
+        _draw(output, scene_id, seen)
     classes = ItemAsset(output.raster, f"Ice classes ({output.heading})", legend=legend, counts=seen.pixels)
     reasons = ItemAsset(STATUS, "Why a pixel has a class or none", legend=STATUS_LEGEND, counts=status)
     assets = [
@@ -173,6 +165,29 @@ class _Seen:
                 self.classes[_sampled(block, self._info)] = sample(codes, block, self._info)
                 self.picture[_sampled(block, self._info)] = preview_of(block).transpose(1, 2, 0)
             yield block.window, codes
+
+
+def _write_layers(
+    output: SceneOutput,
+    cut: Sequence[Block],
+    levels_of: Callable[[str, Block], NDArray[np.uint8]],
+    grid: Mapping[str, Any],
+) -> None:
+    """Write the layers of a map that are asked for; remove those of one whose classes are gone."""
+    for name, layer in LAYERS.items():
+        if name in output.layers:
+            write_layer(output.folder / layer.file, layer, cut, partial(levels_of, name), **grid)
+        else:
+            remove(output.folder / layer.file)
+
+
+def _draw(output: SceneOutput, scene_id: str, seen: _Seen) -> None:
+    from labeling.results.quicklook import (
+        write_quicklook,  # half a second of imports, and most scenes need none
+    )
+
+    panels = [(output.heading, seen.classes)]
+    write_quicklook(output.folder / QUICKLOOK, scene_id, seen.picture, panels, output.palette)
 
 
 def sample(array: NDArray[np.uint8], block: Block, info: SceneInfo) -> NDArray[np.uint8]:

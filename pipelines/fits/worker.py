@@ -31,7 +31,7 @@ from labeling.scenes.open import open_scene
 from labeling.stages.planes import MemoryPlanes
 from pipelines.cuts_worker import Evidence, checked_map, is_clear, keep_opinion
 from pipelines.engine.rows import Row, each_row
-from pipelines.infer_worker import predictor
+from pipelines.worker_gpu import predictor
 from training.network.metrics import confusion_matrix
 
 SKIES: Final[dict[str, tuple[float, float] | None]] = {

@@ -10,7 +10,7 @@ import pandas as pd
 from pyspark import TaskContext
 from pyspark.sql import SparkSession
 
-from pipelines.infer_worker import predictor
+from pipelines.worker_gpu import predictor
 
 
 def look(frames, model):

@@ -69,7 +69,7 @@ def test_a_map_of_workers_with_gpus_is_the_map_of_workers_without(master, model,
     maps = []
     for name, options in (("given", [*PLAIN, *GIVEN]), ("plain", PLAIN)):
         arguments = ["--model", model, "--scenes", tmp_path / "scenes", "--out", tmp_path / name]
-        arguments += ["--network", "alone", "--window", "128", "--margin", "32"]
+        arguments += ["--network", "alone"]
         code, printed = spark_cluster.run(master, ROOT / "jobs/infer.py", *arguments, options=options, **CODE)
         assert code == 0, printed[-4000:]
         maps.append(read_map(tmp_path / name, "a"))
@@ -81,7 +81,7 @@ def test_executors_with_several_gpus_are_refused_with_the_way_out(model, tmp_pat
     write_tif(tmp_path / "scenes/a.tif", planar(patchwork(64, 64, seed=1)))
     options = ["--conf", "spark.executor.resource.gpu.amount=2", "--conf", "spark.task.resource.gpu.amount=1"]
     arguments = ["--model", model, "--scenes", tmp_path / "scenes", "--out", tmp_path / "run"]
-    arguments += ["--network", "alone", "--window", "128", "--margin", "32"]
+    arguments += ["--network", "alone"]
     code, printed = spark_cluster.run("local[1]", ROOT / "jobs/infer.py", *arguments, options=options, **CODE)
     assert code == 2, printed[-4000:]
     assert "each executor has 2 GPUs" in printed

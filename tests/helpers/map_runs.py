@@ -5,8 +5,8 @@ import rasterio
 
 import pipelines.infer as infer_job
 import pipelines.label as label_job
+from labeling.grid import Block
 from labeling.scenes.open import open_scene
-from labeling.scenes.windows import core_of, cores, read_window
 from pipelines.config import InferConfig, LabelConfig
 from training.folder.card import ModelCard, write_model_card
 from training.predict import Predictor
@@ -47,7 +47,7 @@ def write_tiny_card(folder, rendering):
 
 def run_infer(model, scenes, out, master="local[2]", **options):
     """Map scenes into a run folder, by the network alone unless asked otherwise; return the outcome."""
-    options = {"window": 128, "margin": 32, "network": "alone"} | options
+    options = {"network": "alone"} | options
     config = InferConfig(
         model=model, scenes=[str(s) for s in scenes], out=out, spark={"master": master}, **options
     )
@@ -62,16 +62,15 @@ def run_label(scenes, out, profile="polynya", **options):
     assert label_job.run(config) == (len(scenes), ())
 
 
-def plain_probabilities(model, scene, size, margin):
-    """Return the network's probabilities (height, width, 3) without Spark, window after window."""
-    predictor = Predictor.load(model, batch=1)
+def plain_probabilities(model, scene, margin=128):
+    """Return the network's probabilities (height, width, 3) of a scene in one pass, mirrored all around."""
     with open_scene(str(scene)) as opened:
-        found = np.empty((opened.info.height, opened.info.width, 3), np.float32)
-        for core in cores(height=opened.info.height, width=opened.info.width, size=size, margin=margin):
-            rgb = read_window(opened, core, size=size, margin=margin).rgb
-            window = predictor.predict(rgb.transpose(1, 2, 0)[np.newaxis])[0].transpose(2, 0, 1)
-            found[core.slices] = core_of(window, core, margin=margin).transpose(1, 2, 0)
-    return found
+        height, width = opened.info.height, opened.info.width
+        rgb = opened.read(Block(0, 0, height, width)).rgb
+    sides = [(margin, margin + -side % 32) for side in (height, width)]
+    picture = np.pad(rgb, [(0, 0), *sides], mode="symmetric").transpose(1, 2, 0)
+    found = Predictor.load(model, batch=1).predict(picture[np.newaxis])[0]
+    return found[margin:, margin:][:height, :width]
 
 
 def read_map(run, scene_id, name="classes.tif"):

@@ -12,8 +12,7 @@ from pictures import ROSS_SEA, write_png, write_tif
 from rasterio.crs import CRS
 
 import pipelines.infer as infer_job
-from labeling.errors import ModelError, PolynyaError
-from labeling.scenes.windows import cores
+from labeling.errors import ModelError
 from labeling.status import PixelStatus
 from pipelines.config import InferConfig
 
@@ -22,42 +21,32 @@ pytestmark = pytest.mark.slow
 SCENE = patchwork(330, 290, seed=2)
 
 
-def plain_map(model, scene, size, margin):
-    """The map without Spark, window after window."""
-    return plain_probabilities(model, scene, size, margin).argmax(-1).astype(np.uint8)
+def plain_map(model, scene):
+    """The map without Spark, of the whole scene at once."""
+    return plain_probabilities(model, scene).argmax(-1).astype(np.uint8)
 
 
-@pytest.mark.parametrize("master", ["local[1]", "local[2]"])
-def test_maps_equal_the_plain_loop(tmp_path, model, master):
+@pytest.mark.parametrize(("master", "columns"), [("local[1]", None), ("local[2]", 64), ("local[4]", 128)])
+def test_maps_equal_the_plain_pass(tmp_path, model, master, columns):
     scenes = [write_tif(tmp_path / "tif.tif", planar(SCENE)), write_png(tmp_path / "png.png", SCENE)]
-    outcome = run_infer(model, scenes, tmp_path / "run", master=master)
+    outcome = run_infer(model, scenes, tmp_path / "run", master=master, columns=columns)
     assert outcome == (2, ())
-    expected = plain_map(model, scenes[0], 128, 32)
+    expected = plain_map(model, scenes[0])
     assert len(np.unique(expected)) > 1
     for scene in scenes:
         np.testing.assert_array_equal(read_map(tmp_path / "run", scene.stem), expected)
 
 
 def test_scenes_in_batches_give_the_same_maps(tmp_path, model, monkeypatch):
-    monkeypatch.setattr(infer_job, "_MOST_WINDOWS", 1)  # each scene is one of its own
+    monkeypatch.setattr(infer_job, "_MOST_PIXELS", 1)  # each scene is one of its own
     scenes = [write_tif(tmp_path / f"{name}.tif", planar(SCENE)) for name in "abc"]
     scenes[1].write_bytes(scenes[1].read_bytes()[:-30_000])
     outcome = run_infer(model, scenes, tmp_path / "run")
     assert outcome.done == 2
     assert [failure.scene for failure in outcome.failures] == ["b"]
-    expected = plain_map(model, scenes[0], 128, 32)
+    expected = plain_map(model, scenes[0])
     for scene in (scenes[0], scenes[2]):
         np.testing.assert_array_equal(read_map(tmp_path / "run", scene.stem), expected)
-
-
-def test_windows_show_no_seam(tmp_path, model):
-    scene = write_tif(tmp_path / "scene.tif", planar(SCENE[:288, :288]))
-    whole = plain_map(model, scene, 288 + 2 * 64, 64)  # one window over everything
-    for size, margin in ((128, 32), (96, 32), (160, 32)):
-        differing = (plain_map(model, scene, size, margin) != whole).mean()
-        assert differing < 1e-4, f"{differing:.2%} of the pixels differ with windows of {size}"
-    without_margin = (plain_map(model, scene, 128, 0) != whole).mean()
-    assert without_margin > 1e-3, "the test would not see a seam"
 
 
 def test_map_carries_grid_nodata_and_quicklook(tmp_path, model):
@@ -86,9 +75,9 @@ def test_layers_are_what_the_network_says(tmp_path, model):
     rgb[:, 200:, :] = 0
     scene = write_tif(tmp_path / "scene.tif", rgb, nodata=0)
     found = []
-    for master in ("local[1]", "local[2]"):
+    for master, columns in (("local[1]", None), ("local[2]", 96)):
         run = tmp_path / master
-        run_infer(model, [scene], run, master=master, outputs=["probability", "uncertainty"])
+        run_infer(model, [scene], run, master=master, columns=columns, outputs=["probability", "uncertainty"])
         found.append(
             [(run / f"maps/scene/{name}.tif").read_bytes() for name in ("probability", "uncertainty")]
         )
@@ -98,7 +87,7 @@ def test_layers_are_what_the_network_says(tmp_path, model):
         np.testing.assert_array_equal(
             raster.read_masks() == 0, np.arange(330)[None, :, None] >= 200 + np.zeros((3, 1, 290))
         )
-    expected = plain_probabilities(model, scene, 128, 32)[:200]
+    expected = plain_probabilities(model, scene)[:200]
     np.testing.assert_allclose(shares[:, :200].transpose(1, 2, 0), expected, atol=0.0021)
     ordered = np.sort(expected, axis=-1)
     uncertainty = read_map(run, "scene", "uncertainty.tif")
@@ -148,14 +137,8 @@ def test_land_has_no_class_in_a_map_and_limits_refuse(tmp_path, model):
 
 def test_a_two_pixel_scene_has_a_map(tmp_path, model):
     scene = write_tif(tmp_path / "two.tif", planar(SCENE[:2, :2]))
-    assert plain_map(model, scene, 64, 16).shape == (2, 2)
-
-
-@pytest.mark.parametrize(("window", "margin"), [(130, 32), (128, 30), (64, 32)])
-def test_windows_that_cannot_work_are_refused(tmp_path, model, window, margin):
-    scene = write_tif(tmp_path / "scene.tif", planar(SCENE))
-    with pytest.raises(PolynyaError, match=r"multiple|leave nothing"):
-        run_infer(model, [scene], tmp_path / "run", window=window, margin=margin)
+    assert run_infer(model, [scene], tmp_path / "run") == (1, ())
+    np.testing.assert_array_equal(read_map(tmp_path / "run", "two"), plain_map(model, scene))
 
 
 def test_a_model_of_whole_chips_draws_no_map(tmp_path):
@@ -166,14 +149,6 @@ def test_a_model_of_whole_chips_draws_no_map(tmp_path):
     with pytest.raises(ModelError, match="draws no map"):
         infer_job.run(InferConfig(model=folder, scenes=[str(tmp_path)], out=tmp_path / "run"))
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(("size", "margin"), [(64, 16), (96, 0), (500, 100)])
-def test_cores_cover_every_pixel_once(size, margin):
-    seen = np.zeros((137, 211), int)
-    for core in cores(height=137, width=211, size=size, margin=margin):
-        seen[core.slices] += 1
-    assert (seen == 1).all()
 
 
 def test_a_broken_model_ends_the_job_and_not_the_scenes(tmp_path, model):

@@ -137,15 +137,17 @@ def test_no_scene_is_no_error(run):
 
 def test_what_decides_a_map_is_what_it_comes_from(tmp_path):
     places = {"model": tmp_path, "folder": tmp_path, "labels": tmp_path, "scratch": tmp_path}
-    job = InferJob(**places, model_digest="m", rendering="rgb8", window=64, margin=8, palette="polynya")
-    other = job._replace(model_digest="n", window=96, margin=16)
+    job = InferJob(
+        **places, model_digest="m", rendering="rgb8", rows=128, columns=64, cell=4, palette="polynya"
+    )
+    other = job._replace(model_digest="n")
     network = MapRow(ROWS[0].scene_id, ROWS[0].info, "network", None)
     a, b = (MapRow(ROWS[0].scene_id, ROWS[0].info, "labels", state) for state in "ab")
     cuts_a, cuts_b = (MapRow(ROWS[0].scene_id, ROWS[0].info, "moved-cuts", state) for state in "ab")
     assert job.inputs(a) == other.inputs(a)
+    assert job.inputs(cuts_a) == job._replace(columns=96).inputs(cuts_a)
     for row in (network, cuts_a):
         assert job.inputs(row) != other.inputs(row)
     assert len({str(job.inputs(row)) for row in (network, a, b, cuts_a, cuts_b)}) == 5
-    # Maps from before there was a choice stay as they are.
-    names = {"uri", "bytes", "modified_ns", "etag", "model", "window", "margin", "palette", "land", "limits"}
+    names = {"uri", "bytes", "modified_ns", "etag", "model", "swept", "palette", "land", "limits"}
     assert job.inputs(network).keys() == names

@@ -106,7 +106,7 @@ def test_a_map_is_redone_when_what_it_comes_from_changes(run, scenes, model, tmp
 
 def test_no_network_is_loaded_under_clear_skies(run, scenes, tmp_path):
     model = no_network(tmp_path / "model")
-    assert run_infer(model, scenes[:1], run, network="checked", window=96, margin=16) == (1, ())
+    assert run_infer(model, scenes[:1], run, network="checked", columns=64) == (1, ())
     np.testing.assert_array_equal(read_map(run, "clear"), read_labels(run, "clear"))
     [failure] = run_infer(model, scenes, run, network="checked").failures
     assert failure.scene == "cloudy"

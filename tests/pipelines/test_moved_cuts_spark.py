@@ -66,11 +66,11 @@ def shadow_of(run, scene_id):
     return large[side:, side:][: labels.shape[0], : labels.shape[1]] > 0
 
 
-def plain_map(model, scene, labels, shadow, size, margin, thin_ice_max=204):
+def plain_map(model, scene, labels, shadow, thin_ice_max=204):
     """The map without Spark and without blocks."""
     with rasterio.open(scene) as raster:
         value = raster.read().max(axis=0)
-    probabilities = plain_probabilities(model, scene, size, margin)
+    probabilities = plain_probabilities(model, scene)
     thresholds = ThresholdSettings(thin_ice_max=thin_ice_max)
     said = opinion(value, weigh_lifts(probabilities, value, labels, thresholds))
     said = said._replace(sureness=np.where(labels == IGNORE, 0, said.sureness).astype(np.uint8))
@@ -79,15 +79,15 @@ def plain_map(model, scene, labels, shadow, size, margin, thin_ice_max=204):
     return np.where(drawn, cut(value, cuts), labels), (labels == 2) & (value <= thin_ice_max)
 
 
-@pytest.mark.parametrize(("master", "window", "margin"), [("local[1]", 128, 32), ("local[2]", 64, 12)])
-def test_the_map_is_that_of_the_plain_way(run, scenes, model, master, window, margin):
-    found = cut_run(model, scenes, run, master=master, window=window, margin=margin)
+@pytest.mark.parametrize(("master", "columns"), [("local[1]", None), ("local[2]", 96)])
+def test_the_map_is_that_of_the_plain_way(run, scenes, model, master, columns):
+    found = cut_run(model, scenes, run, master=master, columns=columns)
     labels = read_labels(run, "cloudy")
-    expected, lifted = plain_map(model, scenes[1], labels, shadow_of(run, "cloudy"), window, margin)
+    expected, lifted = plain_map(model, scenes[1], labels, shadow_of(run, "cloudy"))
     assert lifted.any()
     assert (labels == IGNORE).any()
     np.testing.assert_array_equal(found, expected)
-    run_infer(model, scenes, run, window=window, margin=margin)
+    run_infer(model, scenes, run)
     assert (found != labels).mean() > 0.01, "the test would not see whether cuts move"
     assert (found != read_map(run, "cloudy")).mean() > 0.01
 
@@ -168,7 +168,7 @@ def test_it_is_redone_when_labels_or_source_change(run, scenes, model, tmp_path)
     second = cut_run(model, scenes, run)
     assert (second != first).any()
     labels, shadow = read_labels(run, "cloudy"), shadow_of(run, "cloudy")
-    expected, _ = plain_map(model, scenes[1], labels, shadow, 128, 32, thin_ice_max=150)
+    expected, _ = plain_map(model, scenes[1], labels, shadow, thin_ice_max=150)
     np.testing.assert_array_equal(second, expected)
     assert run_infer(model, scenes, run) == (2, ())
     assert json.loads(mark.read_text())["source"] == "network"

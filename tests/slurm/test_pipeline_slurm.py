@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 PICTURES = {f"scene-{number}": patchwork(256, 256, seed=number) for number in range(4)}
 LABEL = f"--chip-size 64 --profile polynya-clear {' '.join(FLAGS)}"
-INFER = f"--window 64 --margin 16 --network alone {' '.join(FLAGS)}"
+INFER = f"--network alone {' '.join(FLAGS)}"
 SBATCH = "--cpus-per-task=1 --mem=4000"
 TRAIN = "--ntasks-per-node=1 --gpus-per-node=0"
 

@@ -18,7 +18,8 @@ from rasterio.crs import CRS
 from labeling.errors import ConfigError
 from labeling.masks import bounded as module
 from labeling.masks.bounded import bounded
-from labeling.masks.polygons import VectorLayer, _check_layer, land_mask, open_layer
+from labeling.masks.layers import VectorLayer, _check_layer, open_layer
+from labeling.masks.polygons import land_mask
 
 PLACE = {
     "crs": CRS.from_epsg(4326),

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from rasterio.crs import CRS
 
-import labeling.masks.polygons
+import labeling.masks.inside
 from labeling.errors import ConfigError
+from labeling.masks.inside import PixelPlaces
 from labeling.masks.land import LandSettings, find_land, vector_state
-from labeling.masks.polygons import VectorLayer, _Grid, land_mask, open_layer
+from labeling.masks.layers import VectorLayer, open_layer
+from labeling.masks.polygons import land_mask
 
 LONLAT = CRS.from_epsg(4326)
 WORLD = shapely.box(-180, -90, 180, 90)
@@ -157,8 +159,8 @@ def test_a_pixel_is_land_when_its_centre_is_in_a_polygon(name, shapes, cut, tmp_
 def test_tiles_do_not_matter(tmp_path, monkeypatch, sides):
     path = write(tmp_path / "land.fgb", [COAST])
     expected = [mask_of(path, frame) for frame in FRAMES.values()]
-    monkeypatch.setattr(labeling.masks.polygons, "SIDES", sides)
-    monkeypatch.setattr(labeling.masks.polygons, "CHUNK", 7)
+    monkeypatch.setattr(labeling.masks.inside, "SIDES", sides)
+    monkeypatch.setattr(labeling.masks.inside, "CHUNK", 7)
     for frame, mask in zip(FRAMES.values(), expected, strict=True):
         np.testing.assert_array_equal(mask_of(path, frame), mask)
 
@@ -167,7 +169,7 @@ def test_tiles_do_not_matter(tmp_path, monkeypatch, sides):
 @pytest.mark.parametrize("epsg", [4326, 3031, 3857])
 def test_a_box_holds_its_tile(frame, epsg):
     layer = VectorLayer(Path("any"), "any", f"EPSG:{epsg}")
-    grid = _Grid(layer, frame.crs, frame.transform)
+    grid = PixelPlaces(layer, frame.crs, frame.transform)
     rows, columns = (corner.ravel() for corner in np.mgrid[:64:16, :80:16])
     west, south, east, north = shapely.bounds(grid.boxes(rows, columns, (16, 16))).T[..., None]
     fine = np.mgrid[:16:50j, :16:50j].reshape(2, -1)

@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import cv2
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from pystac.extensions.classification import ClassificationExtension
 from pystac.extensions.grid import GridExtension
 from pystac.extensions.projection import ProjectionExtension
+from pystac.extensions.render import RenderExtension
 from pystac.extensions.sat import SatExtension
 from pystac.extensions.view import ViewExtension
 from rasterio.crs import CRS
@@ -59,6 +61,17 @@ def info_on(epsg, transform, height, width, **facts):
     return SceneInfo(**(known | facts))
 
 
+def write_raster(target, *names, dtype="uint8", **about):
+    """Write a small raster, as classes are unless told otherwise."""
+    names = names or ("ice class",)
+    options = {"height": 30, "width": 40, "count": len(names), "dtype": dtype, "nodata": IGNORE}
+    with rasterio.open(target, "w", driver="GTiff", **options) as raster:
+        raster.write(np.zeros((len(names), 30, 40), dtype))
+        raster.descriptions = names
+        for key, value in about.items():
+            setattr(raster, key, value)
+
+
 def labels(palette="polynya"):
     return ItemAsset("labels.tif", "Ice classes", legend=class_legend(palette), counts=PIXELS)
 
@@ -66,7 +79,7 @@ def labels(palette="polynya"):
 def write(folder, info, **options):
     """Write an Item beside its files; return it as JSON, or None."""
     cv2.imwrite(str(folder / "quicklook.png"), np.zeros((30, 40, 3), np.uint8))
-    (folder / "labels.tif").touch()
+    write_raster(folder / "labels.tif")
     options = {"item_id": "scene-1", "assets": [labels(), QUICKLOOK]} | options
     written = write_item(folder / ITEM, info, **options)
     assert written == (folder / ITEM).exists()
@@ -103,6 +116,11 @@ RULES = {
     },
     "view/v1.0.0": {"view:sun_elevation": {"type": "number", "minimum": -90, "maximum": 90}},
     "sat/v1.0.0": {"sat:relative_orbit": {"type": "integer", "minimum": 1}},
+    "file/v2.1.0": {
+        "file:size": {"type": "integer", "minimum": 0},
+        # A multihash of SHA-256: 0x12, 32 bytes, and these.
+        "file:checksum": {"type": "string", "pattern": "^1220[0-9a-f]{64}$"},
+    },
     "grid/v1.1.0": {"grid:code": {"type": "string", "pattern": r"^[A-Z0-9]+-[-_.A-Za-z0-9]+$"}},
 }  # fmt: skip
 
@@ -128,6 +146,21 @@ def rule_schema(extension, fields):
     }
 
 
+def check_renders(item):
+    """What the extensions render 2.0 and raster 2.0 ask: drawn assets are there, colours are four bytes."""
+    for render in item["properties"].get("renders", {}).values():
+        assert set(render["assets"]) <= item["assets"].keys()
+        for code, colour in render.get("colormap", {}).items():
+            assert 0 <= int(code) <= 255
+            assert [type(level) for level in colour] == [int] * 4
+            assert all(0 <= level <= 255 for level in colour)
+        assert all(low < high for low, high in render.get("rescale", []))
+    for asset in item["assets"].values():
+        for band in asset.get("bands", []):
+            assert band["data_type"] in ("uint8", "uint16", "float32")
+            assert {key for key in band if ":" in key} <= {"raster:scale", "raster:offset"}
+
+
 @pytest.fixture
 def validate(monkeypatch):
     """Validate as PySTAC does: the core by the schemas that it brings, extensions by RULES; never online."""
@@ -140,19 +173,24 @@ def validate(monkeypatch):
     validator.schema_cache |= dict(rule_schema(*rule) for rule in RULES.items())
 
     def check(item):
+        check_renders(item)
         used = {key.partition(":")[0] for key in item["properties"] if ":" in key} - {"polynya"}
         used |= {key.partition(":")[0] for asset in item["assets"].values() for key in asset if ":" in key}
+        bands = [band for asset in item["assets"].values() for band in asset.get("bands", [])]
+        used |= {key.partition(":")[0] for band in bands for key in band if ":" in key}
+        used |= {"render"} if "renders" in item["properties"] else set()
         prefixes = {"proj": "projection"}
         declared = {uri.removeprefix(EXTENSIONS).partition("/")[0] for uri in item["stac_extensions"]}
         assert declared == {prefixes.get(prefix, prefix) for prefix in used}
-        validator.validate(item, pystac.STACObjectType.ITEM, item["stac_version"], item["stac_extensions"])
+        known = [uri for uri in item["stac_extensions"] if "/render/" not in uri and "/raster/" not in uri]
+        validator.validate(item, pystac.STACObjectType.ITEM, item["stac_version"], known)
 
     return check
 
 
 def test_a_status_says_what_its_codes_mean(tmp_path, validate):
     counts = {status.name.lower(): int(status) + 10 for status in PixelStatus}
-    (tmp_path / "status.tif").touch()
+    write_raster(tmp_path / "status.tif", "status")
     status = ItemAsset("status.tif", "Why", legend=STATUS, counts=counts)
     validate(write(tmp_path, info_on(*GRIDS["Ross Sea"]), assets=[labels(), status]))
     asset = pystac.Item.from_file(tmp_path / ITEM).assets["status"]
@@ -169,7 +207,7 @@ def test_items_are_valid(tmp_path, validate, grid):
     validate(item)
     assert item["properties"]["polynya:doubts"] == ["it is odd"]
     assert item["stac_version"] == "1.1.0"
-    assert len(item["stac_extensions"]) == len(RULES)
+    assert len(item["stac_extensions"]) == len(RULES) + 1  # and that of renderings
 
 
 @pytest.mark.parametrize(
@@ -196,11 +234,10 @@ def test_little_known_scenes_have_valid_items(tmp_path, validate):
     unknown = dict.fromkeys(("product_type", "baseline", "relative_orbit", "tile", "sun_zenith"))
     item = write(tmp_path, info_on(*GRIDS["degrees"], **unknown), assets=[labels()])
     validate(item)
-    assert {uri.split("/")[3] for uri in item["stac_extensions"]} == {"projection", "classification"}
-    assert [key for key in item["properties"] if not key.startswith("proj:")] == [
-        "datetime",
-        "polynya:version",
-    ]
+    declared = {uri.split("/")[3] for uri in item["stac_extensions"]}
+    assert declared == {"projection", "classification", "file", "render"}
+    said = {key for key in item["properties"] if not key.startswith("proj:")}
+    assert said == {"datetime", "polynya:version", "renders"}
     assert item["assets"].keys() == {"labels"}
 
 
@@ -232,7 +269,8 @@ def test_the_footprint_holds_what_the_raster_holds(grid, data):
     lon, lat = np.array(rasterio.warp.transform(CRS.from_epsg(epsg), LONLAT, x, y))
     lon = (lon + 180) % 360 - 180
     expected, depth = inside(grid, lon, lat)
-    found = shapely.contains_xy(place.shape, lon, lat)
+    # What lies at 180 degrees lies on the side along which a footprint is cut there.
+    found = shapely.intersects_xy(place.shape, lon, lat)
     sure = np.abs(depth) > 0.01 * max(height, width)
     np.testing.assert_array_equal(found[sure], expected[sure])
 
@@ -352,8 +390,47 @@ def test_classes_say_what_codes_mean(tmp_path, palette):
     assert classes[2].description == "thick ice"
 
 
+@pytest.mark.parametrize("palette", PALETTES)
+def test_classes_are_drawn_in_their_colours(tmp_path, palette):
+    write(tmp_path, info_on(*GRIDS["UTM zone 1"]), assets=[labels(palette)])
+    render = RenderExtension.ext(pystac.Item.from_file(tmp_path / ITEM)).renders["labels"]
+    assert (render.assets, render.nodata, render.resampling) == (["labels"], IGNORE, "nearest")
+    colours = {int(code): tuple(colour) for code, colour in render.colormap.items()}
+    assert colours == {code: (*rgb, 0 if code == IGNORE else 255) for code, rgb in PALETTES[palette].items()}
+
+
+def test_bands_say_what_they_hold(tmp_path, validate):
+    names = ("open water", "thin ice", "thick ice")
+    write_raster(tmp_path / "probability.tif", *names, scales=[0.004] * 3, offsets=[0.0] * 3, units=["1"] * 3)
+    sure = ItemAsset("probability.tif", "How sure", ("data",))
+    item = write(tmp_path, info_on(*GRIDS["UTM zone 1"]), assets=[labels(), sure, QUICKLOOK])
+    validate(item)
+    assert item["assets"]["probability"]["bands"] == [
+        {
+            "name": name,
+            "data_type": "uint8",
+            "nodata": 255,
+            "unit": "1",
+            "raster:scale": 0.004,
+            "raster:offset": 0.0,
+        }
+        for name in names
+    ]
+    assert item["properties"]["renders"]["probability"]["rescale"] == [[0, 250]] * 3
+    assert item["assets"]["labels"]["bands"] == [{"name": "ice class", "data_type": "uint8", "nodata": 255}]
+    assert "bands" not in item["assets"]["quicklook"]
+
+
+def test_files_have_their_sizes_and_digests(tmp_path):
+    item = write(tmp_path, info_on(*GRIDS["UTM zone 1"]))
+    for asset in item["assets"].values():
+        content = (tmp_path / asset["href"]).read_bytes()
+        assert asset["file:size"] == len(content)
+        assert asset["file:checksum"] == "1220" + hashlib.sha256(content).hexdigest()
+
+
 def test_files_are_found_beside_the_item_and_the_picture_is_not_on_the_grid(tmp_path):
-    (tmp_path / "clouds.tif").touch()
+    write_raster(tmp_path / "clouds.tif")
     write_names(tmp_path / "labels.tif", class_legend("polynya"))
     clouds = ItemAsset("clouds.tif", "Clouds", ("data", "cloud"))
     write(tmp_path, info_on(*GRIDS["UTM zone 1"]), assets=[*code_assets(labels()), clouds, QUICKLOOK])

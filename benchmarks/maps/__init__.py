@@ -1,0 +1,1 @@
+"""How right products of maps are where the truth is known."""

@@ -1,0 +1,1 @@
+"""What maps say together: mosaics, concentration, areas, floes, edges, on arrays."""

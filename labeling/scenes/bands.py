@@ -1,0 +1,130 @@
+"""Scenes in bands for a network: rows from top to bottom, mirrored where they reach over the border."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labeling.grid import Block
+from labeling.scenes.contract.scene import Pixels, Scene
+
+_MOST: Final = 1024
+"""Rows that are read at a time, at most: a row of pieces of a file, so that none is decoded for each band."""
+
+
+class Sweeper(Protocol):
+    """A network that goes over a picture from top to bottom (training/predict.py)."""
+
+    @property
+    def margin(self) -> int:
+        """Pixels around a part of a picture that decide what is said of it."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of a band."""
+
+    def sweep(self, bands: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
+        """Yield what is said, (n, width, classes), of bands (rows, width, 3) from the top on."""
+
+
+def sweep(
+    scene: Scene, cut: Sequence[Block], network: Sweeper, *, cell: int
+) -> Iterator[tuple[Pixels, NDArray[np.float32]]]:
+    """Yield pixels of blocks that lie one below the other, and what a network says of them.
+
+    The first block begins at a multiple of the network's rows, all at one of `cell` columns. What is said of
+    a pixel, (height, width, classes), does not depend on the blocks: all that the network sees of it is read.
+    """
+    part = Block(cut[0].row, cut[0].column, sum(block.height for block in cut), cut[0].width)
+    margin, rows = network.margin, network.rows
+    width = -(-(part.width + 2 * margin) // cell) * cell
+    inside = slice(margin, margin + part.width)
+    first = _first(part, margin, rows)
+    pictures, said = [RowBuffer(first) for _ in Pixels._fields], RowBuffer(first)
+
+    def bands() -> Iterator[NDArray[np.uint8]]:
+        for pixels in read_bands(scene, part, margin=margin, rows=rows, width=width):
+            for held, values in zip(pictures, pixels, strict=True):
+                if values is not None:
+                    held.put(np.moveaxis(values[..., inside], -2, 0))  # rows first
+            yield np.ascontiguousarray(pixels.rgb.transpose(1, 2, 0))
+
+    swept = network.sweep(bands())
+    for block in cut:
+        start, stop = block.row, block.row + block.height
+        while not said.holds(stop):
+            said.put(next(swept)[:, inside])
+        found = (held.take(start, stop) if held.holds(stop) else None for held in pictures)
+        pixels = (None if a is None else np.ascontiguousarray(np.moveaxis(a, 0, -2)) for a in found)
+        yield Pixels(*pixels), said.take(start, stop)  # type: ignore[arg-type]  # rgb is always there
+
+
+def read_bands(scene: Scene, part: Block, *, margin: int, rows: int, width: int) -> Iterator[Pixels]:
+    """Yield the picture around a part of a scene in bands of `rows` x `width` pixels, from top to bottom.
+
+    The first pixel is at least `margin` above the part, and exactly so to its left; `margin` pixels below the
+    part come with the last band. `part.row` must be a multiple of `rows`, so that bands lie the same whatever
+    part is asked for. Over the scene's border its pixels are mirrored, again and again for a small scene.
+    """
+    info = scene.info
+    columns = mirrored(np.arange(part.column - margin, part.column - margin + width), info.width)
+    left, right = int(columns.min()), int(columns.max()) + 1
+    step = max(rows, min(_MOST, info.block[0]))
+
+    @lru_cache(maxsize=2)
+    def slab(index: int) -> Pixels:
+        top = index * step
+        return scene.read(Block(top, left, min(step, info.height - top), right - left))
+
+    for start in range(_first(part, margin, rows), part.row + part.height + margin, rows):
+        lines = mirrored(np.arange(start, start + rows), info.height)
+        # Of each slab the lines that lie in it, in their order: mirrored ones come back.
+        turns = np.flatnonzero(np.diff(lines // step)) + 1
+        parts = [(slab(int(some[0]) // step), some % step) for some in np.split(lines, turns)]
+        yield Pixels(*(_gathered(parts, field, columns - left) for field in range(3)))
+
+
+def _first(part: Block, margin: int, rows: int) -> int:
+    """Return where the first band begins that has all rows above a part that decide what is said of it."""
+    return part.row - -(-margin // rows) * rows
+
+
+def _gathered(parts: list[tuple[Pixels, NDArray[np.int64]]], field: int, columns: NDArray[np.int64]) -> Any:
+    """Return lines and columns of a field of what was read, None where the scene does not have it."""
+    if parts[0][0][field] is None:
+        return None
+    found = [np.asarray(pixels[field])[..., lines, :] for pixels, lines in parts]
+    return np.ascontiguousarray(np.concatenate(found, axis=-2)[..., columns])
+
+
+def mirrored(places: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
+    """Return places on a line of `limit` pixels that goes on mirrored on both sides, edge pixels twice."""
+    turned = places % (2 * limit)
+    return np.minimum(turned, 2 * limit - 1 - turned)
+
+
+class RowBuffer:
+    """Rows of a picture that come in pieces and are taken in others, from top to bottom."""
+
+    def __init__(self, first: int) -> None:
+        self._first = first
+        self._held: list[NDArray[Any]] = []
+
+    def put(self, rows: NDArray[Any]) -> None:
+        """Add rows, (n, …), below the others."""
+        self._held.append(rows)
+
+    def holds(self, stop: int) -> bool:
+        """Tell whether all rows above `stop` are there."""
+        return self._first + sum(map(len, self._held)) >= stop
+
+    def take(self, start: int, stop: int) -> NDArray[Any]:
+        """Return the rows from `start` to before `stop`, and forget them and all above."""
+        whole = np.concatenate(self._held)
+        found = whole[start - self._first : stop - self._first]
+        self._held, self._first = [whole[stop - self._first :]], stop
+        return np.asarray(found)

@@ -1,0 +1,1 @@
+"""Products of a run: one module a product, its plan and its worker, and the frame they share."""

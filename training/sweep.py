@@ -1,0 +1,156 @@
+"""A network swept over a picture from top to bottom: nothing is computed twice, and nothing differs.
+
+Windows need margins as wide as the network sees, which are computed and thrown away: six tenths of 512 pixels
+with 96 around. Here the picture comes in bands, and each layer keeps those last rows of a band that it needs
+with the next. So it is behind the one before it by half its kernel, and the probabilities are `lag` rows
+behind the picture. All bands have one size, and TensorFlow plans its work once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from training.network.reach import kind_of, sources
+
+Tensor = Any
+Operation = Callable[[dict[int, Tensor], "_Kept"], Tensor]
+
+
+class _Kept:
+    """What layers keep from one band for the next: rows, and whole bands."""
+
+    def __init__(self, rows: list[Tensor], bands: list[Tensor]) -> None:
+        self.rows, self.bands = list(rows), list(bands)
+
+    def behind(self, values: Tensor, place: int | None) -> Tensor:
+        """Return values with the rows before them that were kept in a place, and keep their last ones."""
+        if place is None:
+            return values
+        kept = self.rows[place].shape[1]
+        found = tf.concat([self.rows[place], values], axis=1)
+        self.rows[place] = found[:, -kept:]
+        return found
+
+    def late(self, values: Tensor, place: int | None) -> Tensor:
+        """Return the band that was kept in a place, and keep this one."""
+        if place is None:
+            return values
+        values, self.bands[place] = self.bands[place], values
+        return values
+
+
+class Sweep:
+    """A network ready to be swept over pictures of one width."""
+
+    def __init__(self, network: keras.Model, *, rows: int, width: int) -> None:
+        """Plan a sweep in bands of `rows` x `width` pixels, multiples of the network's cells.
+
+        ValueError for a network with layers of another kind than training/network/reach.py knows.
+        """
+        self._rows, self._width = rows, width
+        self._input, self._output = id(network.input), id(network.output)
+        self._empty: list[tuple[tuple[int, ...], str]] = []
+        self._waits: list[tuple[int, tuple[tuple[int, ...], str]]] = []
+        self._operations: list[tuple[int, Operation]] = []
+        # Of each tensor: rows that it is behind, in its own, and picture pixels from one to the next.
+        self._lags = {self._input: (0, 1)}
+        for layer in network.layers:
+            if not isinstance(layer, keras.layers.InputLayer):
+                self._operations.append((id(layer.output), self._operation(layer)))
+        self.lag = self._lags[self._output][0]
+        self._step = tf.function(self._graph, jit_compile=False, autograph=False)
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what was seen: the next band is the first of a picture."""
+        self._kept = [tf.zeros(*each) for each in self._empty]
+        self._queues = [[tf.zeros(*each)] * count for count, each in self._waits]
+
+    def __call__(self, band: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probabilities, (rows, width, classes), of the rows `lag` above those of a band.
+
+        `band`, f32 (rows, width, channels), follows the one before. What is above the first band, and beside
+        all of them, is unknown, so values that lie within the network's reach of there mean nothing.
+        """
+        heads = [queue[0] for queue in self._queues]
+        found, self._kept, tails = self._step(tf.constant(band[np.newaxis]), self._kept, heads)
+        for queue, tail in zip(self._queues, tails, strict=True):
+            queue.append(tail)
+            del queue[0]
+        return np.asarray(found[0], np.float32)
+
+    def _graph(self, band: Tensor, rows: list[Tensor], bands: list[Tensor]) -> tuple[Tensor, ...]:
+        values, kept = {self._input: band}, _Kept(rows, bands)
+        for place, operation in self._operations:
+            values[place] = operation(values, kept)
+        return values[self._output], kept.rows, kept.bands
+
+    # --- plans, one a layer ---
+
+    def _operation(self, layer: keras.Layer) -> Operation:
+        kind, taken = kind_of(layer), sources(layer)
+        first, out = id(taken[0]), id(layer.output)
+        lag, step = self._lags[first]
+        if kind == "join":
+            return self._join(layer)
+        if kind == "convolve":
+            self._lags[out] = lag + layer.kernel_size[0] // 2, step
+            return self._convolve(layer, self._keep(taken[0], layer.kernel_size[0] - 1))
+        if kind == "pool":
+            self._lags[out] = (lag + 1) // 2, 2 * step
+            place = self._keep(taken[0], lag % 2)  # pairs of rows begin at even ones
+            return lambda values, kept: tf.nn.max_pool2d(
+                kept.behind(values[first], place)[:, : self._rows // step], 2, 2, "VALID"
+            )
+        self._lags[out] = (2 * lag, step // 2) if kind == "grow" else (lag, step)
+        return lambda values, kept: layer(values[first], training=False)
+
+    def _convolve(self, layer: keras.layers.Conv2D, place: int | None) -> Operation:
+        side, source = layer.kernel_size[1] // 2, id(layer.input)
+
+        def operation(values: dict[int, Tensor], kept: _Kept) -> Tensor:
+            full = tf.cast(kept.behind(values[source], place), layer.compute_dtype)
+            kernel = tf.cast(layer.kernel, layer.compute_dtype)
+            found = tf.nn.conv2d(full, kernel, 1, [[0, 0], [0, 0], [side, side], [0, 0]])
+            if layer.use_bias:
+                found = tf.nn.bias_add(found, tf.cast(layer.bias, layer.compute_dtype))
+            return layer.activation(found)
+
+        return operation
+
+    def _join(self, layer: keras.layers.Concatenate) -> Operation:
+        taken = sources(layer)
+        last, step = max(self._lags[id(each)] for each in taken)
+        rows = self._rows // step
+        parts = []
+        for each in taken:
+            bands, more = divmod(last - self._lags[id(each)][0], rows)
+            wait = None
+            if bands:
+                self._waits.append((bands, self._blank(each, rows)))
+                wait = len(self._waits) - 1
+            parts.append((id(each), wait, self._keep(each, more)))
+        self._lags[id(layer.output)] = last, step
+
+        def operation(values: dict[int, Tensor], kept: _Kept) -> Tensor:
+            return tf.concat(
+                [kept.behind(kept.late(values[p], w), place)[:, :rows] for p, w, place in parts], axis=-1
+            )
+
+        return operation
+
+    def _keep(self, tensor: keras.KerasTensor, rows: int) -> int | None:
+        if not rows:
+            return None
+        self._empty.append(self._blank(tensor, rows))
+        return len(self._empty) - 1
+
+    def _blank(self, tensor: keras.KerasTensor, rows: int) -> tuple[tuple[int, ...], str]:
+        """Return shape and type of so many rows of a layer's values."""
+        return (1, rows, self._width // self._lags[id(tensor)][1], tensor.shape[-1]), tensor.dtype
