@@ -1,6 +1,7 @@
 """Imports go one way, between packages, rooms and files, and heavy packages stay where they belong."""
 
 import ast
+from collections import Counter
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 
@@ -160,3 +161,9 @@ def test_every_room_has_its_rule():
 def test_networks_know_keras_only(network):
     outer = {name.partition(".")[0] for name in imported(f"training.network.{network}")}
     assert not outer & {"tensorflow", "horovod"}
+
+
+def test_no_two_test_files_share_a_name():
+    """Pytest imports them by their names alone, and would collect only one of them."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []

@@ -31,10 +31,15 @@ def scenes(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(scenes, tmp_path_factory):
+def undisturbed_run(scenes, tmp_path_factory):
     run = tmp_path_factory.mktemp("undisturbed")
     assert job(scenes, run) == 0
-    return labels(run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def undisturbed(undisturbed_run):
+    return labels(undisturbed_run)
 
 
 def job(scenes, run, cut="never"):
@@ -47,16 +52,23 @@ def labels(run):
     return {file.parent.name: file.read_bytes() for file in run.glob("labels/*/labels.tif")}
 
 
+def pages(folder):
+    """How much of a disk the files in a folder take, bytes."""
+    return sum(-(-file.stat().st_size // PAGE) * PAGE for file in folder.iterdir())
+
+
 def half_written(run):
     return [*run.rglob("*.part*"), *run.glob(".scratch/*")]
 
 
 @pytest.mark.parametrize("cut", ["never", "always"])
-def test_scenes_that_find_the_disk_full_fail_and_a_rerun_does_them(disk, scenes, undisturbed, capsys, cut):
+def test_scenes_that_find_the_disk_full_fail_and_a_rerun_does_them(
+    disk, scenes, undisturbed, undisturbed_run, capsys, cut
+):
     run = disk.root / "run"
-    sizes = [len(content) for content in undisturbed.values()]
-    assert min(sizes) > 5 * PAGE
-    # Room for the labels of one scene and what the job notes; where scenes are cut, not for their layers.
+    sizes = [pages(folder) for folder in (undisturbed_run / "labels").iterdir()]
+    assert min(sizes) > 12 * PAGE
+    # Room for one scene and what the job notes; where scenes are cut, not for their layers.
     disk.do(f"remount,size={max(sizes) + 12 * PAGE if cut == 'never' else SIDE * SIDE}")
     assert job(scenes, run, cut) == 3
     told = capsys.readouterr().err
