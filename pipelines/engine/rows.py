@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache, partial
+from hashlib import sha256
 from time import monotonic
 from typing import Any
-from uuid import uuid4
 from zipimport import zipimporter
 
 import cv2
@@ -41,8 +41,8 @@ def each_row(
     for frame in frames:
         for row in records(frame):
             result = {name: row.get(name) for name in schema.names} | {"error": None}
-            rows = _Alone() if shared is None else _Together(shared(row))
-            result |= _done(row, work, limits, rows)
+            scene = _Alone() if shared is None else _Together(shared(row), row)
+            result |= _done(row, work, limits, scene)
             yield pd.DataFrame([result])
 
 
@@ -67,8 +67,10 @@ class _Alone:
 class _Together(_Alone):
     """What rows of one scene leave for each other in a folder that all workers see."""
 
-    def __init__(self, folder: AnyPath) -> None:
+    def __init__(self, folder: AnyPath, row: Row) -> None:
         self._failed, self._seconds = folder / "failed.txt", folder / "seconds"
+        # A row that Spark does twice counts once; its own name, for many end at a time.
+        self._name = sha256(repr(sorted(row.items())).encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
     def failed(self) -> str | None:
         return self._failed.read_text(encoding="utf-8") if self._failed.is_file() else None
@@ -78,14 +80,18 @@ class _Together(_Alone):
             write_bytes(self._failed, error.encode())
 
     def spent(self) -> float:
-        # Each row leaves a file of its own, for many end at a time; its name says how long it took. One
-        # that is being written begins with a dot.
-        names = [file.name for file in self._seconds.iterdir()] if self._seconds.is_dir() else []
-        return sum(float(name.partition(" ")[0]) for name in names if not name.startswith("."))
+        taken: dict[str, float] = {}
+        with suppress(OSError, PolynyaError):
+            # Names say it all, so no file is read. One that is being written begins with a dot.
+            for file in self._seconds.iterdir():
+                if not file.name.startswith("."):
+                    seconds, _, row = file.name.partition(" ")
+                    taken[row] = max(float(seconds), taken.get(row, 0.0))
+        return sum(taken.values())
 
     def spend(self, seconds: float) -> None:
         with suppress(OSError, PolynyaError):
-            write_bytes(self._seconds / f"{seconds:.3f} {uuid4().hex}", b"-")
+            write_bytes(self._seconds / f"{seconds:.3f} {self._name}", b"-")
 
 
 def _done(row: Row, work: Callable[[Row], Row], limits: LimitSettings, scene: _Alone) -> Row:

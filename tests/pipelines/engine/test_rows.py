@@ -63,6 +63,15 @@ def test_the_blocks_of_a_scene_share_its_time(tmp_path):
     assert all("given up after 0.2 seconds" in error for error in errors[3:6])
 
 
+def test_a_row_that_is_done_again_counts_once(tmp_path):
+    steady = {"scene_id": "steady", "number": 0}
+    for _ in range(6):
+        found = pd.concat(
+            each_row(iter([pd.DataFrame([steady])]), partial(work, []), DECODED, LIMITS, lambda _: tmp_path)
+        )
+        assert found["error"].tolist() == [None]
+
+
 def test_without_a_shared_folder_each_row_is_tried(tmp_path):
     begun, errors = done(None, "bad", "bad")
     assert len(begun) == 2
