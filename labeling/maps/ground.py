@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import pyproj
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
+
+from labeling.results.areas import places_of
 
 Numbers = NDArray[np.float64]
 
@@ -49,20 +49,11 @@ def ground_at(crs: CRS, transform: Affine, rows: Numbers, columns: Numbers) -> G
     """
     right = np.concatenate([columns, columns - 0.5, columns + 0.5, columns, columns])
     down = np.concatenate([rows, rows, rows, rows - 0.5, rows + 0.5])
-    x = transform.a * right + transform.b * down + transform.c
-    y = transform.d * right + transform.e * down + transform.f
-    try:
-        to_degrees = pyproj.Transformer.from_crs(crs.to_wkt(), "EPSG:4326", always_xy=True)
-        lon, lat = to_degrees.transform(x, y)
-    except ProjError:
+    found = places_of(crs, transform, down, right)
+    if found is None or not (np.isfinite(found.lon).all() and np.isfinite(found.lat).all()):
         return None
-    if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
-        return None
-    # From the Earth's middle there is no pole and no date line.
-    to_middle = pyproj.Transformer.from_crs("EPSG:4979", "EPSG:4978", always_xy=True)
-    places = np.stack(to_middle.transform(lon, lat, np.zeros_like(lon)))
-    _, west, east, north, south = np.split(places, 5, axis=1)
-    axes = _compass(np.radians(lon[: len(rows)]), np.radians(lat[: len(rows)]))
+    _, west, east, north, south = np.split(found.in_space, 5, axis=1)
+    axes = _compass(found.lon[: len(rows)], found.lat[: len(rows)])
     steps = np.stack([east - west, south - north], axis=-1)  # (3, n, [right, down])
     return Ground(np.einsum("acn,cns->nas", axes, steps))
 

@@ -8,7 +8,7 @@ scene is cut.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyproj
@@ -87,22 +87,42 @@ def pixel_areas(
         np.concatenate([right - 0.5, right + 0.5, right, right]),
         np.concatenate([down, down, down - 0.5, down + 0.5]),
     )
-    x = transform.a * right + transform.b * down + transform.c
-    y = transform.d * right + transform.e * down + transform.f
-    try:
-        place = pyproj.Transformer.from_crs(crs.to_wkt(), "EPSG:4326", always_xy=True)
-        lon, lat = place.transform(x, y)
-    except ProjError:
+    places = places_of(crs, transform, down, right)
+    if places is None:
         return None
-    west, east, north, south = np.split(_geocentric(np.radians(lon), np.radians(lat)), 4, axis=1)
+    west, east, north, south = np.split(places.in_space, 4, axis=1)
     areas = np.linalg.norm(np.cross(east - west, south - north, axis=0), axis=0)
     known = np.isfinite(areas)
     return np.where(known, areas, 0.0) if known.any() else None
 
 
-def _geocentric(lon: NDArray[Any], lat: NDArray[Any]) -> NDArray[np.float64]:
-    """Return places on the ellipsoid in metres from the Earth's middle, (3, n): no pole, no date line."""
+class Places(NamedTuple):
+    """Places on the ellipsoid, n of them; not finite where one lies off Earth."""
+
+    lon: NDArray[np.float64]
+    lat: NDArray[np.float64]
+    """Radians, (n,)."""
+
+    @property
+    def in_space(self) -> NDArray[np.float64]:
+        """Metres from the Earth's middle, (3, n): no pole, no date line."""
+        with np.errstate(invalid="ignore"):
+            normal = _A / np.sqrt(1 - _E2 * np.sin(self.lat) ** 2)
+            flat = normal * np.cos(self.lat)
+            height = normal * (1 - _E2) * np.sin(self.lat)
+            return np.stack([flat * np.cos(self.lon), flat * np.sin(self.lon), height])
+
+
+def places_of(
+    crs: CRS, transform: Affine, rows: NDArray[np.float64], columns: NDArray[np.float64]
+) -> Places | None:
+    """Return where places of a grid lie, rows and columns (n,) from its corner; None without Earth."""
+    x = transform.a * columns + transform.b * rows + transform.c
+    y = transform.d * columns + transform.e * rows + transform.f
+    try:
+        to_degrees = pyproj.Transformer.from_crs(crs.to_wkt(), "EPSG:4326", always_xy=True)
+        lon, lat = to_degrees.transform(x, y)
+    except ProjError:
+        return None
     with np.errstate(invalid="ignore"):
-        normal = _A / np.sqrt(1 - _E2 * np.sin(lat) ** 2)
-        flat = normal * np.cos(lat)
-        return np.stack([flat * np.cos(lon), flat * np.sin(lon), normal * (1 - _E2) * np.sin(lat)])
+        return Places(np.radians(lon), np.radians(lat))
