@@ -90,8 +90,10 @@ def steps(config: DemoConfig, scenes: list[str]) -> Iterator[list[str]]:
 
 def _neighbours(config: DemoConfig, python: str, conf: Path) -> Iterator[list[str]]:
     """Yield the commands that put scenes which overlap together: those of a run lie far apart."""
-    folder, run = config.out / "neighbours" / "scenes", str(neighbours(config).root)
     side = NEIGHBOURS * config.side
+    # Other settings are other scenes: what is there is not written again.
+    folder = config.out / "neighbours" / f"scenes-{side}-{config.seed}"
+    run = str(neighbours(config).root)
     spec = SceneSpec(
         scene_id="near", height=side, width=side, seed=config.seed, ice_cover=0.8, thin_share=0.3
     )

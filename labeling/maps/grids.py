@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, Self
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from affine import Affine
@@ -42,6 +43,12 @@ class MapGrid(NamedTuple):
                 "a georeference, label it again, or leave it out (--scenes)."
             )
         return cls(info.crs, tuple(info.transform), info.height, info.width)
+
+    @classmethod
+    def loads(cls, values: Sequence[Any]) -> Self:
+        """Return a grid that went through JSON, as a list."""
+        crs, transform, height, width = values
+        return cls(crs, tuple(transform), height, width)
 
     @property
     def affine(self) -> Affine:

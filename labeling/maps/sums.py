@@ -76,7 +76,7 @@ class Sums(NamedTuple):
         inside = zones >= 0
         index = (zones[inside] * KINDS + kinds[inside]) * len(STATUSES) + statuses[inside]
         np.add.at(self.areas.reshape(-1), index, areas[inside])
-        self.pixels.reshape(-1)[:] += np.bincount(index, minlength=self.pixels.size)
+        np.add.at(self.pixels.reshape(-1), index, 1)
 
     def columns(self, *, placed: bool = True, explained: bool = True) -> Columns:
         """Return what was counted by zone, under the names of a table's columns; areas in square metres.

@@ -98,7 +98,7 @@ def make(work: Work) -> list[Failure]:
     }
     if not failed and not work.is_done(inputs, FILES):
         slices = (_slice(work, grid, period, pieces[period.name], errors) for period in periods)
-        timed, about = periods[0].begin is not None, _about(work, rule, errors)
+        timed, about = periods[0].begin is not None, _about(work, periods, rule, errors)
         with work.finishing(inputs, FILES) as folder:
             write_concentration(folder / FILES[0], grid, slices, timed=timed, attributes=about)
     if not failed:
@@ -189,7 +189,7 @@ def _index(where: Block, grid: MapGrid) -> NDArray[np.int64]:
     return np.where(inside, rows * grid.width + columns, -1).ravel()
 
 
-def _about(work: Work, rule: Rule, errors: MapErrors | None) -> dict[str, str]:
+def _about(work: Work, periods: list[Period], rule: Rule, errors: MapErrors | None) -> dict[str, str]:
     of = work.config.of
     told = NO_ERRORS.format(of=of) if errors is None else ERRORS.format(of=of, scenes=len(errors.counts))
     comment = (
@@ -197,5 +197,5 @@ def _about(work: Work, rule: Rule, errors: MapErrors | None) -> dict[str, str]:
         "Shares are of the classified area of a cell, on the ellipsoid; a cell of which less than "
         f"{work.config.concentration.least:g} has a class has none. {told}"
     )
-    source = f"{len(work.maps)} {of} of optical satellite scenes"
+    source = f"{sum(len(period.maps) for period in periods)} {of} of optical satellite scenes"
     return attributes_of(source, comment, work.config.concentration.institution, datetime.now(UTC))

@@ -20,7 +20,7 @@ import shapely
 from numpy.typing import NDArray
 
 from labeling.errors import ConfigError
-from labeling.files.layout import finished_file, read_done
+from labeling.files.layout import finished_file
 from labeling.files.marks import mark_of
 from labeling.files.storage import AnyPath
 from labeling.maps.edges import edge_error, edge_lines
@@ -80,14 +80,13 @@ def make(work: Work) -> list[Failure]:
 def finished_concentration(work: Work) -> tuple[AnyPath, MapGrid]:
     """Return the finished concentration of the run, and its grid; ConfigError where there is none."""
     folder = work.run.product("concentration")
-    done = read_done(folder) or {}
-    if CONCENTRATION not in (done.get("outputs") or {}):
+    done = work.finished("concentration")
+    if done is None or CONCENTRATION not in (done.get("outputs") or {}):
         raise ConfigError(
             f"no finished {CONCENTRATION} in {folder}, and edges are lines on it. Make it first: "
             f"python -m jobs.products --run {work.run.root} concentration edges"
         )
-    crs, transform, height, width = done["inputs"]["grid"]
-    return finished_file(folder, CONCENTRATION), MapGrid(crs, tuple(transform), height, width)
+    return finished_file(folder, CONCENTRATION), MapGrid.loads(done["inputs"]["grid"])
 
 
 def _state(path: Path) -> dict[str, Any]:

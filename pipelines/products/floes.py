@@ -243,7 +243,7 @@ def _leads(classes: NDArray[np.uint8], info: SceneInfo, ground: Ground, settings
         )
     openings = [code for code in IceClass if code not in settings.codes]
     widths = [width / side for width in shown] or [0.0]  # nothing is narrower than that
-    narrower = find_leads(classes, widths, openings=openings).narrower
+    narrower = find_leads(classes, widths, openings=openings)
     areas, known = np.zeros(len(widths) + 1, np.int64), 0
     for block in blocks(height=grid.height, width=grid.width, size=1024):
         found = grid.areas(block)

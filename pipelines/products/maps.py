@@ -23,6 +23,11 @@ from pipelines.products.config import ProductsConfig
 PROBABILITY: Final = LAYERS["probability"].file
 """Name of what may lie beside a map's classes: how sure the network is of each."""
 
+UNDATED: Final = (
+    "Pictures that do not say when they were taken are in no such time: choose by --scenes, not by since and "
+    "until."
+)
+
 _MAKERS: Final = {
     "maps": "python -m jobs.infer --model … --scenes … --out {run}",
     "labels": "python -m jobs.label --scenes … --out {run}",
@@ -95,8 +100,8 @@ def find_maps(run: Run, config: ProductsConfig) -> tuple[list[MapFile], list[Fai
             f"no finished {config.of} in {folder}, so there is nothing to make products of. Make them first: "
             f"{_MAKERS[config.of].format(run=run.root)}"
         )
-    chosen = _chosen(rows, config)
-    found, failures = [], []
+    chosen, failures = _chosen(rows, config)
+    found = []
     for row in sorted(chosen):
         try:
             found.append(_finished(row, run, config.of))
@@ -118,8 +123,11 @@ def counted(names: Iterable[str]) -> str:
     return ", ".join(f"{name} ({count})" for name, count in Counter(names).most_common())
 
 
-def _chosen(rows: list[CatalogRow], config: ProductsConfig) -> list[CatalogRow]:
-    """Return the scenes that ids and dates choose; ConfigError where one of them chooses none."""
+def _chosen(rows: list[CatalogRow], config: ProductsConfig) -> tuple[list[CatalogRow], list[Failure]]:
+    """Return the scenes that ids and dates choose, and those that do not say whether dates choose them.
+
+    ConfigError where ids or dates choose none.
+    """
     for pattern in config.scenes:
         if not any(fnmatchcase(row.scene_id, pattern) for row in rows):
             raise ConfigError(
@@ -132,15 +140,15 @@ def _chosen(rows: list[CatalogRow], config: ProductsConfig) -> list[CatalogRow]:
         if not config.scenes or any(fnmatchcase(row.scene_id, each) for each in config.scenes)
     ]
     if config.since is None and config.until is None:
-        return named
+        return named, []
     dated = [row for row in named if _is_within(row.info, config)]
     if not dated:
         raise ConfigError(
             f"none of {len(named)} scene(s) was sensed between {config.since or 'ever'} and "
-            f"{config.until or 'now'}, as since and until ask. Pictures that do not say when they were taken "
-            "are in no such time: choose them by --scenes."
+            f"{config.until or 'now'}, as since and until ask. {UNDATED}"
         )
-    return dated
+    undated = [row.scene_id for row in named if row.info.sensing_time is None]
+    return dated, [Failure(scene, "products", f"it has no sensing time. {UNDATED}") for scene in undated]
 
 
 def _is_within(info: SceneInfo, config: ProductsConfig) -> bool:

@@ -23,7 +23,7 @@ from labeling.files.layout import read_done
 from labeling.grid import Block
 from labeling.maps.cover import Extent, reach_of
 from labeling.maps.grids import SQUARE_CM, MapGrid
-from labeling.maps.merging import MOST_MAPS, Merged, Rule
+from labeling.maps.merging import MOST_MAPS, Rule
 from labeling.maps.sums import NAMES
 from labeling.status import PixelStatus
 from pipelines.engine.scenes import Failure
@@ -63,6 +63,10 @@ class Piece(NamedTuple):
     maps: list[MapFile]
 
 
+Shown = Callable[[NDArray[Any], Piece], NDArray[Any]]
+"""Makes of a block's array what is written of it."""
+
+
 def make(work: Work) -> list[Failure]:
     """Write the mosaic; see product.Product."""
     settings = work.config.mosaic
@@ -88,7 +92,8 @@ def make(work: Work) -> list[Failure]:
         "palette": settings.palette,
     }
     if not failed and not work.is_done(inputs, FILES):
-        _write(work, grid, pieces, [each.found for each in placed], rule, inputs)
+        shown = {each.scene_id for piece in pieces for each in piece.maps}
+        _write(work, grid, pieces, [e.found for e in placed if e.found.scene_id in shown], rule, inputs)
     if not failed:
         work.prune(parts)
     return lost + nowhere + failed
@@ -142,29 +147,29 @@ def _write(
     newest = max(times) if times else None
     about = _describe(work, grid, pieces, maps, rule, newest)
 
-    def read(layer: Callable[[Merged, Piece], NDArray[Any]]) -> Iterator[tuple[Window, NDArray[Any]]]:
+    def read(name: str, shown: Shown = lambda layer, _: layer) -> Iterator[tuple[Window, NDArray[Any]]]:
         for piece in pieces:
             inside = _inside(piece.place, grid)
             place = piece.place.meet(grid.whole)
-            yield place.window, layer(read_block(work.part(piece.part)), piece)[inside.slices]
+            yield place.window, shown(read_block(work.part(piece.part), name)[inside.slices], piece)
 
     classes = class_legend(work.config.mosaic.palette)
     with work.finishing(inputs, FILES) as folder:
         write_cog(
-            folder / "mosaic.tif", read(lambda merged, _: merged.codes), grid, "uint8",
+            folder / "mosaic.tif", read("codes"), grid, "uint8",
             nodata=IGNORE, description=classes.band, legend=classes, tags=_tags(classes),
         )  # fmt: skip
         write_cog(
-            folder / "status.tif", read(lambda merged, _: merged.status), grid, "uint8",
+            folder / "status.tif", read("status"), grid, "uint8",
             nodata=PixelStatus.NODATA, description=STATUS.band, legend=STATUS, tags=_tags(STATUS),
         )  # fmt: skip
         write_cog(
-            folder / "age.tif", read(partial(_ages, newest=newest)), grid, "float32",
+            folder / "age.tif", read("source", partial(_ages, newest=newest)), grid, "float32",
             nodata=float("nan"), description="days before the newest map",
             tags={"REFERENCE_TIME": "" if newest is None else newest.isoformat(), "UNIT": "days"},
         )  # fmt: skip
         write_cog(
-            folder / "scene.tif", read(partial(_scenes, numbers=numbers)), grid, "uint16",
+            folder / "scene.tif", read("source", partial(_scenes, numbers=numbers)), grid, "uint16",
             nodata=0, description="number of the scene in mosaic.json",
         )  # fmt: skip
         write_json(folder / "mosaic.json", about)
@@ -174,19 +179,19 @@ def _tags(legend: Legend) -> dict[str, str]:
     return {f"{legend.tag}_{each.code}": each.title for each in legend.entries if each.code != IGNORE}
 
 
-def _ages(merged: Merged, piece: Piece, newest: datetime | None) -> NDArray[np.float32]:
+def _ages(source: NDArray[np.uint16], piece: Piece, newest: datetime | None) -> NDArray[np.float32]:
     """Return how many days before the newest map a block's classes were seen, NaN where that is not known."""
     sensed = [each.sensed for each in piece.maps]
     days = [
         np.nan if newest is None or time is None else (newest - time).total_seconds() / SECONDS_A_DAY
         for time in sensed
     ]
-    return np.asarray([np.nan, *days], np.float32)[merged.source]
+    return np.asarray([np.nan, *days], np.float32)[source]
 
 
-def _scenes(merged: Merged, piece: Piece, numbers: dict[str, int]) -> NDArray[np.uint16]:
+def _scenes(source: NDArray[np.uint16], piece: Piece, numbers: dict[str, int]) -> NDArray[np.uint16]:
     """Return the number that a block's scenes have in the whole mosaic."""
-    return np.asarray([0, *(numbers[each.scene_id] for each in piece.maps)], np.uint16)[merged.source]
+    return np.asarray([0, *(numbers[each.scene_id] for each in piece.maps)], np.uint16)[source]
 
 
 def _describe(

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from labeling.errors import ConfigError, SceneError
 from labeling.files.layout import STATUS
-from labeling.maps.cover import AUTO, Extent, extent
+from labeling.maps.cover import AUTO, Extent, extent, is_northern
 from labeling.maps.grids import MapGrid
 from labeling.maps.merging import Rule
 from pipelines.engine.scenes import Failure
@@ -47,7 +47,7 @@ def order(
     good, lost = [], []
     for each in maps:
         try:
-            MapGrid.of(each.info)
+            is_northern(MapGrid.of(each.info))  # a system of its own has no place on Earth
             _check_fits(each, rule, name)
             good.append(each)
         except SceneError as problem:

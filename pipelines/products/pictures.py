@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,6 +19,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from rasterio.crs import CRS
 from rasterio.enums import Resampling
 
 from labeling.classes import IGNORE
@@ -30,11 +32,11 @@ from labeling.files.storage import AnyPath
 from labeling.results.preview import paint
 from labeling.results.quicklook import legend_patches
 from pipelines.engine.scenes import Failure
-from pipelines.products.edges import VARIABLE, finished_concentration
+from pipelines.products.edges import CONCENTRATION, VARIABLE, finished_concentration
 from pipelines.products.grids.fields import open_fields
 from pipelines.products.product import Work
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of what this module draws: older pictures are drawn anew."""
 
 SIDE: Final = 1600
@@ -46,13 +48,13 @@ _ICE_COLOURS: Final = "Blues_r"
 
 def make(work: Work) -> list[Failure]:
     """Draw what is finished; see product.Product."""
-    finished = {name: marks for name in _DRAWN if (marks := _outputs(work, name))}
+    finished = {name: marks for name in _DRAWN if (marks := (work.finished(name) or {}).get("outputs"))}
     if not finished:
         raise ConfigError(
             f"no finished {', '.join(_DRAWN)} in {work.run.products}, so there is nothing to draw. Make one "
             f"first: python -m jobs.products --run {work.run.root} {' '.join(_DRAWN)} pictures"
         )
-    inputs: dict[str, Any] = {"version": VERSION, "of": finished, "edges": _outputs(work, "edges")}
+    inputs: dict[str, Any] = {"version": VERSION, "of": finished, "edges": _edges_of(work)}
     files = [f"{name}.png" for name in finished]
     if not work.is_done(inputs, files):
         with work.finishing(inputs, files) as folder:
@@ -64,28 +66,46 @@ def make(work: Work) -> list[Failure]:
     return []
 
 
-def _outputs(work: Work, name: str) -> dict[str, Any]:
-    return (read_done(work.run.product(name)) or {}).get("outputs") or {}
+def _edges_of(work: Work) -> dict[str, Any] | None:
+    """Return the marks of the edges if they are on the concentration as it is now, else None."""
+    concentration, edges = (read_done(work.run.product(name)) or {} for name in ("concentration", "edges"))
+    of = concentration.get("outputs", {}).get(CONCENTRATION)
+    if of is None or edges.get("inputs", {}).get("concentration") != of:
+        return None
+    marks: dict[str, Any] | None = edges.get("outputs")
+    return marks
 
 
 def _mosaic(work: Work, figure: Figure) -> None:
-    axes = figure.subplots()
-    classes, extent = _reduced(work.run.product("mosaic") / "mosaic.tif")
-    palette = work.config.mosaic.palette
+    axes, folder = figure.subplots(), work.run.product("mosaic")
+    classes, extent, crs = _reduced(folder / "mosaic.tif")
+    palette = (work.finished("mosaic") or {})["inputs"]["palette"]
     axes.imshow(paint(classes, palette), extent=extent, interpolation="nearest")
     handles = legend_patches(palette, bool((classes == IGNORE).any()))
     axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=4, frameon=False)
-    _finish(axes, "Mosaic")
+    _finish(axes, "Mosaic", crs)
 
 
-def _reduced(path: AnyPath) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], tuple[float, float, float, float]]:
-    """Return a class raster of SIDE pixels at most, and its left, right, bottom and top in kilometres."""
+class _Reduced(NamedTuple):
+    classes: NDArray[np.uint8]
+    extent: tuple[float, float, float, float]
+    """Left, right, bottom and top, in the picture's unit."""
+    crs: CRS
+
+
+def _reduced(path: AnyPath) -> _Reduced:
+    """Return a class raster of SIDE pixels at most, and where it lies."""
     with open_raster(path) as raster:
         step = max(1, -(-max(raster.shape) // SIDE))
         shape = (-(-raster.height // step), -(-raster.width // step))
         classes = np.asarray(raster.read(1, out_shape=shape, resampling=Resampling.nearest), np.uint8)
-        left, bottom, right, top = (side / 1000 for side in raster.bounds)
-    return classes, (left, right, bottom, top)
+        left, bottom, right, top = (side / _units(raster.crs) for side in raster.bounds)
+        return _Reduced(classes, (left, right, bottom, top), raster.crs)
+
+
+def _units(crs: CRS) -> float:
+    """Return how many units of a system are one of its picture: a kilometre, or a degree."""
+    return 1.0 if crs.is_geographic else 1000 / float(crs.linear_units_factor[1])
 
 
 def _concentration(work: Work, figure: Figure) -> None:
@@ -93,25 +113,27 @@ def _concentration(work: Work, figure: Figure) -> None:
     file, grid = finished_concentration(work)
     with open_fields(file, VARIABLE, grid) as fields:
         last, day = len(fields.days) - 1, fields.days[-1]
-        values, affine = fields.read(last), fields.grid.affine
+        values, affine, crs = fields.read(last), fields.grid.affine, CRS.from_wkt(fields.grid.crs)
         left, top = affine @ (0, 0)
         right, bottom = affine @ (fields.grid.width, fields.grid.height)
     axes.set_facecolor("0.85")
-    extent = (left / 1000, right / 1000, bottom / 1000, top / 1000)
+    units = _units(crs)
+    extent = (left / units, right / units, bottom / units, top / units)
     shown = axes.imshow(values, vmin=0, vmax=1, cmap=_ICE_COLOURS, extent=extent, interpolation="nearest")
     figure.colorbar(shown, ax=axes, shrink=0.6, label="sea-ice area fraction")
-    if _outputs(work, "edges"):
-        _draw_edges(axes, work.run.product("edges") / "edges.gpkg", None if day is None else day.isoformat())
-    _finish(axes, "Concentration" + (f", {day.isoformat()}" if day else "") + "; grey: not known")
+    text = None if day is None else day.isoformat()
+    if _edges_of(work):
+        _draw_edges(axes, work.run.product("edges") / "edges.gpkg", text, units)
+    _finish(axes, "Concentration" + (f", {text}" if text else "") + "; grey: not known", crs)
 
 
-def _draw_edges(axes: Axes, path: AnyPath, day: str | None) -> None:
+def _draw_edges(axes: Axes, path: AnyPath, day: str | None, units: float) -> None:
     with _local(path) as file:
         _, table = pyogrio.read_arrow(file)
     colours = {0.15: "tab:red", 0.3: "tab:orange", 0.7: "tab:green"}
     for row in table.to_pylist():
         if row["day"] == day:
-            lines = [shapely.get_coordinates(part) / 1000 for part in shapely.from_wkb(row["geom"]).geoms]
+            lines = [shapely.get_coordinates(part) / units for part in shapely.from_wkb(row["geom"]).geoms]
             colour = colours.get(row["level"], "black")
             axes.add_collection(LineCollection(lines, colors=colour, label=f"{row['level']:.0%}"))
     if axes.get_legend_handles_labels()[0]:
@@ -124,9 +146,10 @@ def _floes(work: Work, figure: Figure) -> None:
     with (folder / "scenes.parquet").open("rb") as file:
         scenes = pq.read_table(file).to_pylist()
     scene = max(scenes, key=lambda row: (row["floes"], row["scene_id"]))
-    found = next(each for each in work.maps if each.scene_id == scene["scene_id"])
+    # Floes are of the maps that were chosen, see Work.finished.
+    [found] = [each for each in work.maps if each.scene_id == scene["scene_id"]]
     axes = figure.subplots()
-    classes, extent = _reduced(found.classes)
+    classes, extent, crs = _reduced(found.classes)
     axes.imshow(paint(classes, "polynya"), extent=extent, interpolation="nearest", alpha=0.5)
     with _local(folder / "floes.gpkg") as file:
         diameters, rings = [], []
@@ -135,7 +158,7 @@ def _floes(work: Work, figure: Figure) -> None:
             _, table = pyogrio.read_arrow(file, layer=layer, where=where, columns=["diameter_m"])
             diameters += table["diameter_m"].to_pylist()
             shapes = shapely.get_exterior_ring(shapely.from_wkb(table["geom"].to_pylist()))
-            rings += [shapely.get_coordinates(ring) / 1000 for ring in shapes]
+            rings += [shapely.get_coordinates(ring) / _units(crs) for ring in shapes]
     if rings:
         floes = PolyCollection(rings, cmap=_FLOE_COLOURS, norm=LogNorm(), edgecolors="black", linewidths=0.3)
         floes.set_array(np.array(diameters))
@@ -145,13 +168,14 @@ def _floes(work: Work, figure: Figure) -> None:
     if scene["alpha"] is not None:
         law = f"{scene['alpha']:.2f} ± {scene['alpha_error']:.2f} from {scene['alpha_from_m']:.0f} m on"
         title += f"; power law {law}"
-    _finish(axes, title)
+    _finish(axes, title, crs)
 
 
-def _finish(axes: Axes, title: str) -> None:
+def _finish(axes: Axes, title: str, crs: CRS) -> None:
+    unit = "degrees" if crs.is_geographic else "km"
     axes.set_title(title, fontsize=11)
-    axes.set_xlabel("km")
-    axes.set_ylabel("km")
+    axes.set_xlabel(unit)
+    axes.set_ylabel(unit)
     axes.set_aspect("equal")
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from pyspark.sql import SparkSession
 
+from labeling.errors import ConfigError
 from labeling.files.atomic import refilling
-from labeling.files.layout import DONE, Run, is_done, write_done
+from labeling.files.layout import DONE, Run, is_done, read_done, write_done
 from labeling.files.storage import AnyPath
 from pipelines.engine.scenes import Failure
 from pipelines.products.config import ProductsConfig
@@ -51,16 +53,36 @@ class Work(NamedTuple):
         """Remove what is no part of the product any more."""
         prune(self.run.product_parts(self.name), parts)
 
+    @property
+    def choice(self) -> dict[str, Any]:
+        """Which maps this is of, for completion marks: products made of others do not go together."""
+        names = "\n".join(each.scene_id for each in self.maps)
+        return {"of": self.config.of, "maps": len(self.maps), "ids": sha256(names.encode()).hexdigest()}
+
+    def finished(self, name: str) -> dict[str, Any] | None:
+        """Return the completion mark of another product; None where it is not finished.
+
+        ConfigError where it was made of other maps than this one is to be.
+        """
+        done = read_done(self.run.product(name))
+        if done is None or done["inputs"].get("choice") == self.choice:
+            return done
+        raise ConfigError(
+            f"{self.run.product(name)} was made of other maps than the {len(self.maps)} {self.config.of} "
+            f"that {self.name} is asked of. Choose the same, or make both: "
+            f"python -m jobs.products --run {self.run.root} {name} {self.name}"
+        )
+
     def is_done(self, inputs: dict[str, Any], files: list[str]) -> bool:
-        """Tell whether the product is finished, from exactly these inputs."""
-        return is_done(self.folder, inputs, files)
+        """Tell whether the product is finished, from exactly these inputs and maps."""
+        return is_done(self.folder, inputs | {"choice": self.choice}, files)
 
     @contextmanager
     def finishing(self, inputs: dict[str, Any], files: list[str], **facts: Any) -> Iterator[AnyPath]:
         """Yield a folder to write the product's `files` into; it is the product when the block succeeds."""
         with refilling(self.folder, DONE) as folder:
             yield folder
-            write_done(folder, inputs, files, **facts)
+            write_done(folder, inputs | {"choice": self.choice}, files, **facts)
 
 
 class Product(NamedTuple):

@@ -16,11 +16,12 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pyproj
 
-from labeling.errors import ConfigError
+from labeling.errors import ConfigError, SceneError
 from labeling.files.atomic import replacing
 from labeling.files.layout import STATUS
 from labeling.files.storage import AnyPath
 from labeling.maps.cover import AUTO, metric, to_degrees
+from labeling.maps.grids import MapGrid
 from labeling.masks.land import vector_state
 from labeling.masks.layers import VectorLayer, open_layer, read_names
 from pipelines.engine.scenes import Failure
@@ -48,6 +49,7 @@ def make(work: Work) -> list[Failure]:
     parts = plan(work, layer)
     failures = work.make_parts(parts, [SUMS], fill)
     failed = {failure.scene for failure in failures}
+    nowhere = [] if layer is None else _without_place(work.maps, failed)
     parts = [part for part in parts if part.name not in failed]
     good = [(each, work.part(part)) for each, part in zip(_without(work.maps, failed), parts, strict=True)]
     work.prune(parts)
@@ -55,13 +57,24 @@ def make(work: Work) -> list[Failure]:
     files = [f"{name}.{ending}" for name in tables for ending in ("parquet", "csv")]
     inputs = {"parts": {part.name: part.inputs for part in parts}, "name": settings.name}
     if not good or work.is_done(inputs, files):
-        return failures
+        return failures + nowhere
     outside = _outside(good, names, layer)
     with work.finishing(inputs, files, polygons_outside=outside) as folder:
         for name in tables:
             pieces = (_rows(each, read_part(part, KINDS[name]), names) for each, part in good)
             write_tables(folder, name, pieces)
-    return failures
+    return failures + nowhere
+
+
+def _without_place(maps: list[MapFile], failed: set[str]) -> list[Failure]:
+    """Return the maps that polygons were asked of and that have no place on Earth."""
+    found = []
+    for each in _without(maps, failed):
+        try:
+            MapGrid.of(each.info)
+        except SceneError as problem:
+            found.append(Failure(each.scene_id, "statistics", f"it is in no polygon: {problem}"))
+    return found
 
 
 def _without(maps: list[MapFile], failed: set[str]) -> list[MapFile]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
-from typing import Final, NamedTuple
+from typing import Final
 
 import cv2
 import numpy as np
@@ -22,25 +22,16 @@ WIDTHS: Final = (50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0)
 """Metres; leads are openings narrower than the last."""
 
 
-class Leads(NamedTuple):
-    """Leads of a map."""
-
-    narrower: NDArray[np.uint8]
-    """(height, width): 0 where there is no lead, else 1 + the index of the smallest of the widths that the
-    opening is narrower than."""
-    pixels: NDArray[np.int64]
-    """(widths,): pixels of each of these."""
-    known: int
-    """Pixels that have a class."""
-
-
 def find_leads(
     classes: NDArray[np.uint8],
     widths: Sequence[float],
     *,
     openings: Sequence[int] = (IceClass.WATER, IceClass.THIN_ICE),
-) -> Leads:
-    """Find leads of class codes, u8 (height, width); `widths` rise, in pixels, and `openings` are codes.
+) -> NDArray[np.uint8]:
+    """Return how narrow openings are, u8 (height, width): 0 where there is no lead.
+
+    Else it is 1 + the index of the smallest of the widths that the opening is narrower than. `classes` are
+    codes, u8 (height, width); `widths` rise, in pixels, and `openings` are codes.
 
     Looks at `halo(widths)` pixels around a pixel, so blocks with that much around them have the same leads.
     Takes some 15 bytes a pixel, and twice the widest width on each side.
@@ -60,8 +51,7 @@ def find_leads(
         covered = _distance((room < radius).astype(np.uint8)) <= radius + np.float32(0.5)
         inside = covered[edge : edge + classes.shape[0], edge : edge + classes.shape[1]]
         narrower[opened & ~inside] = number
-    pixels = np.bincount(narrower.ravel(), minlength=len(widths) + 1)[1:]
-    return Leads(narrower, pixels, int(np.count_nonzero(~unknown)))
+    return narrower
 
 
 def halo(widths: Sequence[float]) -> int:

@@ -30,8 +30,7 @@ FINER: Final = 8
 
 def fill(task: dict[str, Any], folder: AnyPath) -> dict[str, Any]:
     """Count a block of cells, and write it as a part."""
-    crs, transform, height, width = task["cells"]
-    cells = MapGrid(crs, tuple(transform), height, width)
+    cells = MapGrid.loads(task["cells"])
     sources = [(Source.loads(source), Extent(*reach)) for source, reach in task["sources"]]
     sums = count_cells(cells, task["pixels"], sources, task["rule"])
     with replacing(folder / SUMS) as temporary:

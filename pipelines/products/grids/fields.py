@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -36,7 +36,7 @@ class Fields(NamedTuple):
     """Of the file, for messages."""
     grid: MapGrid
     days: list[date | None]
-    """Of each slice, UTC; None for one of no time."""
+    """Of each slice, UTC; None for one of no time, or of more than a day."""
     values: Any
     """The open variable."""
     share: float
@@ -52,6 +52,11 @@ class Fields(NamedTuple):
         if day not in self.days:
             there = ", ".join(sorted(each.isoformat() for each in self.days if each)) or "none"
             raise ConfigError(f"{self.name} has nothing of {day.isoformat()}. Days that are there: {there}.")
+        if (count := self.days.count(day)) > 1:
+            raise ConfigError(
+                f"{self.name} has {count} times of {day.isoformat()}, and nothing says which is meant. Give "
+                "one with one time a day."
+            )
         return self.days.index(day)
 
 
@@ -129,12 +134,23 @@ def _days(file: netCDF4.Dataset, values: Any) -> list[date | None]:
     if values.ndim != 3:
         raise ValueError(f"{values.ndim} dimensions")
     time = file[values.dimensions[0]]
+    bounds = getattr(time, "bounds", None)
+    # Bounds have the unit of what they bound.
+    spans = [(0.0, 0.0)] * len(time) if bounds is None else file[bounds][:].tolist()
+    days = []
+    for middle, span in zip(_times(time[:], time), spans, strict=True):
+        begin, end = _times(np.array(span, np.float64), time)
+        days.append(middle.date() if end - begin <= timedelta(days=1) else None)
+    return days
+
+
+def _times(values: NDArray[np.float64], time: Any) -> list[datetime]:
     # Years of a model's own calendar are no days of ours.
     found: Any = netCDF4.num2date(
-        time[:], time.units, getattr(time, "calendar", "standard"), only_use_cftime_datetimes=False,
+        values, time.units, getattr(time, "calendar", "standard"), only_use_cftime_datetimes=False,
         only_use_python_datetimes=True,
     )  # fmt: skip
-    return [datetime.fromisoformat(str(each)).replace(tzinfo=UTC).date() for each in found]
+    return [datetime.fromisoformat(str(each)).replace(tzinfo=UTC) for each in found]
 
 
 def check_same_grid(fields: Fields, other: Fields) -> None:

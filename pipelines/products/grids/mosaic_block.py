@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labeling.classes import IGNORE
 from labeling.files.atomic import replacing
 from labeling.files.storage import AnyPath
 from labeling.grid import Block
 from labeling.maps.grids import MapGrid
-from labeling.maps.merging import Merged
 from labeling.maps.sums import Sums
 from labeling.status import PixelStatus
 from pipelines.products.grids.sampling import Source, merge
@@ -22,8 +22,7 @@ PIXELS: Final = "block.npz"
 
 def fill(task: dict[str, Any], folder: AnyPath) -> dict[str, Any]:
     """Merge a block, and write it as a part; its mark has areas (square centimetres) and pixels, by class."""
-    crs, transform, height, width = task["grid"]
-    grid = MapGrid(crs, tuple(transform), height, width)
+    grid = MapGrid.loads(task["grid"])
     merged = merge(grid, grid.whole, [Source.loads(each) for each in task["sources"]], task["rule"])
     keep = Block(*task["keep"]).slices
     outside = np.ones(merged.codes.shape, np.bool_)
@@ -39,7 +38,7 @@ def fill(task: dict[str, Any], folder: AnyPath) -> dict[str, Any]:
     return {"areas": sums.areas[0].tolist(), "counts": sums.pixels[0].tolist()}
 
 
-def read_block(folder: AnyPath) -> Merged:
-    """Read a part."""
+def read_block(folder: AnyPath, name: str) -> NDArray[Any]:
+    """Read one array of a part, by its name in merging.Merged."""
     with (folder / PIXELS).open("rb") as file, np.load(file, allow_pickle=False) as found:
-        return Merged(found["codes"], found["status"], found["source"])
+        return np.asarray(found[name])

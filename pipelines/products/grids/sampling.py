@@ -41,8 +41,8 @@ class Source(NamedTuple):
     @classmethod
     def loads(cls, values: list[Any]) -> Self:
         """Read one from JSON."""
-        classes, status, certainty, (crs, transform, height, width) = values
-        return cls(classes, status, certainty, MapGrid(crs, tuple(transform), height, width))
+        classes, status, certainty, grid = values
+        return cls(classes, status, certainty, MapGrid.loads(grid))
 
 
 def merge(grid: MapGrid, block: Block, sources: list[Source], rule: Rule) -> Merged:

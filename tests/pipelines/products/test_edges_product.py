@@ -1,7 +1,9 @@
 """Edges of a run's concentration: circles where it is a cone, areas where edges moved, refusals that help."""
 
 import datetime
+from hashlib import sha256
 
+import netCDF4
 import numpy as np
 import pyarrow.parquet as pq
 import pyogrio
@@ -52,11 +54,14 @@ def write_fields(path, slices, days, *, crs="EPSG:6932", units="1", step=CELL, n
     return path
 
 
-def finish(folder):
-    """The mark of a concentration, which knows its grid."""
+FIRST = {"of": "maps", "maps": 1, "ids": sha256(b"first").hexdigest()}
+
+
+def finish(folder, choice=FIRST):
+    """The mark of a concentration, which knows its grid and its maps."""
     corner = (MIDDLE[0] - CELL * SIDE / 2, MIDDLE[1] + CELL * SIDE / 2)
     grid = [pyproj.CRS("EPSG:6932").to_wkt(), [CELL, 0, corner[0], 0, -CELL, corner[1]], SIDE, SIDE]
-    write_done(folder, {"grid": grid}, ["concentration.nc"])
+    write_done(folder, {"grid": grid, "choice": choice}, ["concentration.nc"])
 
 
 DAYS = ("2019-11-03", "2019-11-04", "2019-11-07")
@@ -154,6 +159,34 @@ def test_without_a_concentration_there_are_no_edges(made):
     (made.product("concentration") / "done.json").unlink()
     with pytest.raises(ConfigError, match=r"no finished concentration\.nc .*concentration edges"):
         edges(made)
+
+
+def test_a_concentration_of_other_maps_is_refused(made):
+    choice = {"of": "maps", "maps": 2, "ids": sha256(b"first\nsecond").hexdigest()}
+    finish(made.product("concentration"), choice)
+    with pytest.raises(ConfigError, match="was made of other maps than the 1 maps that edges is asked of"):
+        edges(made)
+    assert not made.product("edges").exists()
+
+
+def test_a_slice_of_more_than_a_day_is_of_no_day(made, tmp_path):
+    folder = made.product("concentration")
+    for hours, day in ((24, "2019-11-03"), (49, None)):
+        with netCDF4.Dataset(write_fields(folder / "concentration.nc", [cone()], DAYS[:1]), "a") as file:
+            file.createDimension("nv", 2)
+            time, bounds = file["time"], file.createVariable("time_bnds", "f8", ("time", "nv"))
+            time.bounds = "time_bnds"
+            unit = 24 if time.units.startswith("days") else 1
+            bounds[0] = time[0], time[0] + hours / unit
+        finish(folder)
+        assert edges(made).exit_code == 0
+        assert {found for found, _ in lines(made)} == {day}
+
+
+def test_a_reference_of_two_times_a_day_is_refused(made, tmp_path):
+    path = write_fields(tmp_path / "ref.nc", [cone(), cone()], (DAYS[0], DAYS[0]))
+    with pytest.raises(ConfigError, match=r"has 2 times of 2019-11-03"):
+        edges(made, reference=str(path), days=[DAYS[0]])
 
 
 def test_a_day_that_is_not_there_is_refused_with_those_that_are(made):

@@ -103,6 +103,23 @@ def test_leads_are_the_openings_within_the_pack(made):
         assert scene["lead_fraction"] == pytest.approx(scene["lead_area_m2"] / scene["known_area_m2"])
 
 
+def test_a_channel_is_a_lead_of_its_width(tmp_path):
+    classes = np.full((120, 120), 2, np.uint8)
+    classes[:, 50:57] = 0  # 70 m
+    classes[:, 90:105] = 1  # 150 m
+    factory = RunFactory(tmp_path)
+    factory.add("channels", classes, classes)
+    run_folder = factory.write()
+    products(run_folder, floes={"lead_widths": [10, 50, 100, 300]})
+    areas = {row["below_m"]: row["area_m2"] for row in table(run_folder, "leads")}
+    assert areas.pop(10) is None  # pixels are as wide
+    pixel = 103  # square metres there, within some
+    assert areas[50] == pytest.approx(0, abs=300 * pixel)
+    # Where a channel leaves the map, its end belongs to the wider open beyond.
+    assert 0.8 * 120 * 7 * pixel < areas[100] < 1.1 * 120 * 7 * pixel
+    assert 0.8 * 120 * 15 * pixel < areas[300] < 1.3 * 120 * 15 * pixel
+
+
 @pytest.mark.parametrize("cores", [1, 3])
 def test_results_do_not_depend_on_workers_or_memory(made, cores, monkeypatch):
     run_folder = made.write()

@@ -193,6 +193,43 @@ def test_bounds_cut_a_mosaic_and_its_areas(maps, monkeypatch):
     assert about["pixels"]["water"] == np.count_nonzero(found == 0)
 
 
+def test_a_newer_map_outside_the_bounds_changes_nothing_of_what_is_cut(tmp_path, monkeypatch):
+    factory = MapFactory(tmp_path / "run")
+    ice, settings = np.full((64, 64), 2, np.uint8), {"bounds": [0, -640, 640, 0]}
+    factory.add("in", ice, "EPSG:3031", Affine(10, 0, 0, 0, -10, 0), time="2019-11-03T20:00:00Z")
+    factory.add("out", ice, "EPSG:3031", Affine(10, 0, 64_000, 0, -10, 0), time="2019-11-09T20:00:00Z")
+    products_here(monkeypatch, factory.write(), "mosaic", mosaic=settings)
+    about = json.loads((factory.run.product("mosaic") / "mosaic.json").read_text())
+    assert about["reference_time"].startswith("2019-11-03")
+    assert [each["scene_id"] for each in about["scenes"].values()] == ["in"]
+    assert (read(factory.run, "age.tif")[0] == 0).all()
+
+
+def test_a_system_that_has_no_place_on_earth_is_one_scenes_failure(tmp_path, monkeypatch):
+    factory = MapFactory(tmp_path / "run")
+    ice, time = np.full((40, 40), 2, np.uint8), "2019-11-03T20:00:00Z"
+    plan_of_a_site = 'LOCAL_CS["site",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]'
+    factory.add("site", ice, plan_of_a_site, Affine(10, 0, 0, 0, -10, 0), time=time)
+    with pytest.raises(ConfigError, match=r"none of 1 map\(s\) can be used"):
+        products_here(monkeypatch, factory.write(), "mosaic")
+    factory.add("good", ice, "EPSG:3031", Affine(10, 0, 0, 0, -10, 0), time=time)
+    outcome = products_here(monkeypatch, factory.write(), "mosaic", "concentration")
+    assert {(failure.scene, failure.step) for failure in outcome.failures} >= {
+        ("site", "mosaic"), ("site", "concentration"),
+    }  # fmt: skip
+    assert read(factory.run, "mosaic.tif")[0].shape == (40, 40)
+
+
+def test_dates_choose_maps_and_what_has_none_is_told(maps, monkeypatch):
+    factory = MapFactory(maps.root)
+    for name, crs, transform, classes, status, sure, time in scenes():
+        factory.add(name, classes, crs, transform, time=time, status=status, probability=sure)
+    factory.add("undated", np.full((9, 9), 2, np.uint8), "EPSG:3031", Affine(500, 0, 0, 0, -500, 0))
+    outcome = products_here(monkeypatch, factory.write(), "mosaic", since="2019-11-03", mosaic={"pixel": 500})
+    assert [failure.scene for failure in outcome.failures] == ["undated"]
+    assert outcome.exit_code == 3
+
+
 def test_dates_choose_maps(maps, monkeypatch):
     products_here(monkeypatch, maps, "mosaic", since="2019-11-03", until="2019-11-03", mosaic={"pixel": 500})
     about = json.loads((maps.product("mosaic") / "mosaic.json").read_text())

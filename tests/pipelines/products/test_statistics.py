@@ -1,5 +1,7 @@
 """Areas by scene, polygon and cell against geodesic polygons, closed forms and simulated truth."""
 
+import json
+
 import numpy as np
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -205,8 +207,31 @@ def test_what_cannot_be_counted_is_refused(scene, tmp_path, monkeypatch, setting
 def test_a_map_without_place_has_pixels_and_no_areas(tmp_path, monkeypatch):
     factory = MapFactory(tmp_path / "run")
     factory.add("nowhere", np.full((30, 40), 1, np.uint8), None, None)
-    products_here(monkeypatch, factory.write(), "statistics")
+    assert products_here(monkeypatch, factory.write(), "statistics").exit_code == 0
     (row,) = tables(factory.run, "scenes")
     assert row["thin_ice_pixels"] == 1200
     assert row["thin_ice_m2"] is None
     assert tables(factory.run, "cells") == []
+
+
+def test_a_map_without_place_is_told_where_polygons_are_asked_of_it(scene, tmp_path, monkeypatch):
+    factory = MapFactory(tmp_path / "elsewhere")
+    factory.add("nowhere", np.full((30, 40), 1, np.uint8), None, None)
+    factory.add(
+        "there", np.full((30, 40), 1, np.uint8), "EPSG:3031", Affine(10, 0, 500_000, 0, -10, -1_500_000)
+    )
+    ring = [[150, -80], [179, -80], [179, -70], [150, -70], [150, -80]]
+    square = {"type": "Polygon", "coordinates": [ring]}
+    feature = {"type": "Feature", "properties": {}, "geometry": square}
+    path = tmp_path / "polygons.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    for _ in range(2):  # and again where all is done
+        outcome = products_here(
+            monkeypatch, factory.write(), "statistics", statistics={"polygons": str(path)}
+        )
+        [failure] = outcome.failures
+        assert failure.scene == "nowhere"
+        assert "in no polygon" in failure.reason
+        assert outcome.exit_code == 3
+    assert len(tables(factory.run, "scenes")) == 2
+    assert [row["scene_id"] for row in tables(factory.run, "polygons")] == ["there"]
