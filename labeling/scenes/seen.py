@@ -4,7 +4,7 @@ Of each file that may decide what is read of a scene it holds name, size, times 
 etag. These are more than are read: all of a product's folder, and beside a picture whatever is named like it,
 so that a mask or a world file that is new is noticed too. Folders are listed once, buckets page by page.
 
-No digest is given of what cannot be looked at so: scenes on web servers, items whose files lie in buckets,
+No digest is given of what cannot be looked at so: scenes on web servers, items of which a file lies on one,
 and products with links to folders. Nor of what was touched a moment ago, for a change within the same tick of
 the clock would leave the same times. Such scenes are opened each time.
 """
@@ -15,6 +15,7 @@ import os
 import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from hashlib import sha256
 from operator import itemgetter
 from pathlib import Path
@@ -26,7 +27,7 @@ from labeling.files.links import VARIABLE
 from labeling.files.storage import AnyPath, at, is_s3, named_like
 from labeling.files.uri import LISTS, is_url, parse, suffix
 from labeling.scenes.products.safe.known import is_safe
-from labeling.scenes.search import files_of
+from labeling.scenes.search import places_of
 
 FRESH_NS: Final = 2_000_000_000
 """What was touched since counts as in work; some file systems keep whole seconds."""
@@ -41,11 +42,14 @@ def look_at(uris: Iterable[str]) -> dict[str, str]:
     Two looks give the same digest only where nothing has changed that could change what opening the scene
     says: its files, the versions at work here, and where links may lead (`--allow-links`).
     """
-    uris, since = list(uris), time.time_ns() - FRESH_NS
-    rules = f"{versions()} {os.environ.get(VARIABLE)}"
-    local = ((uri, _local(uri, since)) for uri in uris if not is_url(uri))
-    marks = [*local, *_in_buckets([uri for uri in uris if is_s3(uri)])]
-    return {uri: _digest([rules, *found]) for uri, found in marks if found}
+    since, rules = time.time_ns() - FRESH_NS, f"{versions()} {os.environ.get(VARIABLE)}"
+    by_file: dict[str, list[str]] = {}  # a file that lists thousands of scenes is looked at once
+    for uri in uris:
+        by_file.setdefault(parse(uri).location, []).append(uri)
+    local = ((file, _local(file, since)) for file in by_file if not is_url(file))
+    marks = [*local, *_in_buckets([file for file in by_file if is_s3(file)])]
+    digests = {file: _digest([rules, *found]) for file, found in marks if found}
+    return {uri: digests[file] for file, own in by_file.items() if file in digests for uri in own}
 
 
 def _digest(lines: list[str]) -> str:
@@ -55,11 +59,10 @@ def _digest(lines: list[str]) -> str:
 # --- files of this machine ---
 
 
-def _local(uri: str, since: int) -> list[str] | None:
+def _local(location: str, since: int) -> list[str] | None:
     """Return a line for each file of a scene; None where they say too little, or changed after `since`."""
-    location = parse(uri).location
     try:
-        if suffix(uri) in LISTS:
+        if suffix(location) in LISTS:
             states = _of_items(location)
         elif os.path.isdir(location):  # noqa: PTH112 - as in search.py, for speed
             states = _of_folder(location)
@@ -104,11 +107,20 @@ def _of_folder(location: str) -> _States:
 
 
 def _of_items(location: str) -> _States:
-    """Return the state of a file of items and of the files that they name; none where one is elsewhere."""
-    places = [location, *sorted(set(files_of(location)))]
-    if any(map(is_s3, places)):
-        return []
-    return [(place, os.stat(place)) for place in places if place == location or os.path.exists(place)]  # noqa: PTH110, PTH116
+    """Return the state of a file of items and of the files that they name.
+
+    None where one lies on a server, or is not there and may be read from a server in its stead: what is here
+    says nothing of the pixels there.
+    """
+    found = {location: os.stat(location)}  # noqa: PTH116
+    for place, *copies in places_of(location):
+        if is_url(place):
+            return []
+        with suppress(FileNotFoundError, NotADirectoryError):
+            found[place] = found.get(place) or os.stat(place)  # noqa: PTH116
+        if place not in found and any(map(is_url, copies)):
+            return []
+    return sorted(found.items())
 
 
 # --- objects in buckets ---
