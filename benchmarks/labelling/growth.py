@@ -2,6 +2,7 @@
 
     python -m benchmarks.labelling.growth                             # 1,000 and 10,000 scenes
     python -m benchmarks.labelling.growth --sizes 1000 10000 100000   # the last takes half an hour or more
+    python -m benchmarks.labelling.growth --sizes 1000 10000 --tell   # the tables of an earlier run again
 
 A run folder of so many tiny scenes is made (many_scenes.py), and each step is measured in a process of its
 own. It prints tables of seconds, of memory and of what a cluster would make of a million scenes.
@@ -275,9 +276,14 @@ def main() -> None:
     if given.step:
         run_step(given.step, given.folder)
         return
-    grown = {
-        size: grow((given.folder / str(size)).absolute(), size, given.opened) for size in sorted(given.sizes)
-    }
+    grown = {}
+    for size in sorted(given.sizes):
+        folder = (given.folder / str(size)).absolute()
+        grown[size] = read_steps(folder) if given.tell else grow(folder, size, given.opened)
+        if not grown[size]:
+            options.error(
+                f"nothing was measured of {size} scenes in {folder}: leave out --tell, or this size"
+            )
     for table in tables(grown):
         Console(width=110).print(table)
 

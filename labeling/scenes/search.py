@@ -34,7 +34,7 @@ def own_scenes(paths: Iterable[str]) -> list[str]:
     found = sorted(paths)
     items = [path for path in found if suffix(path) in LISTS and has_items(at(path))]
     belonging = {file for item in items for file in files_of(item)}
-    return [path for path in found if _place(path) not in belonging]
+    return [path for path in found if _place(path) not in belonging] if belonging else found
 
 
 def is_hidden(path: AnyPath) -> bool:

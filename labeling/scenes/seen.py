@@ -5,8 +5,9 @@ etag. These are more than are read: all of a product's folder, and beside a pict
 so that a mask or a world file that is new is noticed too. Folders are listed once, buckets page by page.
 
 No digest is given of what cannot be looked at so: scenes on web servers, items of which a file lies on one,
-and products with links to folders. Nor of what was touched a moment ago, for a change within the same tick of
-the clock would leave the same times. Such scenes are opened each time.
+items here of which a file lies in a bucket, a few scenes in a folder of a bucket, products with links to
+folders. Nor of what was touched a moment ago, for a change within the same tick of the clock would leave the
+same times. Such scenes are opened each time.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import sha256
 from operator import itemgetter
@@ -34,6 +36,9 @@ FRESH_NS: Final = 2_000_000_000
 
 _LEAST_LISTED: Final = 16
 """Scenes of one folder of a bucket for which listing it is worth while: it may hold a million others."""
+
+_AT_ONCE: Final = 32
+"""Items in buckets that are read at a time."""
 
 
 def look_at(uris: Iterable[str]) -> dict[str, str]:
@@ -84,8 +89,8 @@ _States = list[tuple[str, os.stat_result]]
 def _of_file(location: str) -> _States:
     """Return the state of a file and of those beside it that begin with its name without ending."""
     place = Path(location)
-    own = _own(named_like(place.parent, place.stem), place)
-    return [(name, (place.parent / name).stat()) for name in own]
+    own, folder = _own(named_like(place.parent, place.stem), place), str(place.parent)
+    return [(name, os.stat(os.path.join(folder, name))) for name in own]  # noqa: PTH116, PTH118
 
 
 def _own(names: Iterable[str], place: AnyPath) -> list[str]:
@@ -128,13 +133,51 @@ def _of_items(location: str) -> _States:
 
 def _in_buckets(uris: list[str]) -> Iterator[tuple[str, list[str]]]:
     """Yield lines as `_local` returns them, of scenes in buckets; a folder of many is listed once."""
+    for folder, scenes in _of_many(uri for uri in uris if suffix(uri) not in LISTS):
+        yield from _in_folder(folder, scenes)
+    yield from _of_bucket_items([uri for uri in uris if suffix(uri) in LISTS])
+
+
+def _of_many(uris: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """Return the folders in which so many of these are that listing them is worth while."""
     folders: dict[str, list[str]] = {}
     for uri in uris:
-        if suffix(uri) not in LISTS:
-            folders.setdefault(uri.rpartition("/")[0], []).append(uri)
-    for folder, scenes in folders.items():
-        if len(scenes) >= _LEAST_LISTED:
-            yield from _in_folder(folder, scenes)
+        folders.setdefault(uri.rpartition("/")[0], []).append(uri)
+    return [(folder, own) for folder, own in folders.items() if len(own) >= _LEAST_LISTED]
+
+
+def _of_bucket_items(documents: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield lines of items, or lists of items, that lie in buckets with all the files that they name.
+
+    Each is read, for what it names; whether these have changed is told by listings of their folders.
+    """
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        named = dict(zip(documents, pool.map(_named, documents), strict=True))
+    states: dict[str, str] = {}
+    for folder, _ in _of_many({place for places in named.values() for place in places if is_s3(place)}):
+        with suppress(StorageError, OSError):
+            states |= {f"{folder}/{name}": state for name, state in _objects(folder).items()}
+    for document, places in named.items():
+        if places and all(place in states for place in places):
+            yield document, [f"{place} {states[place]}" for place in places]
+
+
+def _named(document: str) -> list[str]:
+    """Return a document and the files that it names; nothing where the server does not answer."""
+    try:
+        return sorted({document, *(own for own, *_ in places_of(document))})
+    except StorageError:
+        return []
+
+
+def _objects(folder: str) -> dict[str, str]:
+    """Return size and etag of the objects in a folder of a bucket, by name."""
+    place: Any = at(folder)
+    return {
+        entry["name"].rpartition("/")[2]: f"{entry['size']} {entry['e_tag']}"
+        for entry in place.fs.ls(place.path, detail=True)
+        if entry["type"] == "file"
+    }
 
 
 def _in_folder(folder: str, scenes: list[str]) -> Iterator[tuple[str, list[str]]]:
@@ -143,7 +186,7 @@ def _in_folder(folder: str, scenes: list[str]) -> Iterator[tuple[str, list[str]]
     try:
         # A product is many objects below it: all of them at once, as pages of one listing.
         found = place.fs.below(place.path) if products else []
-        beside = place.fs.ls(place.path, detail=True)
+        objects = _objects(folder)
     except (StorageError, OSError):  # opening them says why
         return
     bucket = place.path.partition("/")[0]
@@ -151,11 +194,6 @@ def _in_folder(folder: str, scenes: list[str]) -> Iterator[tuple[str, list[str]]
     for entry in found:
         head, _, rest = f"s3://{bucket}/{entry['path']}".removeprefix(f"{folder}/").partition("/")
         inside.setdefault(f"{folder}/{head}", []).append(f"{rest} {entry['size']} {entry['e_tag']}")
-    objects = {
-        entry["name"].rpartition("/")[2]: f"{entry['size']} {entry['e_tag']}"
-        for entry in beside
-        if entry["type"] == "file"
-    }
     names = sorted(objects, key=str.casefold)
     folded = [name.casefold() for name in names]
     for uri in scenes:
