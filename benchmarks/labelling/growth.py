@@ -53,6 +53,8 @@ class Took(NamedTuple):
     driver: float
     """Seconds on a processor of the driver, Python and Java."""
     note: str
+    waited: float = 0.0
+    """Seconds in which the driver's Python could have worked and others had the processors (Linux)."""
 
 
 # --- the steps, each in a process of its own ---
@@ -157,14 +159,21 @@ def _watch_java() -> None:
     session._stop = noting
 
 
+def _waited() -> float:
+    """Return the seconds that this thread has waited for a processor so far."""
+    return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+
+
 def run_step(name: str, folder: Path) -> None:
     """Do a step, and tell what it took."""
     _watch_java()
-    ready, own = time.monotonic(), time.process_time()
+    ready, own, waited = time.monotonic(), time.process_time(), _waited()
     note = _STEPS[name](make_run(folder / "run"), folder / "scenes")
     told = {"ready": ready, "done": time.monotonic()}
     driver = time.process_time() - own + _java[0]
-    (folder / f"{name}.json").write_text(json.dumps({"driver": driver, "note": note}))
+    (folder / f"{name}.json").write_text(
+        json.dumps({"driver": driver, "note": note, "waited": _waited() - waited})
+    )
     print(json.dumps(told))
 
 
@@ -202,7 +211,7 @@ def grow(folder: Path, count: int, opened: int) -> dict[str, Took]:
 def read_step(record: Path) -> Took:
     """Read what a step took, as it was noted when it was measured."""
     noted = json.loads(record.read_text())
-    return Took(Measured(**noted["measured"]), noted["driver"], noted["note"])
+    return Took(Measured(**noted["measured"]), noted["driver"], noted["note"], noted["waited"])
 
 
 def read_steps(folder: Path) -> dict[str, Took]:
@@ -214,8 +223,9 @@ def tables(grown: Mapping[int, Mapping[str, Took]]) -> list[Table]:
     """Return what every step took by number of scenes, how that grows, and a prediction."""
     sizes = sorted(grown)
     each = Table(
-        "step", *(f"{size:,} scenes" for size in sizes), title="ms a scene (on processors)", box=MARKDOWN
-    )
+        "step", *(f"{size:,} scenes" for size in sizes), box=MARKDOWN,
+        title="ms a scene (on processors, of all processes; the driver waiting for one)",
+    )  # fmt: skip
     growth = Table(
         "step", *(f"{a:,} to {b:,}" for a, b in pairwise(sizes)), title="times longer", box=MARKDOWN
     )
@@ -242,7 +252,10 @@ def tables(grown: Mapping[int, Mapping[str, Took]]) -> list[Table]:
 def _a_scene(took: Took | None, scenes: int) -> str:
     if took is None:
         return ""
-    return f"{1000 * took.measured.work / scenes:.2f} ({1000 * took.measured.cpu / scenes:.2f})"
+    work, cpu, waited = (
+        1000 * seconds / scenes for seconds in (took.measured.work, took.measured.cpu, took.waited)
+    )
+    return f"{work:.2f} ({cpu:.2f}; {waited:.2f})"
 
 
 def _times(one: Took | None, other: Took | None) -> str:
