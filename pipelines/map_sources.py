@@ -92,7 +92,7 @@ def _state(done: dict[str, Any]) -> str:
 def _clouds(row: CatalogRow, run: Run) -> str | None:
     """Return what tells the status of a scene's labels from another; None where none knows of any cloud."""
     done = read_done(run.labels(row.scene_id))
-    if done is None or any(done["inputs"].get(name) != value for name, value in row.info.identity().items()):
+    if done is None or not row.info.is_in(done["inputs"]):
         return None
     mark, status = done.get("outputs", {}).get(STATUS), done.get("status")
     if mark is None or not isinstance(status, dict) or not status.get("cloud"):
@@ -107,7 +107,7 @@ def _finished_labels(row: CatalogRow, run: Run, rendering: str) -> dict[str, Any
     if done is None or not (folder / LABELS).is_file():
         raise _refusal(f"there are no finished labels of {info.where} in {folder}", run)
     inputs = done["inputs"]
-    if any(inputs.get(name) != value for name, value in info.identity().items()):
+    if not info.is_in(inputs):
         raise _refusal(f"{folder} is of another file than {info.where}, or of another state of it", run)
     profile = inputs.get("profile")
     if not isinstance(profile, dict) or not {"name", "rendering", "thresholds"} <= profile.keys():
