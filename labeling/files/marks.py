@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +19,11 @@ class FileMark(TypedDict, total=False):
     """Of a file of this machine."""
     etag: str
     """Of an object in a bucket: the server's word for its content, so that nothing need be fetched."""
+
+
+def digest_of_json(value: Any) -> str:
+    """Return the sha256 of a JSON value, whatever the order of its keys."""
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def digest_of(path: AnyPath) -> str:
