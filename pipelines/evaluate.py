@@ -121,6 +121,7 @@ def evaluate(
         card,
         sorted(footprints),
         {scene_id: each.tally for scene_id, each in counted.items()},
+        models=sorted({each.model for each in counted.values() if each.model is not None}),
         model_chips_digest=read_model(run).get("chips_digest"),
         notes=map_notes(run, list(counted.values())),
     )
@@ -143,6 +144,7 @@ def summarize(
     test_scenes: list[str],
     tallies: dict[str, Tally],
     *,
+    models: list[str],
     model_chips_digest: str | None,
     notes: list[str],
 ) -> Evaluation:
@@ -158,6 +160,7 @@ def summarize(
         reason = "No test scene could be compared; the failures say why."
     return Evaluation(
         chips_digest=card.digest,
+        models=models,
         model_chips_digest=model_chips_digest,
         split_by=card.split_by,
         chip_size=card.size,

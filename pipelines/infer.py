@@ -15,13 +15,14 @@ from pyspark.sql import SparkSession
 
 from labeling.errors import ModelError
 from labeling.files.atomic import remove
-from labeling.files.layout import Run, make_run
+from labeling.files.layout import Run, make_run, remove_leftovers
 from labeling.files.locks.folder import run_lock
 from labeling.masks.land import checked
 from labeling.results.layers import LAYERS
 from pipelines.catalog import build_catalog, part_by_folder, part_by_rendering, part_by_sun
 from pipelines.config import InferConfig
 from pipelines.doubts import tell_doubts
+from pipelines.engine.isolate import halving
 from pipelines.engine.outcome import Outcome, close_job
 from pipelines.engine.progress import progress
 from pipelines.engine.scenes import CatalogRow, Failure
@@ -85,6 +86,7 @@ def _infer(
     )
     rows, low = part_by_sun(rows, config.limits, "infer")
     rows, elsewhere = part_by_folder(rows, job.folder, "infer")
+    remove_leftovers(run, job.folder, job.scratch)
     scenes, unlabelled = choose_sources(rows, run, card.rendering, checked=config.network == "checked")
     refused += low + elsewhere + unlabelled
     todo = [scene for scene, ended in of_each(job.is_done, scenes, run.root) if not ended]
@@ -92,6 +94,8 @@ def _infer(
     broken = [failure.reason for failure in failures if failure.reason.startswith(blame(job.model))]
     if broken:  # then it is the model, not the scenes
         raise ModelError(broken[0])
+    # Of tasks that were killed, or had lost to another attempt and were late.
+    remove_leftovers(run, job.folder, job.scratch)
     failed = {failure.scene for failure in failures}
     tell_doubts(job.folder, [scene.scene_id for scene in scenes if scene.scene_id not in failed], "mapped")
     return close_job(run, "infer", started, config, rows, failures)
@@ -107,7 +111,7 @@ def map_scenes(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[F
             pixels = sum(map(_pixels, some))
             try:
                 with shown.wave(spark, scenes=len(some), pixels=pixels, steps=(("predict", "write"),)):
-                    failed = _map_batch(spark, some, job)
+                    failed = halving(partial(_map_batch, spark, job), spark, some, _lost)
             finally:
                 remove(job.scratch)
             shown.failed(len(failed))
@@ -115,13 +119,26 @@ def map_scenes(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[F
     return failures
 
 
-def _map_batch(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[Failure]:
+def _map_batch(spark: SparkSession, job: InferJob, rows: list[MapRow]) -> list[Failure]:
+    # Some were finished before Spark gave up on another.
+    rows = [row for row, ended in of_each(job.is_done, rows, job.folder) if not ended]
+    if not rows:
+        return []
     work = plan_work(rows, job, spark.sparkContext.defaultParallelism)
     tasks = one_task_each(spark, work, WINDOWS)
     predicted = tasks.mapInPandas(partial(predict_tasks, job=job), PREDICTED)
     scenes = predicted.repartition(3 * len(rows), "scene_id").groupBy("scene_id")
     outcomes = collect(scenes.applyInPandas(partial(write_scene, job=job), OUTCOME))
     return [Failure(row.scene_id, "infer", row.error) for row in outcomes if row.error is not None]
+
+
+def _lost(row: MapRow, found: str) -> list[Failure]:
+    reason = (
+        f"{row.info.where} could not be mapped: its worker failed each time it was tried{found}. If it ran "
+        "out of memory, give workers more (spark.worker_memory, spark.executor.memoryOverhead), or let fewer "
+        "work at a time (--master local[1])."
+    )
+    return [Failure(row.scene_id, "infer", reason)]
 
 
 def _pixels(row: MapRow) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import stat
@@ -23,6 +24,11 @@ class FileMark(TypedDict, total=False):
 
 
 _KEYS: Final = FileMark.__annotations__.keys()
+
+
+def digest_of_json(value: Any) -> str:
+    """Return the sha256 of a JSON value, whatever the order of its keys."""
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def digest_of(path: AnyPath) -> str:
