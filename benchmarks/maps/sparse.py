@@ -3,8 +3,8 @@
     .venv/bin/python -m benchmarks.maps.sparse --side 32768 --pieces 50
 
 Pieces of 1024 pixels a side lie scattered over the grid. "Ours" is what jobs.products does
-(pipelines/products/grids/cog.py); "GDAL's" is the same plain raster, sparse too, given to the COG driver, that
-makes overviews of it. Seconds are those on the processor.
+(pipelines/products/grids/cog.py); "GDAL's" is the same plain raster, sparse too, given to the COG driver,
+which makes overviews of it. Seconds are those on the processor.
 """
 
 from __future__ import annotations
