@@ -70,11 +70,14 @@ class EvaluateConfig(Settings):
     pictures: int = Field(24, ge=0, description="scenes that the report shows as pictures, at most")
 
 
-def run(config: EvaluateConfig) -> Outcome:
-    """Write `evaluation.json` for a run folder; test scenes that cannot be compared are failures."""
+def run(config: EvaluateConfig, known: list[CatalogRow] | None = None) -> Outcome:
+    """Write `evaluation.json` for a run folder; test scenes that cannot be compared are failures.
+
+    `known` is the run's catalogue where it has been read already.
+    """
     started = time.time()
     run = Run(config.run.absolute())
-    rows = read_catalog(run)
+    rows = read_catalog(run) if known is None else known
     with run_lock(run, "evaluate"), lazy_session("polynya evaluate", config.spark) as spark:
         return _evaluate(config, run, rows, started, spark)
 

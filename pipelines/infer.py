@@ -6,7 +6,7 @@ scenes -> strips -> (map) network, labels, or both -> (reduce, one task a scene)
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any, Final
@@ -25,7 +25,7 @@ from pipelines.doubts import tell_doubts
 from pipelines.engine.isolate import halving
 from pipelines.engine.outcome import Outcome, close_job
 from pipelines.engine.progress import progress
-from pipelines.engine.scenes import Failure
+from pipelines.engine.scenes import CatalogRow, Failure
 from pipelines.engine.session import collect, lazy_session, one_task_each
 from pipelines.infer_worker import InferJob, predict_tasks, write_scene
 from pipelines.many.batches import batches
@@ -44,19 +44,27 @@ _LEAST_PIXELS: Final = 1 << 22
 """Pixels that a scene counts for at least: what is told of it takes memory too."""
 
 
-def run(config: InferConfig) -> Outcome:
-    """Map every scene that is not finished; write what failed to failures.jsonl."""
+def run(config: InferConfig, known: Sequence[CatalogRow] | None = None) -> Outcome:
+    """Map every scene that is not finished; write what failed to failures.jsonl.
+
+    `known` is the run's catalogue where it has been read already.
+    """
     started = time.time()
     card = read_model_card(config.model, "segment")
     run = make_run(config.out)
     with run_lock(run, "infer"), lazy_session("polynya infer", config.spark) as spark:
-        return _infer(config, card, run, started, spark)
+        return _infer(config, card, run, started, spark, known)
 
 
 def _infer(
-    config: InferConfig, card: ModelCard, run: Run, started: float, spark: Callable[[], SparkSession]
+    config: InferConfig,
+    card: ModelCard,
+    run: Run,
+    started: float,
+    spark: Callable[[], SparkSession],
+    known: Sequence[CatalogRow] | None,
 ) -> Outcome:
-    rows, failures = build_catalog(config.scenes, run, config.limits, spark)
+    rows, failures = build_catalog(config.scenes, run, config.limits, spark, known)
     rows, refused = part_by_rendering(rows, card.rendering, "infer", f"the model in {config.model}")
     if refused and not rows:  # then the model is the wrong one, not the scenes
         raise ModelError(refused[0].reason)

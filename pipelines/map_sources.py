@@ -112,17 +112,12 @@ def _clouds(row: CatalogRow, run: Run) -> tuple[str | None, str]:
     seen = status if isinstance(status, dict) else excluded if isinstance(excluded, dict) else {}
     if not seen.get("cloud"):
         return None, ""
-    if _is_other(done["inputs"], row.info):
+    if not row.info.is_in(done["inputs"]):
         return None, f"{folder} is of another file than {row.info.where}, or of another state of it"
     mark = done.get("outputs", {}).get(STATUS)
     if mark is None or seen is not status:
         return None, f"{folder} has no {STATUS}, which earlier versions did not write"
     return digest_of_json(mark), ""
-
-
-def _is_other(inputs: dict[str, Any], info: SceneInfo) -> bool:
-    """Tell whether labels are of another file than a scene's, or of another state of it."""
-    return any(inputs.get(name) != value for name, value in info.identity().items())
 
 
 def _finished_labels(row: CatalogRow, run: Run, rendering: str) -> dict[str, Any]:
@@ -132,7 +127,7 @@ def _finished_labels(row: CatalogRow, run: Run, rendering: str) -> dict[str, Any
     if done is None or not (folder / LABELS).is_file():
         raise _refusal(f"there are no finished labels of {info.where} in {folder}", run)
     inputs = done["inputs"]
-    if _is_other(inputs, info):
+    if not info.is_in(inputs):
         raise _refusal(f"{folder} is of another file than {info.where}, or of another state of it", run)
     profile = inputs.get("profile")
     if not isinstance(profile, dict) or not {"name", "rendering", "thresholds"} <= profile.keys():

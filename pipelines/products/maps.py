@@ -168,7 +168,7 @@ def _finished(row: CatalogRow, run: Run, of: str) -> MapFile:
     marks = {} if done is None else done.get("outputs", {})
     if done is None or name not in marks:
         raise SceneError(f"{row.info.where} has no finished {name} in {place}. {again}, or leave it out.")
-    if any(done["inputs"].get(key) != value for key, value in row.info.identity().items()):
+    if not row.info.is_in(done["inputs"]):
         raise SceneError(f"{place} is of another state of {row.info.where} than the catalogue's. {again}.")
     mark = place / DONE
     since = mark.stat().st_ctime_ns if isinstance(mark, Path) else None
