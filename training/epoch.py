@@ -143,4 +143,5 @@ def _check(found: Update, config: TrainConfig, trouble: Trouble, place: str, ski
     if not math.isfinite(found.loss.total):
         raise TrainingError(f"the loss is {found.loss.total} at {place}. {way_out}.")
     if skipped and (config.precision != "float16" or skipped > MOST_SKIPPED):
-        raise TrainingError(f"the gradient is no number at {place}. {way_out}, or use precision float32.")
+        exact = "leave exchange_precision out" if config.exchange_precision else "use precision float32"
+        raise TrainingError(f"the gradient is no number at {place}. {way_out}, or {exact}.")

@@ -7,8 +7,9 @@
 
 The hosts are network namespaces, joined by a pair of interfaces that `tc tbf` slows, which takes root on
 Linux. Everything is measured in the same two processes, in turn: the step with each number of groups; the
-step whose gradients stay where they are; the exchange by itself. Hidden is the share of the exchange's time
-by which a step is not longer than one without: 1 - (step - alone) / exchange.
+step whose gradients stay where they are, in which no rank waits for another; the exchange by itself. One
+group hides nothing, as it sets out when the last gradient is there. So what hides is the share of the
+exchange by which a step is shorter than one group's in the same round.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from training.settings.config import TrainConfig
 
 ALONE: Final = "no exchange"
 BARE: Final = "exchange by itself"
+ONE: Final = "1"
 
 ADDRESSES: Final = ("10.213.0.1", "10.213.0.2")
 """Of the two hosts, which nothing else can reach."""
@@ -74,7 +76,7 @@ def options() -> argparse.ArgumentParser:
     found.add_argument(
         "--rate", default="1gbit", help="of the link, each way, as tc writes it; none: no link"
     )
-    found.add_argument("--groups", type=int, nargs="+", default=[1, 2, 4, 8])
+    found.add_argument("--groups", type=int, nargs="+", default=[1, 2, 4, 8], help="1 always too")
     found.add_argument("--half", type=int, default=4, help="groups tried as float16 too; 0: not")
     found.add_argument("--batch-size", dest="batch_size", type=int, default=16, help="chips of a rank")
     found.add_argument("--side", type=int, default=128, help="of a chip, pixels")
@@ -221,7 +223,7 @@ def steps(given: argparse.Namespace, ranks: int) -> dict[str, Callable[[], Any]]
         ranks=ranks, pixels=given.side**2,
     )  # fmt: skip
     found = {ALONE: kept, BARE: lambda: bare().numpy()}
-    found |= {str(groups): made(Exchange(groups)) for groups in given.groups}
+    found |= {str(groups): made(Exchange(groups)) for groups in dict.fromkeys([1, *given.groups])}
     return found | ({f"{given.half}, float16": made(half)} if given.half else {})
 
 
@@ -237,15 +239,15 @@ def page(times: Times, given: argparse.Namespace) -> Table:
         if name in (ALONE, BARE):
             table.add_row(name, spread(seconds, 3), "", "")
             continue
-        ratios = [one / other for one, other in zip(seconds, times[str(given.groups[0])], strict=True)]
+        ratios = [one / other for one, other in zip(seconds, times[ONE], strict=True)]
         table.add_row(name, spread(seconds, 3), spread(ratios, 2), f"{hidden(times, name):.2f}")
     return table
 
 
 def hidden(times: Times, name: str) -> float:
-    """Return the share of the exchange that hides behind the step, by medians."""
-    longer = median(one - other for one, other in zip(times[name], times[ALONE], strict=True))
-    return 1 - longer / median(times[BARE])
+    """Return the share of the exchange that hides behind the step, by medians; above 1 it is noise."""
+    shorter = median(one - other for one, other in zip(times[ONE], times[name], strict=True))
+    return shorter / median(times[BARE])
 
 
 if __name__ == "__main__":
