@@ -1,8 +1,9 @@
 """Damaged examples of every kind of foreign file, opened by the functions that jobs open them with.
 
 Right is that a file opens, or is refused with an error of labeling/errors.py. Another exception, the end of
-the process, more than 20 seconds and a file outside of the temporary folder are findings: each is printed,
-its input kept, and the exit code is 1. The same seed gives the same inputs.
+the process, more than 20 seconds of a processor (two minutes by the clock) and a file outside of the
+temporary folder are findings: each is printed, its input kept, and the exit code is 1. The same seed gives
+the same inputs.
 
     python -m benchmarks.fuzz --seconds 180
     python -m benchmarks.fuzz --seconds 60 --seed 7 --keep findings/

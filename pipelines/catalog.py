@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -46,26 +46,29 @@ def build_catalog(
     run: Run,
     limits: LimitSettings = _USUAL,
     spark: Callable[[], SparkSession] | None = None,
+    known: Sequence[CatalogRow] | None = None,
 ) -> tuple[list[CatalogRow], list[Failure]]:
     """Return the scenes that can be opened, and why the others cannot.
 
     An argument that names no scene is one that cannot. Raises ConfigError when there is not a single file to
     try. A scene that the run's catalogue knows keeps its id, so that labels and maps of one scene meet. It is
-    opened only where it does not look as it did then; many are opened by `spark`, if there is one.
+    opened only where it does not look as it did then; many are opened by `spark`, if there is one. `known` is
+    the run's catalogue where it has been read already.
     """
     named, nothing = look_up(scenes, limits)
-    known, seen = _known(run), look_at(named)
+    before = {row.info.uri: row for row in (_known(run) if known is None else known)}
+    seen = look_at(named)
     described: dict[str, SceneInfo | Failure] = {
-        uri: known[uri].info
+        uri: before[uri].info
         for uri in named
-        if uri in known and known[uri].seen is not None and known[uri].seen == seen.get(uri)
+        if uri in before and before[uri].seen is not None and before[uri].seen == seen.get(uri)
     }
     to_open = [uri for uri in named if uri not in described]
     described |= zip(to_open, describe_all(to_open, limits, spark), strict=True)
     found = {uri: info for uri in named if isinstance(info := described[uri], SceneInfo)}
     failures = [*nothing, *(each for uri in named if isinstance(each := described[uri], Failure))]
     names = {info.uri: stem(info.uri) for info in found.values()}
-    ids = distinct_ids(names, {uri: row.scene_id for uri, row in known.items()})
+    ids = distinct_ids(names, {uri: row.scene_id for uri, row in before.items()})
     return [CatalogRow(ids[info.uri], info, seen.get(uri)) for uri, info in found.items()], failures
 
 
@@ -239,12 +242,12 @@ def _list(uri: str, limits: LimitSettings) -> list[str]:
         return [uri]  # opening it fails for the same reason, which is then told
 
 
-def _known(run: Run) -> dict[str, CatalogRow]:
-    """Return the scenes of the run's catalogue by their URI; none where it has none that can be read."""
+def _known(run: Run) -> list[CatalogRow]:
+    """Return the scenes of the run's catalogue; none where it has none that can be read."""
     if not run.catalog.is_file():
-        return {}
+        return []
     try:
-        return {row.info.uri: row for row in read_catalog(run)}
+        return read_catalog(run)
     except ConfigError as error:  # it is written anew, and names of scenes follow from their files again
         _LOG.warning("taking the catalogue for absent: %s", error)
-        return {}
+        return []

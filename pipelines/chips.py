@@ -27,7 +27,7 @@ from labeling.chips.splits import split_groups
 from labeling.classes import CLASS_COUNT
 from labeling.files.atomic import refilling, write_json
 from labeling.files.layout import LABELS, Run, is_done, read_done, write_done, write_mark
-from labeling.files.marks import FileMark, mark_of
+from labeling.files.marks import FileMark, digest_of_json, mark_of
 from labeling.files.storage import AnyPath
 from labeling.ice.profile import LabelingProfile
 from labeling.masks.clouds.raster import CLOUDS
@@ -136,8 +136,7 @@ def _inputs(rows: list[CatalogRow], groups: list[str], run: Run, settings: ChipS
     marks = of_each(lambda row: read_done(run.labels(row.scene_id)) or {}, rows, run.root)
     for (row, done), group in zip(marks, groups, strict=True):
         outputs = {name: done.get("outputs", {}).get(name) for name in (LABELS, CLOUDS)}
-        scene = json.dumps([group, done.get("inputs"), outputs], sort_keys=True)
-        lines.append(f"{row.scene_id} {sha256(scene.encode()).hexdigest()}")
+        lines.append(f"{row.scene_id} {digest_of_json([group, done.get('inputs'), outputs])}")
     digest = sha256("\n".join(sorted(lines)).encode())  # in whatever order they were given
     return {"settings": settings.model_dump(), "scenes": {"count": len(rows), "sha256": digest.hexdigest()}}
 

@@ -56,7 +56,10 @@ class InferConfig(Settings):
     scenes: list[str] = Field(min_length=1, description="files, folders, globs and addresses")
     out: AnyFolder = Field(description="run folder, here or s3://bucket/folder")
     columns: int | None = Field(
-        None, ge=32, description="columns that a task takes at most (null: planned); never changes a result"
+        None,
+        ge=32,
+        description="columns that a task takes at most, in whole cells of the network (null: what "
+        "spark.worker_memory allows); never changes a result",
     )
     limits: LimitSettings = LimitSettings()
     land: LandSettings = LandSettings()

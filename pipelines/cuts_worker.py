@@ -20,8 +20,8 @@ from labeling.files.layout import read_done
 from labeling.files.storage import AnyPath
 from labeling.grid import Block
 from labeling.ice.moved_cuts import Opinion, cut, opinion, scene_cuts, weigh_lifts
-from labeling.ice.profile import LabelingProfile, ThresholdSettings
-from labeling.ice.shadow_cells import opened
+from labeling.ice.profile import GuardSettings, LabelingProfile, ThresholdSettings
+from labeling.ice.shadow_cells import soft_pixels
 from labeling.ice.thresholds import brightness
 from labeling.results.shadow import read_softness
 from labeling.scenes.contract.scene import SceneInfo
@@ -46,21 +46,20 @@ class Evidence(NamedTuple):
     """What a scene's labels were made by, and where they show anything of cloud or shadow."""
 
     thresholds: ThresholdSettings
-    cells: NDArray[np.bool_]
-    """(rows, columns): whether edges around are soft, which those of ice are not."""
-    side: int
-    """Pixels of a cell."""
+    guard: GuardSettings
+    softness: NDArray[np.float32]
+    """(rows, columns): share of the edges around a cell that are soft, which those of ice are not."""
 
     @classmethod
     def of(cls, profile: LabelingProfile, softness: NDArray[np.float32]) -> Evidence:
         """Return what the share of soft edges around cells, (rows, columns), shows."""
         if profile.guard is None:
             raise ValueError(f"profile {profile.name} has no guard")
-        return cls(profile.thresholds, softness > profile.guard.soft_share, profile.guard.cell)
+        return cls(profile.thresholds, profile.guard, softness)
 
     def speaks(self, block: Block) -> NDArray[np.bool_]:
         """Return where in a block it speaks for cloud or shadow, bool (height, width)."""
-        return opened(np.where(self.cells, np.float32(1), np.float32(-1)), block, self.side)
+        return soft_pixels(self.softness, block, self.guard)
 
 
 class CheckedMap(NamedTuple):

@@ -70,11 +70,14 @@ class EvaluateConfig(Settings):
     pictures: int = Field(24, ge=0, description="scenes that the report shows as pictures, at most")
 
 
-def run(config: EvaluateConfig) -> Outcome:
-    """Write `evaluation.json` for a run folder; test scenes that cannot be compared are failures."""
+def run(config: EvaluateConfig, known: list[CatalogRow] | None = None) -> Outcome:
+    """Write `evaluation.json` for a run folder; test scenes that cannot be compared are failures.
+
+    `known` is the run's catalogue where it has been read already.
+    """
     started = time.time()
     run = Run(config.run.absolute())
-    rows = read_catalog(run)
+    rows = read_catalog(run) if known is None else known
     with run_lock(run, "evaluate"), lazy_session("polynya evaluate", config.spark) as spark:
         return _evaluate(config, run, rows, started, spark)
 
@@ -118,6 +121,7 @@ def evaluate(
         card,
         sorted(footprints),
         {scene_id: each.tally for scene_id, each in counted.items()},
+        models=sorted({each.model for each in counted.values() if each.model is not None}),
         model_chips_digest=read_model(run).get("chips_digest"),
         notes=map_notes(run, list(counted.values())),
     )
@@ -140,6 +144,7 @@ def summarize(
     test_scenes: list[str],
     tallies: dict[str, Tally],
     *,
+    models: list[str],
     model_chips_digest: str | None,
     notes: list[str],
 ) -> Evaluation:
@@ -155,6 +160,7 @@ def summarize(
         reason = "No test scene could be compared; the failures say why."
     return Evaluation(
         chips_digest=card.digest,
+        models=models,
         model_chips_digest=model_chips_digest,
         split_by=card.split_by,
         chip_size=card.size,

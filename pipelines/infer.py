@@ -6,7 +6,7 @@ scenes -> strips -> (map) network, labels, or both -> (reduce, one task a scene)
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any, Final
@@ -15,16 +15,17 @@ from pyspark.sql import SparkSession
 
 from labeling.errors import ModelError
 from labeling.files.atomic import remove
-from labeling.files.layout import Run, make_run
+from labeling.files.layout import Run, make_run, remove_leftovers
 from labeling.files.locks.folder import run_lock
 from labeling.masks.land import checked
 from labeling.results.layers import LAYERS
 from pipelines.catalog import build_catalog, part_by_folder, part_by_rendering, part_by_sun
 from pipelines.config import InferConfig
 from pipelines.doubts import tell_doubts
+from pipelines.engine.isolate import halving
 from pipelines.engine.outcome import Outcome, close_job
 from pipelines.engine.progress import progress
-from pipelines.engine.scenes import Failure
+from pipelines.engine.scenes import CatalogRow, Failure
 from pipelines.engine.session import collect, lazy_session, one_task_each
 from pipelines.infer_worker import InferJob, predict_tasks, write_scene
 from pipelines.many.batches import batches
@@ -43,19 +44,27 @@ _LEAST_PIXELS: Final = 1 << 22
 """Pixels that a scene counts for at least: what is told of it takes memory too."""
 
 
-def run(config: InferConfig) -> Outcome:
-    """Map every scene that is not finished; write what failed to failures.jsonl."""
+def run(config: InferConfig, known: Sequence[CatalogRow] | None = None) -> Outcome:
+    """Map every scene that is not finished; write what failed to failures.jsonl.
+
+    `known` is the run's catalogue where it has been read already.
+    """
     started = time.time()
     card = read_model_card(config.model, "segment")
     run = make_run(config.out)
     with run_lock(run, "infer"), lazy_session("polynya infer", config.spark) as spark:
-        return _infer(config, card, run, started, spark)
+        return _infer(config, card, run, started, spark, known)
 
 
 def _infer(
-    config: InferConfig, card: ModelCard, run: Run, started: float, spark: Callable[[], SparkSession]
+    config: InferConfig,
+    card: ModelCard,
+    run: Run,
+    started: float,
+    spark: Callable[[], SparkSession],
+    known: Sequence[CatalogRow] | None,
 ) -> Outcome:
-    rows, failures = build_catalog(config.scenes, run, config.limits, spark)
+    rows, failures = build_catalog(config.scenes, run, config.limits, spark, known)
     rows, refused = part_by_rendering(rows, card.rendering, "infer", f"the model in {config.model}")
     if refused and not rows:  # then the model is the wrong one, not the scenes
         raise ModelError(refused[0].reason)
@@ -77,6 +86,7 @@ def _infer(
     )
     rows, low = part_by_sun(rows, config.limits, "infer")
     rows, elsewhere = part_by_folder(rows, job.folder, "infer")
+    remove_leftovers(run, job.folder, job.scratch)
     scenes, unlabelled = choose_sources(rows, run, card.rendering, checked=config.network == "checked")
     refused += low + elsewhere + unlabelled
     todo = [scene for scene, ended in of_each(job.is_done, scenes, run.root) if not ended]
@@ -84,6 +94,8 @@ def _infer(
     broken = [failure.reason for failure in failures if failure.reason.startswith(blame(job.model))]
     if broken:  # then it is the model, not the scenes
         raise ModelError(broken[0])
+    # Of tasks that were killed, or had lost to another attempt and were late.
+    remove_leftovers(run, job.folder, job.scratch)
     failed = {failure.scene for failure in failures}
     tell_doubts(job.folder, [scene.scene_id for scene in scenes if scene.scene_id not in failed], "mapped")
     return close_job(run, "infer", started, config, rows, failures)
@@ -99,7 +111,7 @@ def map_scenes(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[F
             pixels = sum(map(_pixels, some))
             try:
                 with shown.wave(spark, scenes=len(some), pixels=pixels, steps=(("predict", "write"),)):
-                    failed = _map_batch(spark, some, job)
+                    failed = halving(partial(_map_batch, spark, job), spark, some, _lost)
             finally:
                 remove(job.scratch)
             shown.failed(len(failed))
@@ -107,13 +119,26 @@ def map_scenes(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[F
     return failures
 
 
-def _map_batch(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[Failure]:
+def _map_batch(spark: SparkSession, job: InferJob, rows: list[MapRow]) -> list[Failure]:
+    # Some were finished before Spark gave up on another.
+    rows = [row for row, ended in of_each(job.is_done, rows, job.folder) if not ended]
+    if not rows:
+        return []
     work = plan_work(rows, job, spark.sparkContext.defaultParallelism)
     tasks = one_task_each(spark, work, WINDOWS)
     predicted = tasks.mapInPandas(partial(predict_tasks, job=job), PREDICTED)
     scenes = predicted.repartition(3 * len(rows), "scene_id").groupBy("scene_id")
     outcomes = collect(scenes.applyInPandas(partial(write_scene, job=job), OUTCOME))
     return [Failure(row.scene_id, "infer", row.error) for row in outcomes if row.error is not None]
+
+
+def _lost(row: MapRow, found: str) -> list[Failure]:
+    reason = (
+        f"{row.info.where} could not be mapped: its worker failed each time it was tried{found}. If it ran "
+        "out of memory, give workers more (spark.worker_memory, spark.executor.memoryOverhead), or let fewer "
+        "work at a time (--master local[1])."
+    )
+    return [Failure(row.scene_id, "infer", reason)]
 
 
 def _pixels(row: MapRow) -> int:

@@ -14,24 +14,22 @@ from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 
 from labeling.classes import IGNORE
-from labeling.doubt import Doubt
 from labeling.errors import SceneError
 from labeling.files.layout import CLASSES, LABELS, STATUS, finished_file, is_done, own_folder, scene_folder
-from labeling.files.raster import check_shape, open_raster, read_codes
+from labeling.files.raster import CODES_OF_STATUS, check_shape, open_raster, read_codes
 from labeling.files.storage import AnyPath
 from labeling.grid import Block, blocks
 from labeling.ice import moved_cuts
 from labeling.ice.label import PixelState, grow_nodata, pixel_state, settle_black
 from labeling.ice.profile import ThresholdSettings
 from labeling.masks.land import LandSettings, find_land, land_inputs
-from labeling.masks.limits import LimitSettings, black_doubts, check_nodata
+from labeling.masks.limits import LimitSettings, black_doubts, check_nodata, sun_doubts
 from labeling.results import output as scene_output
 from labeling.results.layers import LAYERS, UNSAID, levels, shares_of
 from labeling.results.output import SceneOutput, sample
-from labeling.results.status import carried, read_status, without_class
+from labeling.results.status import carried, without_class
 from labeling.scenes.bands import sweep
 from labeling.scenes.contract.plausible import check_reflectance
-from labeling.scenes.contract.rendering import low_sun
 from labeling.scenes.contract.scene import Pixels, Scene, SceneInfo
 from labeling.scenes.open import open_scene
 from labeling.stages.planes import FilePlanes
@@ -123,18 +121,19 @@ class InferJob(NamedTuple):
     def strips(self, info: SceneInfo) -> list[list[Block]]:
         """Return the blocks of a scene by strips of full height, from left to right, each from its top."""
         shape = {"height": info.height, "width": info.width}
-        cut = list(blocks(**shape, size=self.rows, columns=self._columns(info)))
+        cut = list(blocks(**shape, size=self.rows, columns=self.columns_of(info)))
         return [[b for b in cut if b.column == left] for left in sorted({b.column for b in cut})]
 
-    def _columns(self, info: SceneInfo) -> int:
-        """Return the columns of a scene's blocks, alike for all of them."""
-        strips = -(-info.width // self.columns)
+    def columns_of(self, info: SceneInfo) -> int:
+        """Return the columns of a scene's blocks, whole cells, alike for all but those at its right."""
+        most = max(self.cell, self.columns // self.cell * self.cell)
+        strips = -(-info.width // most)
         return -(-info.width // strips // self.cell) * self.cell
 
     def planes(self, scene_id: str, info: SceneInfo) -> FilePlanes:
         """Return where the blocks of a scene wait for each other."""
         shape = {"height": info.height, "width": info.width}
-        return FilePlanes(self.scratch / scene_id, **shape, rows=self.rows, columns=self._columns(info))
+        return FilePlanes(self.scratch / scene_id, **shape, rows=self.rows, columns=self.columns_of(info))
 
 
 def predict_tasks(frames: Iterator[pd.DataFrame], job: InferJob) -> Iterator[pd.DataFrame]:
@@ -179,7 +178,8 @@ def _looked_at(scene: Scene, cut: Sequence[Block]) -> Iterator[Seen]:
 
 def _swept(scene: Scene, cut: Sequence[Block], job: InferJob) -> Iterator[Seen]:
     network = predictor(job.model, job.model_digest)
-    return (Seen(*found) for found in sweep(scene, cut, network, cell=job.cell))
+    columns = job.columns_of(scene.info)
+    return (Seen(*found) for found in sweep(scene, cut, network, columns=columns, cell=job.cell))
 
 
 def _keep_likeliest(planes: FilePlanes, block: Block, seen: Seen) -> None:
@@ -240,8 +240,7 @@ def _write_map(row: MapRow, job: InferJob) -> None:
     classes: Callable[[Block], NDArray[np.uint8]] = partial(planes.get, _CLASS)
     drawn: Callable[[Block], NDArray[np.bool_]] = _everywhere
     facts: dict[str, float] = {}
-    low = low_sun(job.rendering, info.light)
-    doubts = [*black_doubts(info, inner_black), *([Doubt("low-sun", low)] if low else [])]
+    doubts = [*sun_doubts(info, job.rendering), *black_doubts(info, inner_black)]
     if source == MOVED_CUTS:
         found = checked_map(
             planes, cut, ignored, evidence_of(scene_folder(job.labels, scene_id), info), job.contradicted
@@ -295,5 +294,5 @@ def _excluded(status: NDArray[np.uint8], row: MapRow, job: InferJob) -> NDArray[
         return status
     with open_raster(finished_file(scene_folder(job.labels, row.scene_id), STATUS)) as raster:
         check_shape(raster, height=row.info.height, width=row.info.width)
-        whole = Block(0, 0, *status.shape)
-        return carried(status, read_status(raster, whole), clouds_only=row.source == NETWORK)
+        known = read_codes(raster, known=CODES_OF_STATUS)
+        return carried(status, known, clouds_only=row.source == NETWORK)

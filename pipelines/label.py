@@ -7,7 +7,6 @@ catalogue -> plan -> whole scenes: (map) labels.tif, with one thread each or one
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import time
@@ -20,7 +19,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.types import StructType
 
 from labeling.files.atomic import remove
-from labeling.files.layout import Run, is_done, make_run, own_folder, remove_leftovers
+from labeling.files.layout import Run, make_run, remove_leftovers
 from labeling.files.locks.folder import run_lock
 from labeling.grid import Block
 from labeling.ice.profile import LabelingProfile, load_variants
@@ -132,14 +131,9 @@ def label_scenes(
 
 def unfinished(rows: list[CatalogRow], job: LabelJob) -> list[CatalogRow]:
     """Return the scenes whose labels are not finished or not up to date, in their order."""
-    deciding = json.loads(json.dumps(job.inputs_of_all))  # once for all scenes; marks are compared with it
-    files = [*job.output("_").files, *job.recipe.extras]
-
-    def done(row: CatalogRow) -> bool:
-        folder = own_folder(job.folder, row.scene_id)
-        return is_done(folder, row.info.identity() | deciding, files)
-
-    return [row for row, ended in of_each(done, rows, job.folder) if not ended]
+    finished = job.finished()
+    marks = of_each(lambda row: finished(row.scene_id, row.info), rows, job.folder)
+    return [row for row, ended in marks if not ended]
 
 
 def _works(plan: Plan, most: int) -> Iterator[tuple[list[PlannedScene], Label[LabelJob], Steps]]:

@@ -7,9 +7,9 @@ run's scratch folder between the tasks; a failure becomes the row's error, so th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -46,15 +46,6 @@ class LabelJob(NamedTuple):
         """Return where a scene's labels go."""
         return SceneOutput(own_folder(self.folder, scene_id), LABELS, "labels", self.palette, self.quicklook)
 
-    def inputs(self, info: SceneInfo) -> dict[str, Any]:
-        """Return what decides a scene's labels; a rerun redoes the scene when it changes."""
-        return info.identity() | self.inputs_of_all
-
-    @property
-    def inputs_of_all(self) -> dict[str, Any]:
-        """What decides all scenes' labels, beside the scenes."""
-        return self.recipe.deciding | {"palette": self.palette}
-
     def shared(self, row: Row) -> AnyPath:
         """Return the folder in which tasks on a scene that is cut leave word for each other."""
         scene_id: str = row["scene_id"]
@@ -62,8 +53,16 @@ class LabelJob(NamedTuple):
 
     def is_done(self, scene_id: str, info: SceneInfo) -> bool:
         """Tell whether a scene's labels are finished and up to date."""
-        output = self.output(scene_id)
-        return is_done(output.folder, self.inputs(info), output.files + self.recipe.extras)
+        return self.finished()(scene_id, info)
+
+    def finished(self) -> Callable[[str, SceneInfo], bool]:
+        """Return what `is_done` is, to ask of many scenes: what decides the labels of all is made once."""
+        # As JSON has it, like the marks that it is compared with.
+        deciding = json.loads(json.dumps(self.recipe.deciding | {"palette": self.palette}))
+        files = self.output("_").files + self.recipe.extras
+        return lambda scene_id, info: is_done(
+            own_folder(self.folder, scene_id), info.identity() | deciding, files
+        )
 
 
 class _Task(NamedTuple):

@@ -7,13 +7,13 @@ are the map; there network and labels together move the thresholds (labeling/ice
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Iterable
-from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from labeling.errors import ConfigError, SceneError
 from labeling.files.layout import LABELS, STATUS, Run, read_done
+from labeling.files.marks import digest_of_json
 from labeling.results.shadow import SHADOW
 from labeling.scenes.contract.scene import SceneInfo
 from pipelines.cuts_worker import is_clear
@@ -24,6 +24,9 @@ NETWORK: Final = "network"
 LABELS_ALONE: Final = "labels"
 MOVED_CUTS: Final = "moved-cuts"
 """Where a map can come from."""
+
+
+_LOG = logging.getLogger("polynya.infer")
 
 
 class MapRow(NamedTuple):
@@ -47,9 +50,13 @@ def choose_sources(
     is shadow. ConfigError when that refuses all: then the run folder is the wrong one, not the scenes.
     """
 
+    unseen: list[str] = []
+
     def choose(row: CatalogRow) -> MapRow | Failure:
         if not checked:
-            return MapRow(row.scene_id, row.info, NETWORK, _clouds(row, run))
+            clouds, why = _clouds(row, run)
+            unseen.extend([why] * bool(why))
+            return MapRow(row.scene_id, row.info, NETWORK, clouds)
         try:
             done = _finished_labels(row, run, rendering)
         except SceneError as error:
@@ -64,6 +71,11 @@ def choose_sources(
             chosen.append(each)
         else:
             refused.append(each)
+    if unseen:
+        _LOG.warning(
+            "%d map(s) will not show the clouds that their labels know of, such as: %s. Label again: "
+            "python -m jobs.label --scenes … --out %s", len(unseen), min(unseen), run.root,
+        )  # fmt: skip
     if refused and not chosen:
         raise ConfigError(refused[0].reason)
     return chosen, refused
@@ -86,18 +98,26 @@ def _state(done: dict[str, Any]) -> str:
 
     The mark names their digest.
     """
-    return sha256(json.dumps(done, sort_keys=True).encode()).hexdigest()
+    return digest_of_json(done)
 
 
-def _clouds(row: CatalogRow, run: Run) -> str | None:
-    """Return what tells the status of a scene's labels from another; None where none knows of any cloud."""
-    done = read_done(run.labels(row.scene_id))
-    if done is None or any(done["inputs"].get(name) != value for name, value in row.info.identity().items()):
-        return None
-    mark, status = done.get("outputs", {}).get(STATUS), done.get("status")
-    if mark is None or not isinstance(status, dict) or not status.get("cloud"):
-        return None
-    return sha256(json.dumps(mark, sort_keys=True).encode()).hexdigest()
+def _clouds(row: CatalogRow, run: Run) -> tuple[str | None, str]:
+    """Return what tells the status of a scene's labels from another; None where none knows of any cloud.
+
+    And why clouds that its labels know of cannot be taken from them; empty where they can, or know of none.
+    """
+    folder = run.labels(row.scene_id)
+    done = read_done(folder) or {}
+    status, excluded = done.get("status"), done.get("excluded")
+    seen = status if isinstance(status, dict) else excluded if isinstance(excluded, dict) else {}
+    if not seen.get("cloud"):
+        return None, ""
+    if not row.info.is_in(done["inputs"]):
+        return None, f"{folder} is of another file than {row.info.where}, or of another state of it"
+    mark = done.get("outputs", {}).get(STATUS)
+    if mark is None or seen is not status:
+        return None, f"{folder} has no {STATUS}, which earlier versions did not write"
+    return digest_of_json(mark), ""
 
 
 def _finished_labels(row: CatalogRow, run: Run, rendering: str) -> dict[str, Any]:
@@ -107,16 +127,20 @@ def _finished_labels(row: CatalogRow, run: Run, rendering: str) -> dict[str, Any
     if done is None or not (folder / LABELS).is_file():
         raise _refusal(f"there are no finished labels of {info.where} in {folder}", run)
     inputs = done["inputs"]
-    if any(inputs.get(name) != value for name, value in info.identity().items()):
+    if not info.is_in(inputs):
         raise _refusal(f"{folder} is of another file than {info.where}, or of another state of it", run)
     profile = inputs.get("profile")
     if not isinstance(profile, dict) or not {"name", "rendering", "thresholds"} <= profile.keys():
         raise _refusal(f"the completion mark in {folder} does not say what labelled it", run)
-    if "filter_soft_edges" not in done or "cloud" not in done.get("excluded", {}):
+    if (profile.get("thin_clouds") or {}).get("guard") is None:
         raise _refusal(f"profile {profile['name']}, which made {folder}, does not look for cloud", run)
     for name in (SHADOW, STATUS):
-        if name not in done["files"] or not {"filter_soft_area", "pixels"} <= done.keys():
+        if name not in done["files"]:
             raise _refusal(f"{folder} has no {name}, which earlier versions did not write", run)
+    for fact in ("filter_soft_area", "pixels", "excluded"):
+        if fact not in done:
+            lacking = f"the completion mark in {folder} does not say {fact}, which earlier versions did not"
+            raise _refusal(lacking, run)
     if profile["rendering"] != rendering:
         raise _refusal(
             f"profile {profile['name']}, which made {folder}, is for the rendering {profile['rendering']}, "

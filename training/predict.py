@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.errors import ModelError
+from labeling.errors import ConfigError, ModelError
 from training.folder.card import ModelCard, read_model_card
 from training.folder.network import faulty, open_network
 from training.network.inputs import network_input
@@ -28,9 +29,6 @@ ROWS: Final = 128
 _BASE: Final = 800 << 20
 """Bytes of a worker that holds TensorFlow and a network, and has not begun."""
 
-_LEAST: Final = 512
-"""Columns of a sweep, at least."""
-
 
 def band_rows(card: ModelCard) -> int:
     """Return the rows of a band of a sweep by a model."""
@@ -41,12 +39,20 @@ def sweep_columns(card: ModelCard, *, memory: int) -> int:
     """Return how many columns a sweep by a model may have, so that a worker stays within `memory` bytes.
 
     Of each column a sweep keeps the rows that skipped levels wait for, once more than the network reaches
-    down, and works on a band; measured (docs/performance.md), as there is no asking TensorFlow.
+    down, and works on a band; measured (docs/performance.md), as there is no asking TensorFlow. ConfigError
+    where there is no room for the columns around any that would decide them.
     """
     reach = 7 * card.multiple
     column = 16 * (card.width or 16) * (reach + 4 * band_rows(card))
-    columns = (memory - _BASE) // column - 2 * reach
-    return max(_LEAST, int(columns) // card.multiple * card.multiple)
+    columns = (int(memory) - _BASE) // column - 2 * reach
+    if columns < card.multiple:
+        least = _BASE + column * (2 * reach + card.multiple)
+        raise ConfigError(
+            f"a worker with {memory / 2**30:.1f} GiB (spark.worker_memory) has no room for a network of "
+            f"{card.depth} levels and width {card.width}, which takes {math.ceil(least / 2**20)} MiB at "
+            "least. Raise spark.worker_memory, with fewer workers at a time if need be (--master local[1])."
+        )
+    return columns // card.multiple * card.multiple
 
 
 @dataclass

@@ -97,22 +97,21 @@ class Sweep:
         kind, taken = kind_of(layer), sources(layer)
         first, out = id(taken[0]), id(layer.output)
         lag, step = self._lags[first]
-        if kind == "join":
+        if kind.name == "join":
             return self._join(layer)
-        if kind == "convolve":
-            self._lags[out] = lag + layer.kernel_size[0] // 2, step
-            return self._convolve(layer, self._keep(taken[0], layer.kernel_size[0] - 1))
-        if kind == "pool":
-            self._lags[out] = (lag + 1) // 2, 2 * step
-            place = self._keep(taken[0], lag % 2)  # pairs of rows begin at even ones
+        self._lags[out] = -(-lag // kind.shrink) * kind.grow + kind.side, step * kind.shrink // kind.grow
+        if kind.name == "convolve":
+            return self._convolve(layer, kind.side, self._keep(taken[0], 2 * kind.side))
+        if kind.name == "pool":
+            size = kind.shrink
+            place = self._keep(taken[0], -lag % size)  # cells of rows begin at multiples of their size
             return lambda values, kept: tf.nn.max_pool2d(
-                kept.behind(values[first], place)[:, : self._rows // step], 2, 2, "VALID"
+                kept.behind(values[first], place)[:, : self._rows // step], size, size, "VALID"
             )
-        self._lags[out] = (2 * lag, step // 2) if kind == "grow" else (lag, step)
         return lambda values, kept: layer(values[first], training=False)
 
-    def _convolve(self, layer: keras.layers.Conv2D, place: int | None) -> Operation:
-        side, source = layer.kernel_size[1] // 2, id(layer.input)
+    def _convolve(self, layer: keras.layers.Conv2D, side: int, place: int | None) -> Operation:
+        source = id(layer.input)
 
         def operation(values: dict[int, Tensor], kept: _Kept) -> Tensor:
             full = tf.cast(kept.behind(values[source], place), layer.compute_dtype)

@@ -13,10 +13,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
+import psutil
+
 from labeling.errors import PolynyaError
 
 MEMORY: Final = 8 << 30
 """Address space of the process, bytes: what asks for more ends with a finding and not with the machine."""
+
+ASLEEP: Final = 6
+"""How many times as long what waits may take as what works."""
 
 _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _CHANGES: Final = ("os.mkdir", "os.rename", "os.link", "os.symlink", "os.truncate", "os.remove", "os.rmdir")
@@ -33,9 +38,12 @@ class Watched:
     """Opens files in a process of its own, begun again after it was lost; a context manager."""
 
     def __init__(self, openers: dict[str, Callable[[], object]], inside: Path, seconds: float) -> None:
-        """`openers` may write below `inside` only, and take `seconds` each."""
+        """`openers` may write below `inside` only, and take `seconds` each.
+
+        That is time on a processor, or ASLEEP times as long beside the clock: on a busy machine work of a
+        second may last for a minute.
+        """
         self._openers, self._inside, self._seconds = openers, inside, seconds
-        self._late = f"took longer than {seconds:g} s"
         # Relative names and temporary files of libraries, which no hook sees, land here.
         self._beside = inside.parent / "beside"
         self._beside.mkdir()
@@ -48,20 +56,13 @@ class Watched:
         self._end()
 
     def open(self, name: str) -> Outcome:
-        """Open with the opener of that name, and say how it ended.
-
-        What takes too long is tried once more: other work may have held the machine up.
-        """
-        outcome = self._open(name)
-        return self._open(name) if outcome.why == self._late else outcome
-
-    def _open(self, name: str) -> Outcome:
+        """Open with the opener of that name, and say how it ended."""
         self._here.send(name)
         try:
-            if self._here.poll(self._seconds):
+            if self._answers():
                 outcome = Outcome(*self._here.recv())
             else:
-                outcome = self._lost(self._late)
+                outcome = self._lost(f"took longer than {self._seconds:g} s")
         except (EOFError, ConnectionResetError):
             self._process.join()
             outcome = self._lost(f"ended the process (exit code {self._process.exitcode})")
@@ -71,6 +72,26 @@ class Watched:
                 path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
             outcome = self._lost(f"wrote outside of its folder: {', '.join(map(str, left))}")
         return outcome
+
+    def _answers(self) -> bool:
+        """Wait for an answer; False when it takes too long."""
+        before = self._worked()
+        for _ in range(ASLEEP):
+            if self._here.poll(self._seconds):
+                return True
+            if self._worked() - before >= self._seconds:
+                return False
+        return False
+
+    def _worked(self) -> float:
+        """Return how long the process and its children were on a processor, seconds."""
+        total = 0.0
+        with suppress(psutil.Error):
+            process = psutil.Process(self._process.pid)
+            for each in (process, *process.children(recursive=True)):
+                with suppress(psutil.Error):  # a child that has just ended
+                    total += sum(each.cpu_times()[:2])
+        return total
 
     def _begin(self) -> None:
         # Forked, so that openers need not be pickled; not a daemon, for a daemon may have no children.

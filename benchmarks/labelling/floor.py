@@ -15,15 +15,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.crs import CRS
 
 from benchmarks.labelling.engines import cut_of
 from benchmarks.labelling.way import Job
-from labeling.files.cogs.write import write_class_raster
+from labeling.files.cogs.legend import class_legend
+from labeling.files.cogs.write import write_codes
 from labeling.grid import Block
 from labeling.ice.label import prepare
 from labeling.ice.median import median_background
 from labeling.ice.profile import LabelingProfile, ThinCloudSettings, load_profile
+from labeling.results.status import grid_of
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.scenes.open import open_scene
 
@@ -70,13 +71,11 @@ def _read(path: Path, blocks: list[Block]) -> None:
 
 def _write(job: Job, path: Path, info: SceneInfo, cut: list[Block], threads: int) -> None:
     labels = np.load(job.expected / f"{path.stem}.npy", mmap_mode="r")
-    write_class_raster(
+    write_codes(
         job.folder(path) / "labels.tif",
         ((block.window, labels[block.slices]) for block in cut),
-        height=info.height,
-        width=info.width,
-        crs=CRS.from_wkt(info.crs) if info.crs else None,
-        transform=info.affine,
+        class_legend(),
+        **grid_of(info),
         threads=threads,
     )
 

@@ -28,7 +28,8 @@ from rich.table import Table
 
 from benchmarks.labelling.measure import Measured, measure
 from labeling.bands import Band
-from labeling.files.cogs.write import write_class_raster
+from labeling.files.cogs.legend import class_legend
+from labeling.files.cogs.write import write_codes
 from labeling.grid import Block, blocks
 from labeling.masks.clouds.find import CloudSettings, needed_bands
 from labeling.scenes.contract.product import GRID, BandLayout
@@ -176,9 +177,10 @@ def _read_and_write(executor: ProcessPoolExecutor, path: Path, given: argparse.N
     with rasterio.open(labels) as raster:
         codes = raster.read(1)
     cut = list(blocks(height=given.side, width=given.side, size=1024, columns=given.side))
-    write_class_raster(
+    write_codes(
         given.folder / "floor.tif",
         ((block.window, codes[block.slices]) for block in cut),
+        class_legend(),
         height=given.side,
         width=given.side,
         crs=crs,

@@ -2,6 +2,7 @@
 
     python -m benchmarks.labelling.growth                             # 1,000 and 10,000 scenes
     python -m benchmarks.labelling.growth --sizes 1000 10000 100000   # the last takes half an hour or more
+    python -m benchmarks.labelling.growth --sizes 1000 10000 --tell   # the tables of an earlier run again
 
 A run folder of so many tiny scenes is made (many_scenes.py), and each step is measured in a process of its
 own. It prints tables of seconds, of memory and of what a cluster would make of a million scenes.
@@ -52,6 +53,8 @@ class Took(NamedTuple):
     driver: float
     """Seconds on a processor of the driver, Python and Java."""
     note: str
+    waited: float = 0.0
+    """Seconds in which the driver's Python could have worked and others had the processors (Linux)."""
 
 
 # --- the steps, each in a process of its own ---
@@ -156,14 +159,21 @@ def _watch_java() -> None:
     session._stop = noting
 
 
+def _waited() -> float:
+    """Return the seconds that this thread has waited for a processor so far."""
+    return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+
+
 def run_step(name: str, folder: Path) -> None:
     """Do a step, and tell what it took."""
     _watch_java()
-    ready, own = time.monotonic(), time.process_time()
+    ready, own, waited = time.monotonic(), time.process_time(), _waited()
     note = _STEPS[name](make_run(folder / "run"), folder / "scenes")
     told = {"ready": ready, "done": time.monotonic()}
     driver = time.process_time() - own + _java[0]
-    (folder / f"{name}.json").write_text(json.dumps({"driver": driver, "note": note}))
+    (folder / f"{name}.json").write_text(
+        json.dumps({"driver": driver, "note": note, "waited": _waited() - waited})
+    )
     print(json.dumps(told))
 
 
@@ -201,7 +211,7 @@ def grow(folder: Path, count: int, opened: int) -> dict[str, Took]:
 def read_step(record: Path) -> Took:
     """Read what a step took, as it was noted when it was measured."""
     noted = json.loads(record.read_text())
-    return Took(Measured(**noted["measured"]), noted["driver"], noted["note"])
+    return Took(Measured(**noted["measured"]), noted["driver"], noted["note"], noted["waited"])
 
 
 def read_steps(folder: Path) -> dict[str, Took]:
@@ -213,8 +223,9 @@ def tables(grown: Mapping[int, Mapping[str, Took]]) -> list[Table]:
     """Return what every step took by number of scenes, how that grows, and a prediction."""
     sizes = sorted(grown)
     each = Table(
-        "step", *(f"{size:,} scenes" for size in sizes), title="ms a scene (on processors)", box=MARKDOWN
-    )
+        "step", *(f"{size:,} scenes" for size in sizes), box=MARKDOWN,
+        title="ms a scene (on processors, of all processes; the driver waiting for one)",
+    )  # fmt: skip
     growth = Table(
         "step", *(f"{a:,} to {b:,}" for a, b in pairwise(sizes)), title="times longer", box=MARKDOWN
     )
@@ -241,7 +252,10 @@ def tables(grown: Mapping[int, Mapping[str, Took]]) -> list[Table]:
 def _a_scene(took: Took | None, scenes: int) -> str:
     if took is None:
         return ""
-    return f"{1000 * took.measured.work / scenes:.2f} ({1000 * took.measured.cpu / scenes:.2f})"
+    work, cpu, waited = (
+        1000 * seconds / scenes for seconds in (took.measured.work, took.measured.cpu, took.waited)
+    )
+    return f"{work:.2f} ({cpu:.2f}; {waited:.2f})"
 
 
 def _times(one: Took | None, other: Took | None) -> str:
@@ -275,9 +289,14 @@ def main() -> None:
     if given.step:
         run_step(given.step, given.folder)
         return
-    grown = {
-        size: grow((given.folder / str(size)).absolute(), size, given.opened) for size in sorted(given.sizes)
-    }
+    grown = {}
+    for size in sorted(given.sizes):
+        folder = (given.folder / str(size)).absolute()
+        grown[size] = read_steps(folder) if given.tell else grow(folder, size, given.opened)
+        if not grown[size]:
+            options.error(
+                f"nothing was measured of {size} scenes in {folder}: leave out --tell, or this size"
+            )
     for table in tables(grown):
         Console(width=110).print(table)
 

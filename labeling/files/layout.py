@@ -157,18 +157,18 @@ def own_folder(folder: AnyPath, scene_id: str) -> AnyPath:
     return found
 
 
-def _check_rooms(root: Path) -> None:
-    """Raise ConfigError where a folder of the run is a link: it would lead writing and deleting elsewhere."""
-    for room in ROOMS:
-        if (root / room).is_symlink():
-            raise ConfigError(
-                f"{root / room} is a link to {os.path.realpath(root / room)}, and a job writes below its run "
-                "folder alone. Remove the link; where the disk is small, put the whole run elsewhere: --out."
-            )
-
-
 def make_run(root: AnyPath) -> Run:
     """Create the run folder, or raise ConfigError when nothing can be written there, or a link leads out."""
+    make_folder(root, "run", ROOMS)
+    return Run(root.absolute())
+
+
+def make_folder(root: AnyPath, what: str, rooms: Iterable[str]) -> None:
+    """Create a folder of a run or a site, as `what` says, to write to.
+
+    ConfigError when nothing can be written there, or one of its `rooms` is a link: it would lead writing and
+    deleting elsewhere.
+    """
     try:
         if isinstance(root, Path):
             root.mkdir(parents=True, exist_ok=True)
@@ -178,11 +178,16 @@ def make_run(root: AnyPath) -> Run:
             root.check_writable()
     except OSError as error:
         raise ConfigError(
-            f"cannot write to the run folder {root}: {error.strerror}. Choose another with --out."
+            f"cannot write to the {what} folder {root}: {error.strerror}. Make room there, or choose another "
+            "with --out."
         ) from None
-    if isinstance(root, Path):
-        _check_rooms(root)
-    return Run(root.absolute())
+    for path in [root / room for room in rooms] if isinstance(root, Path) else []:
+        if path.is_symlink():
+            raise ConfigError(
+                f"{path} is a link to {os.path.realpath(path)}, and a job writes below its "
+                f"{what} folder alone. Remove the link; where the disk is small, put the whole {what} "
+                "elsewhere: --out."
+            )
 
 
 def run_of(chips: Path) -> Run | None:
@@ -212,9 +217,12 @@ def is_done(folder: AnyPath, inputs: dict[str, Any], files: Iterable[str]) -> bo
     done = read_done(folder)
     if done is None or not _names(done, inputs):
         return False
-    mark, outputs = folder / DONE, done.get("outputs", {})
-    since = mark.stat().st_ctime_ns if isinstance(mark, Path) else None
-    return all(name in outputs and is_intact(folder / name, outputs[name], since=since) for name in files)
+    outputs = done.get("outputs", {})
+    if not isinstance(folder, Path):
+        return all(name in outputs and is_intact(folder / name, outputs[name]) for name in files)
+    # As text: to make paths takes longer than to look at the files, of which there may be a million.
+    place, since = str(folder), (folder / DONE).stat().st_ctime_ns
+    return all(name in outputs and is_intact(f"{place}/{name}", outputs[name], since=since) for name in files)
 
 
 def has_inputs(folder: AnyPath, inputs: dict[str, Any]) -> bool:

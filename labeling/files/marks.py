@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import stat
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
 from labeling.files.storage import AnyPath
 
@@ -18,6 +21,14 @@ class FileMark(TypedDict, total=False):
     """Of a file of this machine."""
     etag: str
     """Of an object in a bucket: the server's word for its content, so that nothing need be fetched."""
+
+
+_KEYS: Final = FileMark.__annotations__.keys()
+
+
+def digest_of_json(value: Any) -> str:
+    """Return the sha256 of a JSON value, whatever the order of its keys."""
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def digest_of(path: AnyPath) -> str:
@@ -37,36 +48,38 @@ def mark_of(path: AnyPath) -> FileMark:
     return {"bytes": size, "etag": etag} if etag else {"bytes": size}
 
 
-def is_intact(path: AnyPath, mark: FileMark, *, since: int | None = None) -> bool:
-    """Tell whether a file is there and has the size and content of its mark.
+def is_intact(path: AnyPath | str, mark: FileMark, *, since: int | None = None) -> bool:
+    """Tell whether a file is there and has the size and content of its mark; text is a path of this machine.
 
     A file of this machine that nothing has touched after `since`, nanoseconds, counts as unchanged: then
     only its size is compared. The time is that of the inode, which whoever replaces a file cannot set.
     An object copied out of a bucket, or into one, is known by its size alone.
     """
-    if not isinstance(path, Path):
+    if not isinstance(path, Path | str):
         try:
             size, etag = path.state()
         except FileNotFoundError:
             return False
         return size == mark.get("bytes") and etag == mark.get("etag", etag)
-    if not path.is_file():
+    try:
+        state = os.stat(path)  # noqa: PTH116 - it may be text
+    except OSError:
         return False
-    state = path.stat()
-    if state.st_size != mark.get("bytes"):
+    if not stat.S_ISREG(state.st_mode) or state.st_size != mark.get("bytes"):
         return False
     if since is not None and state.st_ctime_ns < since:
         return True
-    return "sha256" not in mark or digest_of(path) == mark["sha256"]
+    return "sha256" not in mark or digest_of(Path(path)) == mark["sha256"]
 
 
 def _is_mark(value: Any) -> bool:
     """Tell whether something read from a file is a mark."""
-    kinds = {"bytes": int, "sha256": str, "etag": str}
     return (
         isinstance(value, dict)
+        and value.keys() <= _KEYS
         and isinstance(value.get("bytes"), int)
-        and all(key in kinds and isinstance(each, kinds[key]) for key, each in value.items())
+        and isinstance(value.get("sha256", ""), str)
+        and isinstance(value.get("etag", ""), str)
     )
 
 

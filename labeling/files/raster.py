@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import rasterio
@@ -19,12 +19,35 @@ from labeling.errors import SceneError
 from labeling.files import s3
 from labeling.files.storage import AnyPath, named_like, read_range
 from labeling.files.uri import gdal_path, quoted
+from labeling.status import PixelStatus
 
 TILE = 256
 """Side in pixels of a tile in every GeoTIFF we write."""
 
-_CODES: Final = np.isin(np.arange(256), [*IceClass, IGNORE])
-"""Which of the values of a byte are codes of classes."""
+
+class Codes(NamedTuple):
+    """Which of the values of a byte are codes."""
+
+    name: str
+    """What they are codes of, in the plural."""
+    are: NDArray[np.bool_]
+    """Of each of the 256 values, whether it is one."""
+
+    @classmethod
+    def of(cls, name: str, codes: Iterable[int]) -> Codes:
+        """Return these codes."""
+        return cls(name, np.isin(np.arange(256), [*codes]))
+
+    @property
+    def listed(self) -> str:
+        """The codes in words: 0, 1, 2 and 255."""
+        *some, last = np.flatnonzero(self.are)
+        return f"{', '.join(map(str, some))} and {last}"
+
+
+CODES_OF_CLASSES: Final = Codes.of("classes", [*IceClass, IGNORE])
+CODES_OF_STATUS: Final = Codes.of("reasons", PixelStatus)
+"""The codes of status.tif."""
 
 _DRIVERS: Final = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 """GDAL's drivers for files that do not end like a GeoTIFF."""
@@ -112,18 +135,21 @@ def check_shape(raster: DatasetReader, *, height: int, width: int) -> None:
         )
 
 
-def read_codes(raster: DatasetReader, window: Window | None = None) -> NDArray[np.uint8]:
-    """Return class codes of an open raster, u8 (height, width): IceClass or IGNORE.
+def read_codes(
+    raster: DatasetReader, window: Window | None = None, known: Codes = CODES_OF_CLASSES
+) -> NDArray[np.uint8]:
+    """Return codes of an open raster, u8 (height, width): IceClass or IGNORE, or others that are `known`.
 
-    SceneError where its first band holds anything else: then it is no raster of classes.
+    SceneError where its first band holds anything else: then it is no raster of such codes.
     """
     codes = np.asarray(raster.read(1, window=window))
-    if codes.dtype != np.uint8 or not _CODES[codes].all():
+    if codes.dtype != np.uint8 or not known.are[codes].all():
         held = np.unique(codes)
-        others = ", ".join(str(code) for code in held[~np.isin(held, np.flatnonzero(_CODES))][:4])
+        others = ", ".join(str(code) for code in held[~np.isin(held, np.flatnonzero(known.are))][:4])
         raise SceneError(
-            f"{raster.name} holds {codes.dtype} values such as {others or held[0]}, and classes are the "
-            f"codes 0, 1, 2 and {IGNORE} in 8 bits: it is no raster of classes. Make it again."
+            f"{raster.name} holds {codes.dtype} values such as {others or held[0]}, and {known.name} are the "
+            f"codes {known.listed} in 8 bits: it is no raster of {known.name}. Remove it, and run the job "
+            "that made it again."
         )
     return codes
 

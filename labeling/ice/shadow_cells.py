@@ -199,22 +199,17 @@ def hold_closed(
     return found
 
 
-def opened(evidence: NDArray[np.float32], block: Block, cell: int) -> NDArray[np.bool_]:
-    """Return where evidence speaks for shadow, bool (height, width) of a block; `cell` is a cell's side."""
-    rows, columns = evidence.shape
-    above, below, down = between(block.row, block.height, rows, cell)
-    left, right, along = between(block.column, block.width, columns, cell)
-    lines = evidence[above] * (1 - down[:, None]) + evidence[below] * down[:, None]
-    return np.asarray(lines[:, left] * (1 - along) + lines[:, right] * along > 0)
-
-
 def soft_pixels(softness: NDArray[np.float32], block: Block, settings: GuardSettings) -> NDArray[np.bool_]:
     """Return where in a block edges are soft, as cloud or shadow makes them, bool (height, width).
 
     `softness` is the share of soft edges around each cell, (rows, columns).
     """
-    speaks = np.where(softness > settings.soft_share, np.float32(1), np.float32(-1))
-    return opened(speaks, block, settings.cell)
+    evidence, cell = np.where(softness > settings.soft_share, np.float32(1), np.float32(-1)), settings.cell
+    rows, columns = evidence.shape
+    above, below, down = between(block.row, block.height, rows, cell)
+    left, right, along = between(block.column, block.width, columns, cell)
+    lines = evidence[above] * (1 - down[:, None]) + evidence[below] * down[:, None]
+    return np.asarray(lines[:, left] * (1 - along) + lines[:, right] * along > 0)
 
 
 @compiled

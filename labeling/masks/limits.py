@@ -11,6 +11,7 @@ from labeling.doubt import Doubt
 from labeling.errors import SceneError
 from labeling.files.advice import edit_info, is_jpeg
 from labeling.in_time import LateError, in_time
+from labeling.scenes.contract.rendering import low_sun
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.settings import Settings
 
@@ -80,6 +81,12 @@ def check_nodata(info: SceneInfo, pixels: int, limits: LimitSettings) -> None:
         f"{info.where} is no-data over {share:.1%} of its area, more than limits.nodata allows "
         f"({limits.nodata:.1%}). Leave the scene out, or raise the limit."
     )
+
+
+def sun_doubts(info: SceneInfo, rendering: str) -> list[Doubt]:
+    """Return a doubt where the sun stood lower than a rendering was made for."""
+    low = low_sun(rendering, info.light)
+    return [Doubt("low-sun", low)] if low else []
 
 
 def black_doubts(info: SceneInfo, inner: int) -> list[Doubt]:

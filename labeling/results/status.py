@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from labeling.doubt import Doubt
-from labeling.errors import SceneError
 from labeling.files.cogs.legend import STATUS as LEGEND
 from labeling.files.cogs.write import write_codes
 from labeling.files.storage import AnyPath
 from labeling.grid import Block
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.status import PixelStatus
-
-_KNOWN: Final = np.isin(np.arange(256), [*PixelStatus])
-"""Which of the values of a byte are codes."""
 
 
 def classed_by(doubts: Iterable[Doubt]) -> PixelStatus:
@@ -69,18 +64,11 @@ def write_status(
     return {status.name.lower(): int(counts[status]) for status in PixelStatus}
 
 
-def read_status(raster: DatasetReader, block: Block) -> NDArray[np.uint8]:
-    """Return a block's codes, u8 (height, width), of an open status raster; SceneError where it is none."""
-    codes = np.asarray(raster.read(1, window=block.window))
-    if codes.dtype != np.uint8 or not _KNOWN[codes].all():
-        raise SceneError(
-            f"{raster.name} holds values that are no codes of a status ({', '.join(map(str, PixelStatus))}): "
-            "it was changed. Remove it, and run the job that made it again."
-        )
-    return codes
-
-
 def grid_of(info: SceneInfo) -> dict[str, Any]:
     """Return where a scene's rasters lie, as labeling.files.cogs.write asks for it."""
-    crs = CRS.from_wkt(info.crs) if info.crs else None
-    return {"height": info.height, "width": info.width, "crs": crs, "transform": info.affine}
+    return {"height": info.height, "width": info.width, **place_of(info)}
+
+
+def place_of(info: SceneInfo) -> dict[str, Any]:
+    """Return `crs` and `transform` of a scene's rasters, both None where it has no place on Earth."""
+    return {"crs": CRS.from_wkt(info.crs) if info.crs else None, "transform": info.affine}

@@ -31,17 +31,24 @@ class Sweeper(Protocol):
         """Yield what is said, (n, width, classes), of bands (rows, width, 3) from the top on."""
 
 
+def swept_width(columns: int, network: Sweeper, *, cell: int) -> int:
+    """Return how wide a picture is swept over for so many columns: with what decides them on both sides."""
+    return -(-(columns + 2 * network.margin) // cell) * cell
+
+
 def sweep(
-    scene: Scene, cut: Sequence[Block], network: Sweeper, *, cell: int
+    scene: Scene, cut: Sequence[Block], network: Sweeper, *, columns: int, cell: int
 ) -> Iterator[tuple[Pixels, NDArray[np.float32]]]:
     """Yield pixels of blocks that lie one below the other, and what a network says of them.
 
     The first block begins at a multiple of the network's rows, all at one of `cell` columns. What is said of
-    a pixel, (height, width, classes), does not depend on the blocks: all that the network sees of it is read.
+    a pixel, (height, width, classes), does not depend on the blocks: all that the network sees of it is read,
+    and all strips of a scene are swept at the width of `columns`, also one that has fewer. For a network is
+    planned for a width, and may add up in another order for another.
     """
     part = Block(cut[0].row, cut[0].column, sum(block.height for block in cut), cut[0].width)
     margin, rows = network.margin, network.rows
-    width = -(-(part.width + 2 * margin) // cell) * cell
+    width = swept_width(columns, network, cell=cell)
     inside = slice(margin, margin + part.width)
     first = _first(part, margin, rows)
     pictures, said = [RowBuffer(first) for _ in Pixels._fields], RowBuffer(first)

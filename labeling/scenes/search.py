@@ -34,7 +34,7 @@ def own_scenes(paths: Iterable[str]) -> list[str]:
     found = sorted(paths)
     items = [path for path in found if suffix(path) in LISTS and has_items(at(path))]
     belonging = {file for item in items for file in files_of(item)}
-    return [path for path in found if _place(path) not in belonging]
+    return [path for path in found if _place(path) not in belonging] if belonging else found
 
 
 def is_hidden(path: AnyPath) -> bool:
@@ -68,19 +68,37 @@ def _place(path: str) -> str:
 
 def files_of(item: str) -> Iterator[str]:
     """Yield the files, on this machine or in buckets, that the items in a document name."""
+    for places in places_of(item):
+        if not is_url(places[0]) or is_s3(places[0]):
+            yield _place(places[0])
+
+
+def places_of(item: str) -> Iterator[list[str]]:
+    """Yield where each asset of the items in a document may lie: paths and URLs, its copies last.
+
+    Nothing is yielded of what leads nowhere, nor where the document cannot be read: opening it says so.
+    """
     try:
         content = json.loads(at(item).read_bytes())
     except (OSError, ValueError, RecursionError):
-        return  # opening it says so
-    for href in _hrefs(content.get("features", [content]) if isinstance(content, dict) else []):
-        with suppress(SceneError, ValueError):
-            if not is_url(place := join(item, href)) or is_s3(place):
-                yield _place(place)
+        return
+    for hrefs in _hrefs(content.get("features", [content]) if isinstance(content, dict) else []):
+        places = []
+        for href in hrefs:
+            with suppress(SceneError, ValueError):
+                places.append(join(item, href))
+        if places:
+            yield places
 
 
-def _hrefs(features: Any) -> Iterator[str]:
+def _hrefs(features: Any) -> Iterator[list[str]]:
     for feature in features if isinstance(features, list) else []:
-        assets = feature.get("assets") if isinstance(feature, dict) else None
-        for asset in assets.values() if isinstance(assets, dict) else []:
-            if isinstance(asset, dict) and isinstance(asset.get("href"), str):
-                yield asset["href"]
+        for asset in _members(feature, "assets"):
+            found = [asset, *_members(asset, "alternate")]
+            hrefs = [each.get("href") for each in found if isinstance(each, dict)]
+            yield [href for href in hrefs if isinstance(href, str)]
+
+
+def _members(holder: Any, name: str) -> list[Any]:
+    members = holder.get(name) if isinstance(holder, dict) else None
+    return list(members.values()) if isinstance(members, dict) else []

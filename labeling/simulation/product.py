@@ -22,7 +22,8 @@ from rasterio.windows import Window
 
 from labeling.bands import BANDS, Band, ProductType
 from labeling.errors import ConfigError
-from labeling.files.cogs.write import write_class_raster
+from labeling.files.cogs.legend import class_legend
+from labeling.files.cogs.write import write_codes
 from labeling.scenes.contract.product import GRID
 from labeling.scenes.sidecars import sidecar_path, truth_path
 from labeling.simulation.light import REACH, Conditions, band_reflectance
@@ -165,8 +166,14 @@ def _rows(scene: SimulatedScene, rows: slice) -> SimulatedScene:
 def _write_sidecars(path: Path, scene: SimulatedScene, crs: CRS, transform: Affine) -> None:
     height, width = scene.truth.shape
     whole = Window(0, 0, width, height)
-    write_class_raster(
-        truth_path(path), [(whole, scene.truth)], height=height, width=width, crs=crs, transform=transform
+    write_codes(
+        truth_path(path),
+        [(whole, scene.truth)],
+        class_legend(),
+        height=height,
+        width=width,
+        crs=crs,
+        transform=transform,
     )
     for kind, field in ((".cloud", scene.cloud), (".shadow", scene.shadow)):
         write_bands(sidecar_path(path, kind), field[None], crs=crs, transform=transform, predictor=3)

@@ -23,7 +23,8 @@ from rasterio.windows import Window
 
 from labeling.classes import IGNORE
 from labeling.files.atomic import replacing
-from labeling.files.cogs.write import write_class_raster
+from labeling.files.cogs.legend import class_legend
+from labeling.files.cogs.write import write_codes
 from labeling.files.raster import TILE
 from labeling.scenes.sidecars import sidecar_path, truth_path
 from labeling.settings import Settings
@@ -170,9 +171,9 @@ def write_scene(folder: Path, spec: SceneSpec) -> Path:
     path = folder / f"{spec.scene_id}.tif"
     crs, transform = CRS.from_user_input(spec.crs), placement(spec)
     whole = Window(0, 0, spec.width, spec.height)
-    write_class_raster(
+    write_codes(
         truth_path(path), [(whole, scene.truth)],
-        height=spec.height, width=spec.width, crs=crs, transform=transform,
+        class_legend(), height=spec.height, width=spec.width, crs=crs, transform=transform,
     )  # fmt: skip
     common = {"crs": crs, "transform": transform}
     # GDAL's predictor for floats: neighbours are alike, which keeps the files small.

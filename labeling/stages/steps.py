@@ -16,7 +16,6 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.crs import CRS
 
 from labeling.cuts.doubts import brightness_doubts
 from labeling.doubt import Doubt
@@ -42,13 +41,13 @@ from labeling.ice.shadow_cells import ShadowCells, soft_pixels
 from labeling.masks.clouds.find import CloudSettings, cloud_mask
 from labeling.masks.clouds.raster import CLOUDS, write_clouds
 from labeling.masks.land import LandSettings, find_land, land_inputs
-from labeling.masks.limits import LimitSettings, black_doubts, check_nodata
+from labeling.masks.limits import LimitSettings, black_doubts, check_nodata, sun_doubts
 from labeling.results.assets import ItemAsset
 from labeling.results.output import SceneOutput, sample, write_scene
 from labeling.results.shadow import SHADOW, write_shadow
+from labeling.results.status import place_of
 from labeling.scenes.contract.plausible import check_reflectance
 from labeling.scenes.contract.product import Product
-from labeling.scenes.contract.rendering import low_sun
 from labeling.scenes.contract.scene import Scene, SceneInfo
 from labeling.stages.brightness import BrightnessCount, note_brightness
 from labeling.stages.clouds import clouds_of, note_cells, note_clouds, noted_clouds
@@ -211,7 +210,8 @@ def write(
 ) -> None:
     """Write a compared scene's labels from the sum over its blocks."""
     table = class_table(sums, recipe.profile)
-    facts, lifts = filter_facts(table), LiftCount(table)
+    facts: dict[str, Any] = filter_facts(table)
+    lifts = LiftCount(table)
     keys = _KEY if recipe.profile.thin_clouds else _VALUE
     seen = BrightnessCount(info, planes)
 
@@ -237,7 +237,6 @@ def write(
         classes_of,
         statuses_of,
         lambda block: planes.noted(_PREVIEW, block)["rgb"],
-        levels_of=None,
         extras=lambda: _extras(info, planes, recipe, output, table.shadow),
         doubts=lambda: scene_doubts(info, seen, recipe, excluded.inner_black),
         counted=lambda: lifts.facts,
@@ -251,8 +250,7 @@ def write(
 def scene_doubts(info: SceneInfo, seen: BrightnessCount, recipe: Recipe, inner_black: int = 0) -> list[Doubt]:
     """Return what speaks against a scene's labels, from its sun and what was counted of it."""
     found = brightness_doubts(seen.counts, recipe.profile.thresholds)
-    low = low_sun(recipe.profile.rendering, info.light)
-    return [*([Doubt("low-sun", low)] if low else []), *black_doubts(info, inner_black), *found]
+    return [*sun_doubts(info, recipe.profile.rendering), *black_doubts(info, inner_black), *found]
 
 
 def _extras(
@@ -263,8 +261,7 @@ def _extras(
     if recipe.clouds.sources:
         grid = recipe.clouds.grid(height=info.height, width=info.width)
         clouds = noted_clouds(planes, grid)
-        crs = CRS.from_wkt(info.crs) if info.crs else None
-        write_clouds(output.folder / CLOUDS, *clouds, grid=grid, crs=crs, transform=info.affine)
+        write_clouds(output.folder / CLOUDS, *clouds, grid=grid, **place_of(info))
         found.append(ItemAsset(CLOUDS, "Cloud probability and class", ("data", "cloud")))
     if shadow and recipe.profile.guard:
         bands = shadow.evidence, shadow.softness

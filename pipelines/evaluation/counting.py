@@ -15,7 +15,6 @@ from labeling.grid import Block
 from pipelines.engine.scenes import Failure
 from pipelines.evaluation.scene import count_scene
 from pipelines.evaluation.tally import Tally, add_up
-from pipelines.many.batches import FEW
 from pipelines.many.mapped import mapped
 
 
@@ -35,7 +34,7 @@ def count_scenes(
     """Count the footprints of each scene; return the scenes that can be compared, and why others cannot."""
     work = [[scene_id, [list(block) for block in blocks]] for scene_id, blocks in footprints.items()]
     count = partial(count_one, run=run)
-    found = [count(each) for each in work] if len(work) < FEW else mapped(spark(), work, count, _lost)
+    found = mapped(spark, work, count, _lost)
     counted, failures = {}, []
     for scene_id, each in zip(footprints, found, strict=True):
         if "error" in each:

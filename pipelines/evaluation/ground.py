@@ -11,13 +11,12 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from labeling.chips.card import ChipCard
-from labeling.chips.check import ChipPath, read_all_places
+from labeling.chips.check import ChipPath
 from labeling.chips.ground import Ground
 from labeling.chips.places import Places, read_places
 from labeling.chips.reader import AGAIN
 from labeling.errors import ConfigError
 from labeling.files.storage import at
-from pipelines.many.batches import FEW
 from pipelines.many.mapped import mapped
 
 
@@ -27,10 +26,8 @@ def places_reader(
     """Return what reads where the chips of files lie, by Spark where there are many; raises as one does."""
 
     def read(files: Sequence[ChipPath], card: ChipCard) -> list[Places]:
-        if len(files) < FEW:
-            return read_all_places(files, card)
         work = partial(_dumped, size=card.size, whole=not card.files)
-        found = mapped(spark(), [[str(file.file), file.split] for file in files], work, _lost)
+        found = mapped(spark, [[str(file.file), file.split] for file in files], work, _lost)
         return [_loaded(file, each) for file, each in zip(files, found, strict=True)]
 
     return read

@@ -1,4 +1,4 @@
-"""What is to be known of very many scenes, asked by Spark: JSON values in, JSON values out, in order."""
+"""What is to be known of scenes: JSON values in, JSON values out, in order; of very many asked by Spark."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pyspark.sql import types as T
 from pipelines.engine.isolate import halving
 from pipelines.engine.rows import records, settle
 from pipelines.engine.session import collect
-from pipelines.many.batches import batch_size, batches, shared_tasks
+from pipelines.many.batches import FEW, batch_size, batches, shared_tasks
 
 _AT_ONCE: Final = 16
 """Values of a row: what Spark does about a row takes as long as opening a small picture."""
@@ -29,18 +29,24 @@ _ROW: Final = T.StructType(
 
 
 def mapped(
-    spark: SparkSession, values: Sequence[Any], work: Callable[[Any], Any], lost: Callable[[Any, str], Any]
+    spark: Callable[[], SparkSession],
+    values: Sequence[Any],
+    work: Callable[[Any], Any],
+    lost: Callable[[Any, str], Any],
 ) -> list[Any]:
-    """Return what `work`, which goes to the workers, returns for each value.
+    """Return what `work` returns for each value: the driver does it of a few, of many it goes to the workers.
 
     `lost` returns what becomes of a value whose worker dies each time; see `halving`. What `work` raises ends
     the job.
     """
+    if len(values) < FEW:
+        return [work(value) for value in values]
+    session = spark()
     return [
         result
-        for batch in batches(values, batch_size(spark))
+        for batch in batches(values, batch_size(session))
         for result in halving(
-            partial(_batch, spark, work), spark, batch, lambda value, found: [lost(value, found)]
+            partial(_batch, session, work), session, batch, lambda value, found: [lost(value, found)]
         )
     ]
 

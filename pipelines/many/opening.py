@@ -19,7 +19,6 @@ from labeling.scenes.contract.scene import SceneInfo
 from labeling.scenes.open import open_scene
 from labeling.text import encodable
 from pipelines.engine.scenes import CatalogRow, Failure, table_of
-from pipelines.many.batches import FEW
 from pipelines.many.mapped import mapped
 
 Described = SceneInfo | Failure
@@ -33,10 +32,10 @@ def describe_all(
     Without `spark` the driver opens them all.
     """
     by_spark = [uri for uri in uris if encodable(uri) == uri]  # other names are no text of Spark's
-    if spark is None or len(by_spark) < FEW:
-        return [describe_scene(uri, limits) for uri in uris]
-    found = mapped(spark(), by_spark, partial(_described, limits=limits), _lost)
-    described = dict(zip(by_spark, map(_loaded, found), strict=True))
+    described: dict[str, Described] = {}
+    if spark is not None:
+        found = mapped(spark, by_spark, partial(_described, limits=limits), _lost)
+        described = dict(zip(by_spark, map(_loaded, found), strict=True))
     return [described[uri] if uri in described else describe_scene(uri, limits) for uri in uris]
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from typing import Any, Final, Literal, NamedTuple, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from labeling.files.fields import LocalPath
 from labeling.settings import Settings, describe_invalid
 from pipelines.config import InferConfig, LabelConfig
 from pipelines.engine.settings import SparkSettings
+from pipelines.evaluate import EvaluateConfig
+from pipelines.products.config import ProductsConfig
 from training.settings.config import TrainConfig
 
-OWN: Final = frozenset({"scenes", "out", "model", "spark", "palette", "chips", "start"})
+OWN: Final = frozenset({"scenes", "out", "model", "spark", "palette", "chips", "start", "run"})
 """Settings of the jobs of a night that the night itself gives."""
 
 _WHEN: Final = re.compile(r"([1-9][0-9]{0,6}) (scene|day)s?")
@@ -48,6 +50,9 @@ class NightlyConfig(Settings):
     )
     label: dict[str, Any] = Field({}, description="settings of jobs.label")
     infer: dict[str, Any] = Field({}, description="settings of jobs.infer")
+    products: dict[str, Any] | None = Field(
+        None, description="settings of jobs.products, what it makes of the maps every night; null: nothing"
+    )
     train: dict[str, Any] = Field({}, description="settings of jobs.train, for successors")
     train_when: str = Field(
         "never", description="never, or after how much a successor is trained: 20 scenes, 7 days"
@@ -73,11 +78,12 @@ class NightlyConfig(Settings):
             return value
         raise ValueError(f"{value!r} is neither never nor a count with its unit, as in: 20 scenes, 7 days")
 
-    @field_validator("label", "infer", "train")
+    @field_validator("label", "infer", "products", "train")
     @classmethod
-    def _leaves_the_nights_own(cls, value: dict[str, Any]) -> dict[str, Any]:
-        # "chips" of jobs.label are settings, those of jobs.train a folder.
-        own = OWN & value.keys() - ({"chips"} if isinstance(value.get("chips"), dict) else set())
+    def _leaves_the_nights_own(cls, value: dict[str, Any] | None, info: ValidationInfo) -> Any:
+        # "chips" of jobs.label are settings, those of jobs.train a folder; "scenes" of jobs.products choose.
+        given = {"label": "chips", "products": "scenes"}.get(info.field_name or "")
+        own = OWN & (value or {}).keys() - {given}
         if own:
             raise ValueError(f"{min(own)} is given by the night itself: leave it out here")
         return value
@@ -87,6 +93,7 @@ class NightlyConfig(Settings):
         for name, build in (
             ("label", self.label_config),
             ("infer", lambda: self.infer_config(self.out, ["-"])),
+            ("products", self.products_config),
             ("train", lambda: TrainConfig.model_validate({"chips": "-", "out": "-", **self.train})),
         ):
             try:
@@ -108,6 +115,18 @@ class NightlyConfig(Settings):
     def infer_config(self, model: LocalPath, scenes: list[str]) -> InferConfig:
         """Return what jobs.infer is told."""
         return InferConfig.model_validate({**self.infer, **self._shared(), "model": model, "scenes": scenes})
+
+    def evaluate_config(self) -> EvaluateConfig:
+        """Return what jobs.evaluate is told."""
+        own = {"run": self.out / "run", "spark": self.spark}
+        return EvaluateConfig.model_validate(own | {"palette": self.palette, "pictures": self.pictures})
+
+    def products_config(self) -> ProductsConfig:
+        """Return what jobs.products is told."""
+        asked = {"mosaic": {}} | (self.products or {})
+        if isinstance(asked["mosaic"], dict):
+            asked["mosaic"] = {"palette": self.palette} | asked["mosaic"]
+        return ProductsConfig.model_validate({**asked, "run": self.out / "run", "spark": self.spark})
 
     def _shared(self) -> dict[str, Any]:
         return {"out": self.out / "run", "spark": self.spark, "palette": self.palette}

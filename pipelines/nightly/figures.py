@@ -74,10 +74,7 @@ def when(text: str | None) -> datetime | None:
 
 def _mark(done: dict[str, Any] | None, info: SceneInfo) -> dict[str, Any] | None:
     """Return a completion mark if it is of a scene's file as it is now."""
-    now = info.identity()
-    if done is None or any(done["inputs"].get(name) != value for name, value in now.items()):
-        return None
-    return done
+    return None if done is None or not info.is_in(done["inputs"]) else done
 
 
 def _areas(name: str, done: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from labeling.chips.card import read_card
+from labeling.chips.check import check_chips
 from labeling.errors import ConfigError, ModelError
 from training.data.store import ChipStore
 from training.network.metrics import Scores, confusion_matrix, empty_matrix, scores
@@ -20,9 +22,10 @@ BATCH = 8
 def judge(chips: Path, model: Path) -> Scores:
     """Return the scores of a model on the test split of a chips folder.
 
-    ConfigError without such chips, or where no pixel of them has a class; ModelError for a model that takes
-    other chips.
+    ConfigError without such chips, where they are not what their card says, or no pixel of them has a class;
+    ModelError for a model that takes other chips.
     """
+    check_chips(chips, read_card(chips))
     store, predictor = ChipStore(chips, "test"), Predictor.load(model, batch=BATCH, task="segment")
     if store.card.rendering != predictor.card.rendering:
         raise ModelError(

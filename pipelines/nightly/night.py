@@ -1,4 +1,4 @@
-"""A night: label what is new, map it, evaluate, add to the series, report, train, and clear up.
+"""A night: label what is new, map it, evaluate, add to the series, make products, report, train, clear up.
 
 Every step does what is missing or changed only, so a night that was killed is gone on with by the next one.
 A step that goes wrong is told and does not keep those from their work that do without it; the night ends with
@@ -14,12 +14,12 @@ from typing import Any, Final
 
 from labeling.errors import ConfigError, ModelError, PolynyaError, describe
 from labeling.files.locks.folder import folder_lock
+from labeling.files.uri import absolute
 from labeling.text import encodable
 from pipelines import evaluate, infer, label
 from pipelines.catalog import read_catalog
 from pipelines.engine.outcome import ExitCode, Outcome
-from pipelines.engine.scenes import Failure
-from pipelines.evaluate import EvaluateConfig
+from pipelines.engine.scenes import CatalogRow, Failure
 from pipelines.evaluation.record import read_evaluation
 from pipelines.nightly import retention, successor
 from pipelines.nightly.config import NightlyConfig
@@ -31,6 +31,7 @@ from pipelines.nightly.series_file import read_series, write_series
 from pipelines.nightly.site import Site, open_site, remove_half_written
 from pipelines.nightly.status import Status, close, read_status, try_status, write_status
 from pipelines.nightly.successor import Launch
+from pipelines.products import job as products
 from pipelines.report.page import write_report
 
 _LOG: Final = logging.getLogger("polynya.nightly")
@@ -94,6 +95,7 @@ class Work:
         )  # fmt: skip
         self._failures: dict[str, Failure] = {}
         self._errors: list[Exception] = []
+        self._scenes: list[CatalogRow] = []  # of the catalogue, once they are labelled
         self._labelled: list[str] = []
 
     def run(self) -> Outcome:
@@ -104,7 +106,10 @@ class Work:
                 mapped = self._step("map", self.map)
                 if mapped:
                     self._step("evaluate", self.evaluate)
-                if self._step("series", self.series):
+                written = self._step("series", self.series)
+                if mapped and self.config.products is not None:
+                    self._step("products", self.products)
+                if written:
                     self._step("report", self.report)
                     self._step("successor", self.successor)
                     self._step("retention", self.retention)
@@ -126,20 +131,21 @@ class Work:
         outcome = label.run(config)
         self._note_failures(outcome)
         failed = {failure.scene for failure in outcome.failures if failure.step == "label"}
-        rows = read_catalog(self.site.run)
-        self._labelled = [row.info.uri for row in rows if row.scene_id not in failed]
+        self._scenes = read_catalog(self.site.run)
+        self._labelled = [row.info.uri for row in self._scenes if row.scene_id not in failed]
 
     def map(self) -> None:
         """Map what is labelled, with the current model."""
         if self._labelled:
-            self._note_failures(infer.run(self.config.infer_config(self.model.folder, self._labelled)))
+            config = self.config.infer_config(self.model.folder, self._labelled)
+            self._note_failures(infer.run(config, self._scenes))
 
     def evaluate(self) -> None:
         """Compare maps and labels on test chips, where there are any."""
         if not (self.site.run.chips / "chips.json").is_file():
             self._note("no chips were cut, so nothing was evaluated")
             return
-        self._note_failures(evaluate.run(EvaluateConfig(run=self.site.run.root)))
+        self._note_failures(evaluate.run(self.config.evaluate_config(), self._scenes))
         found = read_evaluation(self.site.run.evaluation)
         agreement = found.agreement_with_automatic_labels if found else None
         if agreement is not None:
@@ -147,8 +153,12 @@ class Work:
 
     def series(self) -> None:
         """Write a line for every scene that is labelled as it is now, and mark those that are not."""
-        found = find_scenes(self.site.run, read_catalog(self.site.run))
-        reasons = {encodable(name): failure.reason for name, failure in self._failures.items()}
+        found = find_scenes(self.site.run, self._scenes)
+        # The series knows places as the catalogue does; the configuration may name them from here.
+        reasons = {
+            encodable(absolute(name) if failure.step == "open" else name): failure.reason
+            for name, failure in self._failures.items()
+        }
         self.rows, changes = merge(self.rows, found, reasons, self.night)
         write_series(self.site, self.rows)
         there = [row for row in self.rows if row.state == "good"]
@@ -158,9 +168,13 @@ class Work:
             untold = getattr(self._untold, name, ())
             self._update(**{name: tuple(dict.fromkeys([*untold, *scenes]))})
 
+    def products(self) -> None:
+        """Make what the configuration asks for of all maps together."""
+        self._note_failures(products.run(self.config.products_config()))
+
     def report(self) -> None:
         """Write the run's report, and the morning's page."""
-        write_report(self.site.run, self.config.palette, self.config.pictures)
+        write_report(self.site.run, self.config.palette, self.config.pictures, self._scenes)
         self._page()
 
     def successor(self) -> None:
@@ -198,7 +212,7 @@ class Work:
         return True
 
     def _page(self) -> None:
-        write_page(self.site, self.status, self.rows)
+        write_page(self.site, self.status, self.rows, self.config.palette)
 
     def _note_failures(self, outcome: Outcome) -> None:
         for failure in outcome.failures:

@@ -22,8 +22,8 @@ LINES: Final = 200
 """Lines of the table at most, the newest; the files hold the rest."""
 
 
-def write_page(site: Site, status: Status, rows: Sequence[Row]) -> None:
-    """Write index.html of a site."""
+def write_page(site: Site, status: Status, rows: Sequence[Row], palette: str) -> None:
+    """Write index.html of a site, whose classes have the colours of `palette`, a name in PALETTES."""
     newest = sorted(rows, key=lambda row: (row.night, row.scene), reverse=True)
     content = {
         "name": site.root.name,
@@ -33,7 +33,7 @@ def write_page(site: Site, status: Status, rows: Sequence[Row]) -> None:
         "count": len(rows),
         "lines": LINES,
         "classes": list(IceClass),
-        "chart": series_chart(rows),
+        "chart": series_chart(rows, palette),
         "has_report": site.run.report.is_file(),
         "NONE": NONE,
     }
@@ -54,8 +54,11 @@ def shares(row: Row) -> list[float] | None:
     return None
 
 
-def series_chart(rows: Sequence[Row]) -> Chart | None:
-    """Draw the shares of the classes over the time of the pictures; None where less than two say theirs."""
+def series_chart(rows: Sequence[Row], palette: str) -> Chart | None:
+    """Draw the shares of the classes over the time of the pictures, in the colours of `palette`.
+
+    None where less than two scenes say their time.
+    """
     known = [(row.figures["time"], found) for row in rows if row.figures["time"] and (found := shares(row))]
     if len(known) < 2:
         return None
@@ -64,7 +67,7 @@ def series_chart(rows: Sequence[Row]) -> Chart | None:
         axis = figure.subplots()
         times = [time for time, _ in known]
         for ice in IceClass:
-            colour = "#{:02x}{:02x}{:02x}".format(*PALETTES["polynya"][ice])
+            colour = "#{:02x}{:02x}{:02x}".format(*PALETTES[palette][ice])
             values = [found[ice] for _, found in known]
             axis.plot(times, values, "o-", markersize=4, color=colour, label=ice.title)
         axis.set_ylim(0, 1)

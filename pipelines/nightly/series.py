@@ -7,7 +7,10 @@ more they stay and say so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import fnmatch
+import glob
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple
 
@@ -110,32 +113,31 @@ def merge(
     """Return the series after a night, and what changed.
 
     `failures` are reasons by scene's id, or by the place that could not be opened: of a scene, of a list of
-    scenes, or of the folder that they were in. What is neither found nor failed has vanished.
+    scenes, of the folder that they were in, or of the pattern that found them. What is neither found nor
+    failed has vanished.
     """
     known = {(row.scene, row.place): row for row in rows}
     there = {(each.scene, each.place) for each in found}
+    elsewhere: dict[tuple[str, str], list[tuple[str, str]]] = {}  # what may have moved, by id and content
+    for key, row in known.items():
+        if key not in there:
+            elsewhere.setdefault((row.scene, row.identity), []).append(key)
     changes = Changes([], [], [], [])
     after: dict[tuple[str, str], Row] = {}
     for each in found:
-        key = (each.scene, each.place)
-        before = known.pop(key, None) or _moved(known, each, there)
-        after[key] = _seen(each, before, night, changes)
+        key = before = (each.scene, each.place)
+        if key not in known and (moved := elsewhere.get((each.scene, each.identity))):
+            before = moved.pop(0)
+        after[key] = _seen(each, known.pop(before) if before in known else None, night, changes)
+    why = Reasons(failures)
     for key, row in known.items():
-        after[key] = _missed(row, failures, night, changes)
+        after[key] = _missed(row, why.of(row), night, changes)
     return sorted(after.values(), key=_order), changes
 
 
 def _order(row: Row) -> tuple[bool, datetime, str, str]:
     time = row.figures["time"]
     return time is None, time or datetime.min.replace(tzinfo=UTC), row.scene, row.place
-
-
-def _moved(known: dict[tuple[str, str], Row], each: Found, there: set[tuple[str, str]]) -> Row | None:
-    """Take the line of the same file, which lay elsewhere, out of `known`."""
-    for key, row in known.items():
-        if key not in there and (row.scene, row.identity) == (each.scene, each.identity):
-            return known.pop(key)
-    return None
 
 
 def _seen(each: Found, before: Row | None, night: Night, changes: Changes) -> Row:
@@ -151,9 +153,8 @@ def _seen(each: Found, before: Row | None, night: Night, changes: Changes) -> Ro
     return row if row == before else row._replace(night=night.number, changed=night.time)
 
 
-def _missed(row: Row, failures: Mapping[str, str], night: Night, changes: Changes) -> Row:
+def _missed(row: Row, reason: str | None, night: Night, changes: Changes) -> Row:
     """Return the line of a scene that could not be labelled as it is now, or is not there; figures stay."""
-    reason = _failure(row, failures)
     state: State = "vanished" if reason is None else "failed"
     if state == "vanished" != row.state:
         changes.vanished.append(row.scene)
@@ -161,9 +162,27 @@ def _missed(row: Row, failures: Mapping[str, str], night: Night, changes: Change
     return row if after == row else after._replace(night=night.number, changed=night.time)
 
 
-def _failure(row: Row, failures: Mapping[str, str]) -> str | None:
-    places = [row.scene, row.place, parse(row.place).location]
-    for failed, reason in failures.items():
-        if failed in places or row.place.startswith(f"{failed.rstrip('/')}/"):
-            return reason
-    return None
+class Reasons:
+    """Why scenes failed: they, or the list, folder or pattern that they come from."""
+
+    def __init__(self, failures: Mapping[str, str]) -> None:
+        self._by_name = {name.rstrip("/"): reason for name, reason in failures.items()}
+        # As of glob, but that a * takes folders too: no more than scenes that are gone is asked about.
+        self._by_pattern = [
+            (re.compile(fnmatch.translate(name.replace("**/", "*"))), reason)
+            for name, reason in failures.items()
+            if glob.has_magic(name)
+        ]
+
+    def of(self, row: Row) -> str | None:
+        """Return why a scene that was not found failed; None where nothing says so."""
+        location = parse(row.place).location
+        for name in (row.scene, row.place, location, *_folders(location)):
+            if name in self._by_name:
+                return self._by_name[name]
+        return next((reason for pattern, reason in self._by_pattern if pattern.match(location)), None)
+
+
+def _folders(location: str) -> Iterator[str]:
+    while location := location.rpartition("/")[0]:
+        yield location

@@ -13,14 +13,14 @@ SITE/
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from labeling.errors import ConfigError
 from labeling.files.atomic import PARTS, remove
-from labeling.files.layout import Run
+from labeling.files.layout import Run, make_folder
+
+ROOMS: Final = ("run", "models", "successor", "nights")
+"""Folders of a site that a night writes to."""
 
 
 class Site(NamedTuple):
@@ -81,23 +81,8 @@ class Site(NamedTuple):
 
 def open_site(root: Path) -> Site:
     """Make a site folder; ConfigError when nothing can be written there, or one of its folders is a link."""
-    site = Site(root.absolute())
-    try:
-        site.root.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=site.root, buffering=0) as probe:
-            probe.write(bytes(4096))  # a full disk may still have room for a name
-    except OSError as error:
-        raise ConfigError(
-            f"cannot write to the site folder {site.root}: {error.strerror}. Make room there, or give "
-            "another as `out`."
-        ) from None
-    for folder in (site.root / "run", site.models, site.successor, site.nights):
-        if folder.is_symlink():
-            raise ConfigError(
-                f"{folder} is a link to {os.path.realpath(folder)}, and a night writes below its site folder "
-                "alone. Remove the link; where the disk is small, put the whole site elsewhere: out."
-            )
-    return site
+    make_folder(root, "site", ROOMS)
+    return Site(root.absolute())
 
 
 def remove_half_written(site: Site) -> None:

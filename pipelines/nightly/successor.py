@@ -73,7 +73,11 @@ class Due(NamedTuple):
 
 
 def read_trained(site: Site, night: Night) -> Trained:
-    """Return from when on is counted; a first night, or a record that cannot be read, begins now."""
+    """Return since when scenes and days are counted, which on a first night is now, with no scene.
+
+    Such a record is written where there is none yet, or where the clock stands before its time, which becomes
+    now. ConfigError for one that cannot be read.
+    """
     try:
         found = Trained.model_validate_json(site.trained.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -8,6 +8,7 @@ once, and each pixel counts with its true area.
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -30,6 +31,8 @@ from pipelines.products.parts import Part
 from pipelines.products.product import Work
 from pipelines.products.target import Target, sides_of, system_of
 
+_LOG = logging.getLogger("polynya.products")
+
 VERSION: Final = 1
 """Of what this module makes: older grids are made anew."""
 
@@ -46,6 +49,11 @@ PIXELS_A_SIDE: Final = 8192
 
 NO_ERRORS: Final = (
     "There is no uncertainty: the run has no evaluation of these {of} against truth, of two scenes or more."
+)
+OTHER_MODEL: Final = (
+    "There is no uncertainty: evaluation.json of the run is of maps by another model than these maps, or "
+    "does not say by which. With these maps in the run, make it anew (python -m jobs.evaluate --run …), and "
+    "then this grid."
 )
 ERRORS: Final = (
     "The uncertainty follows from how {of} of {scenes} test scenes differ from their truth "
@@ -87,18 +95,19 @@ def make(work: Work) -> list[Failure]:
     pieces = {period.name: plan(target, grid, period, rule, pixels) for period in periods}
     parts = [piece.part for each in pieces.values() for piece in each]
     failed = work.make_parts(parts, [SUMS], fill)
-    errors = errors_of(work)
+    errors, worth = errors_of(work)
     inputs = {
         "version": VERSION,
         "grid": list(grid),
         "least": settings.least,
         "institution": settings.institution,
         "errors": None if errors is None else errors.counts.tolist(),
+        "worth": worth,
         "parts": {part.name: part.inputs for part in parts},
     }
     if not failed and not work.is_done(inputs, FILES):
         slices = (_slice(work, grid, period, pieces[period.name], errors) for period in periods)
-        timed, about = periods[0].begin is not None, _about(work, periods, rule, errors)
+        timed, about = periods[0].begin is not None, _about(work, periods, rule, worth)
         with work.finishing(inputs, FILES) as folder:
             write_concentration(folder / FILES[0], grid, slices, timed=timed, attributes=about)
     if not failed:
@@ -161,14 +170,22 @@ def plan(target: Target, grid: MapGrid, period: Period, rule: Rule, pixels: int)
     return pieces
 
 
-def errors_of(work: Work) -> MapErrors | None:
-    """Return what the run's evaluation says of the errors of its maps, or labels; None where it is silent."""
-    evaluation = read_evaluation(work.run.evaluation)
-    method: Method = "model" if work.config.of == "maps" else "labels"
-    if evaluation is None:
-        return None
-    tables = [each.accuracy_against_truth.get("all", {}) for each in evaluation.scenes]
-    return MapErrors.of([table[method].matrix for table in tables if method in table])
+def errors_of(work: Work) -> tuple[MapErrors | None, str]:
+    """Return what the run's evaluation says of the errors of its maps, or labels, and a sentence about it.
+
+    None where it is silent, and where it is of maps by another model than these.
+    """
+    evaluation, of = read_evaluation(work.run.evaluation), work.config.of
+    method: Method = "model" if of == "maps" else "labels"
+    tables = [each.accuracy_against_truth.get("all", {}) for each in evaluation.scenes] if evaluation else []
+    errors = MapErrors.of([table[method].matrix for table in tables if method in table])
+    if errors is None or evaluation is None:
+        return None, NO_ERRORS.format(of=of)
+    models = {each.model for each in work.maps} - {None}
+    if of == "maps" and (evaluation.models is None or set(evaluation.models) != models):
+        _LOG.warning(OTHER_MODEL)
+        return None, OTHER_MODEL
+    return errors, ERRORS.format(of=of, scenes=len(errors.counts))
 
 
 def _slice(work: Work, grid: MapGrid, period: Period, pieces: list[Piece], errors: MapErrors | None) -> Slice:
@@ -189,13 +206,12 @@ def _index(where: Block, grid: MapGrid) -> NDArray[np.int64]:
     return np.where(inside, rows * grid.width + columns, -1).ravel()
 
 
-def _about(work: Work, periods: list[Period], rule: Rule, errors: MapErrors | None) -> dict[str, str]:
+def _about(work: Work, periods: list[Period], rule: Rule, worth: str) -> dict[str, str]:
     of = work.config.of
-    told = NO_ERRORS.format(of=of) if errors is None else ERRORS.format(of=of, scenes=len(errors.counts))
     comment = (
         f"Made of {of}, where several show the same ground by the rule {rule}. "
         "Shares are of the classified area of a cell, on the ellipsoid; a cell of which less than "
-        f"{work.config.concentration.least:g} has a class has none. {told}"
+        f"{work.config.concentration.least:g} has a class has none. {worth}"
     )
     source = f"{sum(len(period.maps) for period in periods)} {of} of optical satellite scenes"
     return attributes_of(source, comment, work.config.concentration.institution, datetime.now(UTC))

@@ -48,6 +48,8 @@ class MapFile(NamedTuple):
     """What brightness meant where it was made."""
     classified: float
     """Share of its pixels that have a class."""
+    model: str | None
+    """sha256 of the network that had a say in it; None where none had."""
 
     def dumps(self) -> str:
         """Return the map as JSON, to travel in a task."""
@@ -166,7 +168,7 @@ def _finished(row: CatalogRow, run: Run, of: str) -> MapFile:
     marks = {} if done is None else done.get("outputs", {})
     if done is None or name not in marks:
         raise SceneError(f"{row.info.where} has no finished {name} in {place}. {again}, or leave it out.")
-    if any(done["inputs"].get(key) != value for key, value in row.info.identity().items()):
+    if not row.info.is_in(done["inputs"]):
         raise SceneError(f"{place} is of another state of {row.info.where} than the catalogue's. {again}.")
     mark = place / DONE
     since = mark.stat().st_ctime_ns if isinstance(mark, Path) else None
@@ -177,7 +179,8 @@ def _finished(row: CatalogRow, run: Run, of: str) -> MapFile:
                 f"{place / file} is not the file that was finished there: its size or content differs from "
                 f"what {DONE} beside it says. {again}."
             )
-    return MapFile(row.scene_id, row.info, place, name, read, _rendering(row, done), _classified(done))
+    facts = _rendering(row, done), _classified(done), done["inputs"].get("model")
+    return MapFile(row.scene_id, row.info, place, name, read, *facts)
 
 
 def _rendering(row: CatalogRow, done: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from rasterio.windows import Window
 from labeling.classes import IGNORE
 from labeling.errors import ConfigError
 from labeling.files.atomic import write_json
-from labeling.files.cogs.legend import STATUS, Legend, class_legend
+from labeling.files.cogs.legend import STATUS, class_legend
 from labeling.files.cogs.names import name_files
 from labeling.files.layout import read_done
 from labeling.grid import Block
@@ -27,7 +27,7 @@ from labeling.maps.merging import MOST_MAPS, Rule
 from labeling.maps.sums import NAMES
 from labeling.status import PixelStatus
 from pipelines.engine.scenes import Failure
-from pipelines.products.grids.cog import write_cog
+from pipelines.products.grids.cog import Measure, write_cog
 from pipelines.products.grids.mosaic_block import PIXELS, fill, read_block
 from pipelines.products.maps import MapFile
 from pipelines.products.order import Placed, order, place, rule_of, source_of
@@ -154,29 +154,26 @@ def _write(
             yield place.window, shown(read_block(work.part(piece.part), name)[inside.slices], piece)
 
     classes = class_legend(work.config.mosaic.palette)
+    dated = {"REFERENCE_TIME": "" if newest is None else newest.isoformat(), "UNIT": "days"}
+    age = Measure("days before the newest map", dated)
     with work.finishing(inputs, FILES) as folder:
         write_cog(
             folder / "mosaic.tif", read("codes"), grid, "uint8",
-            nodata=IGNORE, description=classes.band, legend=classes, tags=_tags(classes),
+            nodata=IGNORE, shows=classes,
         )  # fmt: skip
         write_cog(
             folder / "status.tif", read("status"), grid, "uint8",
-            nodata=PixelStatus.NODATA, description=STATUS.band, legend=STATUS, tags=_tags(STATUS),
+            nodata=PixelStatus.NODATA, shows=STATUS,
         )  # fmt: skip
         write_cog(
             folder / "age.tif", read("source", partial(_ages, newest=newest)), grid, "float32",
-            nodata=float("nan"), description="days before the newest map",
-            tags={"REFERENCE_TIME": "" if newest is None else newest.isoformat(), "UNIT": "days"},
+            nodata=float("nan"), shows=age,
         )  # fmt: skip
         write_cog(
             folder / "scene.tif", read("source", partial(_scenes, numbers=numbers)), grid, "uint16",
-            nodata=0, description="number of the scene in mosaic.json",
+            nodata=0, shows=Measure("number of the scene in mosaic.json"),
         )  # fmt: skip
         write_json(folder / "mosaic.json", about)
-
-
-def _tags(legend: Legend) -> dict[str, str]:
-    return {f"{legend.tag}_{each.code}": each.title for each in legend.entries if each.code != IGNORE}
 
 
 def _ages(source: NDArray[np.uint16], piece: Piece, newest: datetime | None) -> NDArray[np.float32]:

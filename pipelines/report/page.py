@@ -5,6 +5,7 @@ Everything is read from the run folder; whatever is not there yet is left out wi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from labeling.classes import CLASS_CODES, IGNORE, PALETTES, IceClass
 from labeling.files.atomic import replacing
 from labeling.files.layout import Run, read_failures
 from labeling.text import encodable
+from pipelines.engine.scenes import CatalogRow
 from pipelines.evaluate import OTHER_CHIPS, OTHER_MODEL, model_folder, read_model
 from pipelines.evaluation import record as words
 from pipelines.evaluation.record import Evaluation, read_evaluation
@@ -46,12 +48,15 @@ LINES: Final = 500
 """Lines of a table at most: a page is to be read, and the files hold the rest."""
 
 
-def write_report(run: Run, palette: str = "polynya", pictures: int = 24) -> None:
+def write_report(
+    run: Run, palette: str = "polynya", pictures: int = 24, known: Sequence[CatalogRow] | None = None
+) -> None:
     """Write `run.report`; at most `pictures` scenes are shown as pictures, test scenes first.
 
-    Raises ConfigError when the folder is no run folder.
+    `known` is the run's catalogue where it has been read already. Raises ConfigError when the folder is no
+    run folder.
     """
-    scenes, evaluation = read_scenes(run), read_evaluation(run.evaluation)
+    scenes, evaluation = read_scenes(run, known), read_evaluation(run.evaluation)
     found = gather(run, scenes, evaluation, palette, pictures)
     page = page_renderer().get_template("report.html").render(found)
     run.report_table.unlink(missing_ok=True)

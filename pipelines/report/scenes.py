@@ -17,6 +17,7 @@ from labeling.files.storage import AnyPath
 from labeling.text import encodable
 from pipelines.catalog import read_catalog
 from pipelines.doubts import doubts_in
+from pipelines.engine.scenes import CatalogRow
 from pipelines.evaluation.record import Evaluation
 from pipelines.many.looks import of_each
 from pipelines.report.tables import Areas, areas_of
@@ -39,13 +40,14 @@ class ReportScene(NamedTuple):
     """What speaks against its labels, or its map where nothing does."""
 
 
-def read_scenes(run: Run) -> list[ReportScene]:
+def read_scenes(run: Run, known: Sequence[CatalogRow] | None = None) -> list[ReportScene]:
     """Return every scene of the run, test scenes first; ConfigError when it is no run folder.
 
+    `known` is the run's catalogue where it has been read already.
     Completion marks are let go of one by one: those of very many scenes would fill the memory.
     """
     splits = _splits(read_chips(run))
-    uris = {row.scene_id: row.info.uri for row in read_catalog(run)}
+    uris = {row.scene_id: row.info.uri for row in (read_catalog(run) if known is None else known)}
     uris |= dict(_mapped_only(run, uris))
     marks = of_each(
         lambda scene_id: (read_done(run.labels(scene_id)), read_done(run.maps(scene_id))), uris, run.root

@@ -44,6 +44,16 @@ def hangs(file):
     time.sleep(60)
 
 
+def spins(file):
+    while True:
+        pass
+
+
+def works_slowly(file):
+    """Sleep three times as long as is allowed, as what works for a moment does on a busy machine."""
+    time.sleep(3)
+
+
 def writes_beside(file):
     Path("relative").write_text("")
 
@@ -92,6 +102,7 @@ def test_a_refusal_is_right(tmp_path):
         (raises, "KeyError: 'example.json'"),
         (exits, "ended the process (exit code 3)"),
         (hangs, "took longer than 1 s"),
+        (spins, "took longer than 1 s"),
         (writes_beside, "beside/relative"),
         (writes_elsewhere, "elsewhere"),
         (swallowed, "elsewhere"),
@@ -106,6 +117,11 @@ def test_a_broken_opener_is_found_with_the_seed_and_its_input(tmp_path, capsys, 
     [kept] = keep.iterdir()
     assert kept.read_bytes() == damaged(example, example.file.read_bytes(), 0, 0)
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_busy_machine_is_no_finding(tmp_path):
+    outcomes, _, _ = tried(tmp_path, works_slowly)
+    assert outcomes == {"opened": 1}
 
 
 def test_an_example_that_does_not_open_is_no_example(tmp_path):

@@ -6,7 +6,8 @@ from affine import Affine
 from rasterio.crs import CRS
 from rasterio.windows import Window
 
-from labeling.files.cogs.write import write_class_raster
+from labeling.files.cogs.legend import class_legend
+from labeling.files.cogs.write import write_codes
 from labeling.files.layout import Run, write_done
 from labeling.scenes.contract.scene import SceneInfo
 from pipelines.catalog import write_catalog
@@ -21,8 +22,9 @@ class MapFactory:
         self._rows = {}
 
     def add(
-        self, scene_id, classes, crs, transform, *, time=None, status=None, probability=None, rendering="rgb8"
-    ):
+        self, scene_id, classes, crs, transform, *,
+        time=None, status=None, probability=None, rendering="rgb8", model=None,
+    ):  # fmt: skip
         """Add a map: codes u8 (height, width), a CRS or None, an Affine; returns its catalogue row."""
         height, width = classes.shape
         crs = None if crs is None else CRS.from_user_input(crs)
@@ -33,9 +35,10 @@ class MapFactory:
             block=[height, width], bytes=1, modified_ns=1, sensing_time=time,
         )  # fmt: skip
         folder = self.run.maps(scene_id)
-        write_class_raster(
+        write_codes(
             folder / "classes.tif", [(Window(0, 0, width, height), classes)],
-            height=height, width=width, crs=crs, transform=None if crs is None else Affine(*info.transform),
+            class_legend(), height=height, width=width, crs=crs,
+            transform=None if crs is None else Affine(*info.transform),
         )  # fmt: skip
         files = ["classes.tif"]
         if status is not None:
@@ -46,7 +49,9 @@ class MapFactory:
             files.append("probability.tif")
         ignored = int(np.count_nonzero(classes == 255))
         pixels = {"classed": classes.size - ignored, "ignore": ignored}
-        write_done(folder, info.identity() | {"profile": {"rendering": rendering}}, files, pixels=pixels)
+        inputs = info.identity() | {"profile": {"rendering": rendering}}
+        inputs |= {} if model is None else {"model": model}
+        write_done(folder, inputs, files, pixels=pixels)
         self._rows[scene_id] = CatalogRow(scene_id, info)
         return self._rows[scene_id]
 

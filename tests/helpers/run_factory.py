@@ -11,7 +11,8 @@ from rasterio.windows import Window
 from labeling.chips.card import CHIP_SCHEMA, ChipCard
 from labeling.classes import IGNORE
 from labeling.files.atomic import write_json
-from labeling.files.cogs.write import write_class_raster
+from labeling.files.cogs.legend import class_legend
+from labeling.files.cogs.write import write_codes
 from labeling.files.layout import Run, write_done
 from labeling.ice.profile import load_profile
 from labeling.scenes.open import open_scene
@@ -105,7 +106,7 @@ def write_classes(file, classes):
     """Write class codes (height, width)."""
     height, width = classes.shape
     whole = [(Window(0, 0, width, height), classes.astype(np.uint8))]
-    write_class_raster(file, whole, height=height, width=width, **GRID)
+    write_codes(file, whole, class_legend(), height=height, width=width, **GRID)
 
 
 def write_bands(file, bands, **profile):

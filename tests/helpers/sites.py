@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 import rasterio
 import yaml
 from conftest import patchwork, planar
@@ -31,11 +32,12 @@ SETTINGS = {
 
 
 class Archive:
-    """A folder of scenes and a site folder beside it."""
+    """A folder of scenes, which may be a bucket's that is served at an address, and a site folder."""
 
-    def __init__(self, folder):
-        self.scenes, self.out, self.file = folder / "incoming", folder / "site", folder / "site.yaml"
-        self.scenes.mkdir()
+    def __init__(self, folder, *, scenes=None, address=None, out=None):
+        self.scenes, self.out = scenes or folder / "incoming", out or folder / "site"
+        self.address, self.file = address or str(self.scenes), folder / "site.yaml"
+        self.scenes.mkdir(exist_ok=True)
         self.model = tiny_model(folder / "first")
 
     def scene(self, name, seed, side=SIDE):
@@ -52,7 +54,7 @@ class Archive:
 
     def settings(self, **changed):
         """Return the configuration of its nights."""
-        own = {"scenes": [str(self.scenes)], "out": str(self.out), "model": str(self.model)}
+        own = {"scenes": [self.address], "out": str(self.out), "model": str(self.model)}
         return SETTINGS | own | changed
 
     def configure(self, **changed):
@@ -114,3 +116,25 @@ def counted(raster):
         found[f"{kind}_pixels"] = int((codes == code).sum())
         found[f"{kind}_km2"] = area / 1e6
     return found
+
+
+def assert_true(archive, *, vanished=()):
+    """Check every line of the series against the files that it is about; return the series."""
+    series, run = archive.series(), archive.out / "run"
+    there = {path.stem for path in archive.scenes.glob("*.tif")}
+    assert {name for name, line in series.items() if line["state"] == "vanished"} == set(vanished)
+    assert set(series) - set(vanished) <= there
+    for name, line in series.items():
+        for source, raster in (("labels", "labels/{}/labels.tif"), ("map", "maps/{}/classes.tif")):
+            true = counted(run / raster.format(name))
+            for kind in KINDS:
+                assert line[f"{source}_{kind}_pixels"] == true[f"{kind}_pixels"]
+                assert line[f"{source}_{kind}_km2"] == pytest.approx(true[f"{kind}_km2"], rel=1e-4, abs=1e-9)
+    return series
+
+
+def assert_nothing_half_written(archive):
+    """Check that no night, and no training, has left anything unfinished."""
+    assert not [path for path in archive.out.glob("**/.*") if "part" in path.name]
+    assert not (archive.out / "successor").exists()
+    assert not (archive.out / ".lock").exists()

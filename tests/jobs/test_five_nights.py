@@ -7,7 +7,7 @@ import signal
 import numpy as np
 import pytest
 from map_runs import plain_probabilities, read_map
-from sites import KINDS, Archive, counted
+from sites import Archive, assert_nothing_half_written, assert_true
 
 pytestmark = pytest.mark.slow
 
@@ -25,29 +25,8 @@ def archive(tmp_path_factory):
     return Archive(tmp_path_factory.mktemp("nights"))
 
 
-def assert_true(archive, *, vanished=()):
-    """Check every line of the series against the files that it is about."""
-    series, run = archive.series(), archive.out / "run"
-    there = {path.stem for path in archive.scenes.glob("*.tif")}
-    assert {name for name, line in series.items() if line["state"] == "vanished"} == set(vanished)
-    assert set(series) - set(vanished) <= there
-    for name, line in series.items():
-        for source, raster in (("labels", "labels/{}/labels.tif"), ("map", "maps/{}/classes.tif")):
-            true = counted(run / raster.format(name))
-            for kind in KINDS:
-                assert line[f"{source}_{kind}_pixels"] == true[f"{kind}_pixels"]
-                assert line[f"{source}_{kind}_km2"] == pytest.approx(true[f"{kind}_km2"], rel=1e-4, abs=1e-9)
-    return series
-
-
 def digest(archive):
     return hashlib.sha256((archive.out / "current/model.keras").read_bytes()).hexdigest()
-
-
-def assert_nothing_half_written(archive):
-    assert not [path for path in archive.out.glob("**/.*") if "part" in path.name]
-    assert not (archive.out / "successor").exists()
-    assert not (archive.out / ".lock").exists()
 
 
 def test_the_first_night_is_killed_while_it_labels_and_while_it_maps(archive):

@@ -10,7 +10,8 @@ from pictures import write_png
 from jobs import label
 from jobs.command import main_of
 from labeling.errors import OutputError
-from labeling.files.cogs.write import write_class_raster
+from labeling.files.cogs.legend import class_legend
+from labeling.files.cogs.write import write_codes
 from labeling.grid import blocks
 
 pytestmark = pytest.mark.slow
@@ -99,7 +100,7 @@ def test_no_thread_of_the_compression_hides_a_full_disk(disk, threads):
     for leave in (2, 20, 60):
         disk.fill(leave * PAGE)
         with pytest.raises(OutputError, match=r"the disk is full: .*/labels\.tif cannot be written"):
-            write_class_raster(disk.root / "labels.tif", iter(parts), **shape, threads=threads)
+            write_codes(disk.root / "labels.tif", iter(parts), class_legend(), **shape, threads=threads)
         assert set(disk.files()) == {Path("filler")}
         (disk.root / "filler").unlink()
 

@@ -9,16 +9,16 @@ from labeling.errors import SceneError
 from labeling.files.layout import write_done
 from labeling.grid import Block, blocks
 from labeling.ice.moved_cuts import CELL
-from labeling.ice.profile import ThresholdSettings, load_profile
+from labeling.ice.profile import GuardSettings, ThresholdSettings, load_profile
 from labeling.stages.planes import MemoryPlanes
 from pipelines.cuts_worker import Evidence, checked_map, evidence_of, is_clear, keep_opinion, profile_of
 
 SIDE = 4 * CELL
 WHOLE = Block(0, 0, SIDE, SIDE)
 THRESHOLDS = ThresholdSettings()
-EVERYWHERE = Evidence(THRESHOLDS, np.ones((1, 1), np.bool_), SIDE)
-NOWHERE = EVERYWHERE._replace(cells=~EVERYWHERE.cells)
-LEFT = Evidence(THRESHOLDS, np.array([[True, True, False, False]] * 4), CELL)
+EVERYWHERE = Evidence(THRESHOLDS, GuardSettings(cell=SIDE), np.ones((1, 1), np.float32))
+NOWHERE = EVERYWHERE._replace(softness=np.zeros((1, 1), np.float32))
+LEFT = Evidence(THRESHOLDS, GuardSettings(cell=CELL), np.float32([[1, 1, 0, 0]] * 4))
 """Where shadow is seen."""
 
 
@@ -71,7 +71,7 @@ def test_blocks_change_nothing():
     ignored = rng.random((SIDE, SIDE)) < 0.1
     labels[rng.random((SIDE, SIDE)) < 0.1] = IGNORE
     small = list(blocks(height=SIDE, width=SIDE, size=23))
-    evidence = LEFT._replace(cells=rng.random(LEFT.cells.shape) < 0.5)
+    evidence = LEFT._replace(softness=rng.integers(0, 2, LEFT.softness.shape).astype(np.float32))
     for share in (0, 1):  # of what contradicts at most
         whole = checked_map(keep(value, classes % 3, labels), [WHOLE], ignored, evidence, share)
         parts = checked_map(keep(value, classes % 3, labels, size=23), small, ignored, evidence, share)

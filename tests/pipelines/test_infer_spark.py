@@ -1,7 +1,9 @@
 """Maps by Spark: the same pixels for any sharing out of the work, and no seam between windows."""
 
 import json
+import os
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from pictures import ROSS_SEA, write_png, write_tif
 from rasterio.crs import CRS
 
 import pipelines.infer as infer_job
+import pipelines.infer_worker as infer_worker
 from labeling.errors import ModelError
 from labeling.status import PixelStatus
 from pipelines.config import InferConfig
@@ -47,6 +50,40 @@ def test_scenes_in_batches_give_the_same_maps(tmp_path, model, monkeypatch):
     expected = plain_map(model, scenes[0])
     for scene in (scenes[0], scenes[2]):
         np.testing.assert_array_equal(read_map(tmp_path / "run", scene.stem), expected)
+
+
+def test_a_scene_that_kills_its_worker_each_time_fails_alone(tmp_path, model, monkeypatch):
+    def deadly(frames, job):
+        frames = list(frames)
+        if any((frame["scene_id"] == "b").any() for frame in frames):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return list(infer_worker.predict_tasks(iter(frames), job))
+
+    monkeypatch.setattr(infer_job, "predict_tasks", deadly)
+    scenes = [write_tif(tmp_path / f"{name}.tif", planar(SCENE[:96, :96])) for name in "abc"]
+    outcome = run_infer(model, scenes, tmp_path / "run")
+    assert outcome.done == 2
+    [failure] = outcome.failures
+    assert (failure.scene, failure.step) == ("b", "infer")
+    assert f"{scenes[1]} could not be mapped: its worker failed each time" in failure.reason
+    expected = plain_map(model, scenes[0])
+    for scene in (scenes[0], scenes[2]):
+        np.testing.assert_array_equal(read_map(tmp_path / "run", scene.stem), expected)
+
+
+def test_what_killed_jobs_left_goes_and_what_others_write_stays(tmp_path, model):
+    scene = write_tif(tmp_path / "scene.tif", planar(SCENE[:64, :64]))
+    run = tmp_path / "run"
+    left = [
+        "maps/scene/.classes.0123abcd.part.tif", "maps/gone/.done.0123abcd.part.json",
+        ".scratch/infer/gone/class-0-0.u8", "jobs/.infer.0123abcd.part.json",
+    ]  # fmt: skip
+    others = ["labels/a/.labels.0123abcd.part.tif", ".scratch/label/a/x"]
+    for name in left + others:
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).touch()
+    assert run_infer(model, [scene], run) == (1, ())
+    assert [name for name in left + others if (run / name).exists()] == others
 
 
 def test_map_carries_grid_nodata_and_quicklook(tmp_path, model):

@@ -1,8 +1,14 @@
 """Which maps come from labels: the decision, without Spark."""
 
+import json
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from array_scene import ArrayScene
+from hypothesis import given
+from hypothesis import strategies as st
 
 from labeling.errors import ConfigError
 from labeling.files.layout import Run, write_done
@@ -86,6 +92,35 @@ def test_clouds_of_another_file_are_none(run, state):
     assert sources(run, ROWS[:1], checked=False)[0]["one"] == NETWORK
 
 
+def test_clouds_that_cannot_be_taken_over_are_told(run, caplog):
+    for row in ROWS:
+        label(run, row, cloud=9)
+    (run.labels("one") / "status.tif").touch()
+    label(run, ROWS[0], cloud=9)
+    assert sources(run, checked=False)[0]["two"] == NETWORK
+    told = rf"^1 map.*{run.labels('two')} has no status.tif, which earlier versions.*jobs.label.*{run.root}$"
+    assert re.search(told, caplog.messages[0])
+    label(run, ROWS[1], cloud=9, modified_ns=2)
+    label(run, ROWS[0], cloud=0)
+    sources(run, checked=False)
+    assert re.search(r"^1 map.*/labels/two is of another file than /scenes/two.tif", caplog.messages[1])
+    label(run, ROWS[1], cloud=0, modified_ns=2)
+    sources(run, checked=False)
+    assert len(caplog.messages) == 2
+
+
+@pytest.mark.parametrize("fact", ["filter_soft_area", "pixels", "excluded"])
+def test_labels_with_a_shadow_that_say_too_little_are_told_what_they_lack(run, fact):
+    label(run, ROWS[0], shadow=True)
+    mark = run.labels("one") / "done.json"
+    done = json.loads(mark.read_text())
+    del done[fact]
+    mark.write_text(json.dumps(done))
+    with pytest.raises(ConfigError, match=f"does not say {fact}, which earlier versions") as told:
+        sources(run, ROWS[:1])
+    assert "shadow.tif" not in str(told.value)
+
+
 def test_a_sky_with_masked_clouds_is_not_clear(run):
     label(run, ROWS[0], shadow=False, cloud=1)
     assert sources(run, ROWS[:1])[0]["one"][0] == "moved-cuts"
@@ -133,6 +168,20 @@ def test_labels_that_cannot_tell_are_refused(run, given, reason):
 
 def test_no_scene_is_no_error(run):
     assert sources(run, []) == ({}, {})
+
+
+@given(
+    width=st.integers(1, 3000), columns=st.integers(32, 1500), cell=st.sampled_from([1, 4, 32, 64]),
+)  # fmt: skip
+def test_strips_are_of_whole_cells_and_no_wider_than_was_asked(width, columns, cell):
+    info = ArrayScene(np.zeros((3, 1, width), np.uint8)).info
+    here = Path()
+    job = InferJob(here, "m", "rgb8", 128, columns, cell, here, here, here, "polynya")
+    strips = [strip[0] for strip in job.strips(info)]
+    assert sum(strip.width for strip in strips) == width
+    assert all(strip.column % cell == 0 for strip in strips)
+    assert {strip.width for strip in strips[:-1]} <= {job.columns_of(info)}
+    assert job.columns_of(info) <= max(cell, columns)
 
 
 def test_what_decides_a_map_is_what_it_comes_from(tmp_path):

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import keras
 from keras import layers
+
+
+class Kind(NamedTuple):
+    """What a layer does with rows, and with columns alike."""
+
+    name: Literal["pass", "convolve", "pool", "grow", "join"]
+    side: int = 0
+    """Rows above a value's own that it looks at, and as many below."""
+    shrink: int = 1
+    """Rows that become one."""
+    grow: int = 1
+    """Rows that one becomes."""
 
 
 class Sight(NamedTuple):
@@ -28,7 +40,7 @@ def reach(network: keras.Model) -> int:
     sights = {id(network.input): Sight(1, 0, 0)}
     for layer in network.layers:
         if not isinstance(layer, layers.InputLayer):
-            sights[id(layer.output)] = _through(layer, [sights[id(each)] for each in sources(layer)])
+            sights[id(layer.output)] = _through(kind_of(layer), [sights[id(each)] for each in sources(layer)])
     _, before, after = sights[id(network.output)]
     return max(before, after)
 
@@ -38,41 +50,30 @@ def sources(layer: keras.Layer) -> list[keras.KerasTensor]:
     return layer.input if isinstance(layer.input, list) else [layer.input]
 
 
-def _through(layer: keras.Layer, seen: list[Sight]) -> Sight:
-    step, before, after = seen[0]
-    kind = kind_of(layer)
-    if kind == "join":
-        return Sight(step, max(sight.before for sight in seen), max(sight.after for sight in seen))
-    if kind == "convolve":
-        side = layer.kernel_size[0] // 2 * step
-        return Sight(step, before + side, after + side)
-    if kind == "pool":
-        return Sight(2 * step, before, after + step)
-    if kind == "grow":
-        return Sight(step // 2, before + step // 2, after)
-    return seen[0]
+def _through(kind: Kind, seen: list[Sight]) -> Sight:
+    step = seen[0].step
+    finer = step // kind.grow
+    before = max(sight.before for sight in seen) + kind.side * step + (step - finer)
+    after = max(sight.after for sight in seen) + kind.side * step + (kind.shrink - 1) * step
+    return Sight(finer * kind.shrink, before, after)
 
 
-def kind_of(layer: keras.Layer) -> str:
-    """Return what a layer does with rows and columns: pass, convolve, pool, grow or join.
-
-    ValueError for a layer of which that is not known.
-    """
+def kind_of(layer: keras.Layer) -> Kind:
+    """Return what a layer does; ValueError for one of which that is not known."""
     # A transposed convolution is a convolution to Python, so it is asked for first.
     if isinstance(layer, layers.Conv2DTranspose):
-        known = layer.kernel_size == layer.strides == (2, 2)
-        kind = "grow"
+        known, kind = layer.kernel_size == layer.strides == (2, 2), Kind("grow", grow=2)
     elif isinstance(layer, layers.Conv2D):
         height, width = layer.kernel_size
         known = height == width and height % 2 == 1 and (layer.padding == "same" or height == 1)
         known = known and layer.strides == layer.dilation_rate == (1, 1) and layer.groups == 1
-        kind = "convolve"
+        kind = Kind("convolve", side=height // 2)
     elif isinstance(layer, layers.MaxPooling2D):
-        known, kind = layer.pool_size == layer.strides == (2, 2), "pool"
+        known, kind = layer.pool_size == layer.strides == (2, 2), Kind("pool", shrink=2)
     elif isinstance(layer, layers.Concatenate):
-        known, kind = layer.axis in (-1, 3), "join"
+        known, kind = layer.axis in (-1, 3), Kind("join")
     else:
-        known, kind = isinstance(layer, layers.Dropout), "pass"
+        known, kind = isinstance(layer, layers.Dropout), Kind("pass")
     if not known:
         raise ValueError(f"layer {layer.name} ({type(layer).__name__}) is of a kind whose reach is not known")
     return kind

@@ -35,7 +35,7 @@ class Legend(NamedTuple):
     nodata: int
 
 
-def class_legend(palette: str) -> Legend:
+def class_legend(palette: str = "polynya") -> Legend:
     """Return the legend of classes in the colours of a palette."""
     colours = PALETTES[palette]
     entries = [Entry(int(c), c.name.lower(), c.title, colours[c]) for c in IceClass]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -17,11 +18,11 @@ import rasterio.shutil
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.io import DatasetWriter, MemoryFile
+from rasterio.io import DatasetReader, DatasetWriter, MemoryFile
 from rasterio.windows import Window
 
 from labeling.files.atomic import write_bytes
-from labeling.files.cogs.legend import Legend, class_legend
+from labeling.files.cogs.legend import Legend
 from labeling.files.raster import TILE, quiet_georeference
 from labeling.files.storage import AnyPath
 
@@ -30,7 +31,7 @@ _CACHE: Final = 32 << 20
 
 _COG: Final = {
     "driver": "COG", "COMPRESS": "DEFLATE", "LEVEL": 1, "BLOCKSIZE": TILE, "BIGTIFF": "IF_SAFER",
-    "STATISTICS": "YES", "ADD_ALPHA": "NO",
+    "STATISTICS": "YES", "ADD_ALPHA": "NO", "OVERVIEW_RESAMPLING": "NEAREST",
 }  # fmt: skip
 
 Resampling = Literal["NEAREST", "AVERAGE"]
@@ -56,27 +57,37 @@ def new_cog(
     is made in memory, compressed: GDAL tells nobody when one of its threads, or closing the file, finds the
     disk full. OutputError then.
     """
-    profile |= {"driver": "GTiff", "height": height, "width": width, "crs": crs}
-    profile |= {"compress": "deflate", "ZLEVEL": 1, "NUM_THREADS": threads, "BIGTIFF": "IF_SAFER"}
+    profile |= {"height": height, "width": width, "crs": crs, "NUM_THREADS": threads}
     if transform is not None:
         profile["transform"] = transform
-    if min(height, width) >= TILE:
-        profile |= {"tiled": True, "blockxsize": TILE, "blockysize": TILE, "interleave": "band"}
-    options = _COG | {"NUM_THREADS": threads, "OVERVIEW_RESAMPLING": resampling}
+    options: dict[str, Any] = {"NUM_THREADS": threads, "OVERVIEW_RESAMPLING": resampling}
     options |= {"PREDICTOR": "YES"} if predictor else {}
     with MemoryFile() as made, MemoryFile() as cog:
         # What is written is seen no more, so GDAL need not keep it.
         with rasterio.Env(GDAL_NUM_THREADS=threads, GDAL_CACHEMAX=_CACHE), quiet_georeference():
-            with made.open(**profile) as raster:
+            with made.open(**plain_profile(**profile)) as raster:
                 yield raster
             with made.open() as raster:
-                rasterio.shutil.copy(raster, cog.name, **options)
+                copy_cog(raster, cog.name, **options)
         write_bytes(target, cog.getbuffer())
 
 
-@contextmanager
-def new_codes(
+def plain_profile(**profile: Any) -> dict[str, Any]:
+    """Return the profile of the GeoTIFF that a COG is copied from, tiled where it is large enough."""
+    profile |= {"driver": "GTiff", "compress": "deflate", "ZLEVEL": 1, "BIGTIFF": "IF_SAFER"}
+    if min(profile["height"], profile["width"]) >= TILE:
+        profile |= {"tiled": True, "blockxsize": TILE, "blockysize": TILE, "interleave": "band"}
+    return profile
+
+
+def copy_cog(raster: DatasetReader | Path, target: str | Path, **options: Any) -> None:
+    """Copy a raster, open or of this machine, to a COG, by the driver's `options` besides our own."""
+    rasterio.shutil.copy(raster, target, **_COG | options)
+
+
+def write_codes(
     target: AnyPath,
+    blocks: Iterable[tuple[Window, NDArray[np.uint8]]],
     legend: Legend,
     *,
     height: int,
@@ -84,45 +95,23 @@ def new_codes(
     crs: CRS | None,
     transform: Affine | None,
     threads: int = 1,
-) -> Iterator[DatasetWriter]:
-    """Yield a raster of codes, one band u8, to write; as `new_cog`, with a legend's colours and names."""
+) -> None:
+    """Write codes, one band u8, with a legend's colours and names, as a COG; see `new_cog`.
+
+    `blocks` yields (window, codes of shape (window.height, window.width)) and must cover the raster once.
+    """
     with new_cog(
         target, height=height, width=width, crs=crs, transform=transform, threads=threads,
         count=1, dtype="uint8", nodata=legend.nodata,
     ) as raster:  # fmt: skip
-        raster.write_colormap(1, {entry.code: (*entry.colour, 255) for entry in legend.entries})
-        raster.set_band_description(1, legend.band)
-        raster.update_tags(
-            1, **{f"{legend.tag}_{e.code}": e.title for e in legend.entries if e.code != legend.nodata}
-        )
-        yield raster
-
-
-def write_class_raster(
-    target: AnyPath,
-    blocks: Iterable[tuple[Window, NDArray[np.uint8]]],
-    *,
-    height: int,
-    width: int,
-    crs: CRS | None,
-    transform: Affine | None,
-    palette: str = "polynya",
-    threads: int = 1,
-) -> None:
-    """Write class codes (u8, IGNORE = no-data) as a COG with colour table, names and overviews.
-
-    `blocks` yields (window, codes of shape (window.height, window.width)) and must cover the raster once.
-    """
-    legend = class_legend(palette)
-    write_codes(
-        target, blocks, legend, height=height, width=width, crs=crs, transform=transform, threads=threads
-    )
-
-
-def write_codes(
-    target: AnyPath, blocks: Iterable[tuple[Window, NDArray[np.uint8]]], legend: Legend, **grid: Any
-) -> None:
-    """Write codes of any legend; `grid` is that of `new_codes`, `blocks` as for `write_class_raster`."""
-    with new_codes(target, legend, **grid) as raster:
+        explain(raster, legend)
         for window, codes in blocks:
             raster.write(codes, 1, window=window)
+
+
+def explain(raster: DatasetWriter, legend: Legend) -> None:
+    """Give an open raster of codes the colours and names of its codes, before any is written."""
+    raster.write_colormap(1, {entry.code: (*entry.colour, 255) for entry in legend.entries})
+    raster.set_band_description(1, legend.band)
+    named = [entry for entry in legend.entries if entry.code != legend.nodata]
+    raster.update_tags(1, **{f"{legend.tag}_{entry.code}": entry.title for entry in named})

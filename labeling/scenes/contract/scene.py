@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
@@ -82,6 +83,10 @@ class SceneInfo(NamedTuple):
         """Return what tells this state of the scene's file from another."""
         names = ("uri", "bytes", "modified_ns", "etag")
         return {name: getattr(self, name) for name in names}
+
+    def is_in(self, inputs: Mapping[str, Any]) -> bool:
+        """Tell whether this state of the scene's file is what the inputs in a completion mark name."""
+        return all(inputs.get(name) == value for name, value in self.identity().items())
 
     def can_be(self, rendering: str) -> bool:
         """Tell whether the scene can be read in a rendering; some need to know its sun and view."""

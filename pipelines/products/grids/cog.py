@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import rasterio
-import rasterio.shutil
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
@@ -22,12 +21,21 @@ from labeling.errors import OutputError
 from labeling.files.atomic import remove, replacing
 from labeling.files.cogs.legend import Legend
 from labeling.files.cogs.names import write_names
-from labeling.files.raster import TILE, open_raster
+from labeling.files.cogs.write import copy_cog, explain, plain_profile
+from labeling.files.raster import open_raster
 from labeling.files.storage import AnyPath
 from labeling.maps.grids import MapGrid
 
 _CACHE: Final = 64 << 20
 """Bytes that GDAL keeps of a raster: a row of tiles of a wide one."""
+
+
+class Measure(NamedTuple):
+    """What a raster shows that is no code."""
+
+    name: str
+    tags: dict[str, str] | None = None
+    """Of its band."""
 
 
 def write_cog(
@@ -37,38 +45,29 @@ def write_cog(
     dtype: str,
     *,
     nodata: float,
-    description: str,
-    tags: dict[str, str] | None = None,
-    legend: Legend | None = None,
+    shows: Legend | Measure,
 ) -> None:
     """Write a raster of one band from pieces, (window, values of its shape), as a COG; atomically.
 
-    What no piece covers is `nodata`. Overviews take the nearest pixel, so they hold real values. `tags` are
-    the band's, and a `legend` gives its codes colours here and names beside it. OutputError when the disk is
-    full.
+    What no piece covers is `nodata`. Overviews take the nearest pixel, so they hold real values. What it
+    `shows` is said in it, and a legend is written beside it. OutputError when the disk is full.
     """
-    profile = {
-        "driver": "GTiff", "dtype": dtype, "count": 1, "height": grid.height, "width": grid.width,
-        "crs": rasterio.CRS.from_wkt(grid.crs), "transform": grid.affine, "nodata": nodata,
-        "compress": "deflate", "tiled": True, "blockxsize": TILE, "blockysize": TILE,
-        "BIGTIFF": "IF_SAFER", "SPARSE_OK": True,
-    }  # fmt: skip
+    profile = plain_profile(
+        dtype=dtype, count=1, height=grid.height, width=grid.width, crs=rasterio.CRS.from_wkt(grid.crs),
+        transform=grid.affine, nodata=nodata, SPARSE_OK=True,
+    )  # fmt: skip
     with replacing(target) as temporary, rasterio.Env(GDAL_CACHEMAX=_CACHE):
         plain = temporary.with_suffix(".plain.tif")
         try:
             with rasterio.open(plain, "w", **profile) as raster:
-                raster.set_band_description(1, description)
-                raster.update_tags(1, **(tags or {}))
-                if legend is not None:
-                    raster.write_colormap(1, {each.code: (*each.colour, 255) for each in legend.entries})
+                if isinstance(shows, Legend):
+                    explain(raster, shows)
+                else:
+                    raster.set_band_description(1, shows.name)
+                    raster.update_tags(1, **(shows.tags or {}))
                 written = [_write(raster, window, values, nodata) for window, values in pieces]
-            options: dict[str, Any] = {
-                "compress": "deflate",
-                "blocksize": TILE,
-                "overview_resampling": "nearest",
-            }
-            options |= {"BIGTIFF": "IF_SAFER", "SPARSE_OK": "YES"}  # most of a mosaic can be empty
-            rasterio.shutil.copy(plain, temporary, driver="COG", **options)
+            # Most of a mosaic can be empty. Statistics would be one more look at all of it.
+            copy_cog(plain, temporary, SPARSE_OK="YES", STATISTICS="NO")
             lost = _lost(temporary, written, nodata)
         except (RasterioError, CPLE_BaseError) as error:
             raise OutputError(_full(target, str(error))) from None
@@ -76,8 +75,8 @@ def write_cog(
             remove(plain)
         if lost:
             raise OutputError(_full(target, f"{lost} pixels that were written have another value in it"))
-    if legend is not None:
-        write_names(target, legend)
+    if isinstance(shows, Legend):
+        write_names(target, shows)
 
 
 def _write(raster: Any, window: Window, values: NDArray[Any], nodata: float) -> tuple[Window, int]:

@@ -1,9 +1,12 @@
 """The run of very many scenes that growth is measured on: its scenes are as the jobs would have them."""
 
+import json
+import sys
 import time
 
 import pytest
 
+from benchmarks.labelling import growth
 from benchmarks.labelling.growth import Took, tables
 from benchmarks.labelling.many_scenes import copy_catalogue, finish, label_config, make_scenes
 from benchmarks.labelling.measure import Measured
@@ -49,11 +52,31 @@ def test_the_job_finds_nothing_to_do_in_a_finished_run(scenes, tmp_path):
     assert [row.scene_id for row in read_catalog(run)] == [f"scene-{number:06}" for number in range(9)]
 
 
+def test_what_was_measured_is_told_again(tmp_path, monkeypatch, capsys):
+    measured = Measured(1.0, 3.0, 4.5, 5.0, 1 << 30, 0)
+    noted = {"driver": 2.0, "note": "10 done", "waited": 0.5, "measured": measured._asdict()}
+    (tmp_path / "1000").mkdir()
+    (tmp_path / "1000/rerun.json").write_text(json.dumps(noted))
+    monkeypatch.setattr(growth, "grow", lambda *_: pytest.fail("it measures"))
+    command = ["growth", "--folder", str(tmp_path), "--tell", "--sizes", "1000"]
+    monkeypatch.setattr(sys, "argv", command)
+    growth.main()
+    assert "3.00 (5.00; 0.50)" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", [*command, "2000"])
+    with pytest.raises(SystemExit):
+        growth.main()
+    assert "nothing was measured of 2000 scenes" in capsys.readouterr().err
+
+
 def test_predictions_share_out_what_the_driver_does_not_do():
-    took = Took(Measured(1.0, 30.0, 32.0, 50.0, 1 << 30, 0), 10.0, "")
+    took = Took(Measured(1.0, 30.0, 32.0, 50.0, 1 << 30, 0), 10.0, "", 5.0)
     [each, growth, _, predicted] = tables({1000: {"rerun": took}, 2000: {"rerun": took}})
     row = list(each.columns[0].cells).index("rerun")
-    assert [list(column.cells)[row] for column in each.columns] == ["rerun", "30.00 (50.00)", "15.00 (25.00)"]
+    assert [list(column.cells)[row] for column in each.columns] == [
+        "rerun",
+        "30.00 (50.00; 5.00)",
+        "15.00 (25.00; 2.50)",
+    ]
     assert list(growth.columns[1].cells)[row] == "1.0"
     # 10 s of 2000 scenes on the driver, 40 s elsewhere: 5000 s and 20000 s over 256 cores of a million.
     place = list(predicted.columns[0].cells).index("rerun")

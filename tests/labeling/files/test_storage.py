@@ -27,7 +27,8 @@ from labeling.bands import BLUE, GREEN, RED
 from labeling.errors import ConfigError, SceneError, StorageError
 from labeling.files import s3
 from labeling.files.atomic import refilling, remove, replacing
-from labeling.files.cogs.write import write_class_raster
+from labeling.files.cogs.legend import class_legend
+from labeling.files.cogs.write import write_codes
 from labeling.files.layout import Run, is_done, make_run, read_failures, record_failures, write_done
 from labeling.files.locks.folder import run_lock
 from labeling.files.locks.holder import introduce
@@ -211,8 +212,8 @@ def test_a_folder_of_this_machine_appears_whole(tmp_path):
 def test_marks_failures_and_rasters_of_a_run(bucket, run):
     folder = run.labels("a")
     codes = np.arange(6400, dtype=np.uint8).reshape(80, 80) % 3
-    write_class_raster(
-        folder / "labels.tif", [(Block(0, 0, 80, 80).window, codes)], height=80, width=80,
+    write_codes(
+        folder / "labels.tif", [(Block(0, 0, 80, 80).window, codes)], class_legend(), height=80, width=80,
         crs=CRS.from_epsg(3031), transform=from_origin(0, 0, 10, 10),
     )  # fmt: skip
     write_done(folder, {"x": 1}, ["labels.tif"])

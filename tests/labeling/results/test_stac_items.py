@@ -23,7 +23,7 @@ from rasterio.windows import Window
 from labeling.classes import IGNORE, PALETTES, IceClass
 from labeling.files.cogs.legend import STATUS, class_legend
 from labeling.files.cogs.names import write_names
-from labeling.files.cogs.write import write_class_raster
+from labeling.files.cogs.write import write_codes
 from labeling.results.assets import ItemAsset, code_assets
 from labeling.results.item import ITEM, footprint, write_item
 from labeling.scenes.contract.scene import SceneInfo
@@ -455,9 +455,9 @@ def test_files_are_found_beside_the_item_and_the_picture_is_not_on_the_grid(tmp_
 def test_the_grid_is_the_written_rasters(tmp_path):
     epsg, transform, height, width = GRIDS["Ross Sea"]
     codes = np.zeros((height, width), np.uint8)
-    write_class_raster(
-        tmp_path / "classes.tif", [(Window(0, 0, width, height), codes)], height=height, width=width,
-        crs=CRS.from_epsg(epsg), transform=transform,
+    write_codes(
+        tmp_path / "classes.tif", [(Window(0, 0, width, height), codes)], class_legend(),
+        height=height, width=width, crs=CRS.from_epsg(epsg), transform=transform,
     )  # fmt: skip
     written = write(tmp_path, info_on(*GRIDS["Ross Sea"]), assets=[ItemAsset("classes.tif", "Map")])
     item = written["properties"]

@@ -8,8 +8,8 @@ from rasterio.io import MemoryFile
 
 from labeling.doubt import Doubt
 from labeling.errors import SceneError
-from labeling.grid import Block
-from labeling.results.status import carried, classed_by, read_status, without_class
+from labeling.files.raster import CODES_OF_STATUS, read_codes
+from labeling.results.status import carried, classed_by, without_class
 from labeling.status import UNKNOWN, PixelStatus
 
 CODES = st.lists(st.sampled_from(PixelStatus), min_size=1, max_size=50)
@@ -61,5 +61,5 @@ def test_other_rasters_are_refused(codes):
     with MemoryFile() as memory:
         with memory.open(driver="GTiff", height=1, width=2, count=1, dtype=codes.dtype) as raster:
             raster.write(codes, 1)
-        with memory.open() as raster, pytest.raises(SceneError, match="no codes of a status"):
-            read_status(raster, Block(0, 0, 1, 2))
+        with memory.open() as raster, pytest.raises(SceneError, match="no raster of reasons"):
+            read_codes(raster, known=CODES_OF_STATUS)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labeling.grid import Block, blocks
-from labeling.scenes.bands import RowBuffer, mirrored, read_bands, sweep
+from labeling.scenes.bands import RowBuffer, mirrored, read_bands, sweep, swept_width
 
 RNG = np.random.default_rng(0)
 
@@ -60,9 +60,13 @@ class Blurred:
 
     margin, rows = 8, 16
 
+    def __init__(self, widths):
+        self.widths = widths
+
     def sweep(self, bands):
         whole, given_ = np.zeros((0, 0, 3)), 0
         for band in bands:
+            self.widths.add(band.shape[1])
             whole = band.astype(float) if not whole.size else np.concatenate([whole, band])
             ready = max(0, len(whole) - self.margin)
             sums = np.stack([np.roll(whole, -shift, axis=0) for shift in range(-8, 9)]).sum(axis=0)
@@ -77,17 +81,20 @@ def test_what_is_said_does_not_depend_on_the_parts(valid, columns, parts):
     around = np.pad(rgb, [(0, 0), (8, 8), (0, 0)], mode="symmetric").astype(float)
     expected = sum(around[:, 8 + shift : 109 + shift] for shift in range(-8, 9)).transpose(1, 2, 0)
     cut = list(blocks(height=101, width=70, size=16, columns=columns))
-    seen = np.zeros((101, 70), int)
+    seen, widths = np.zeros((101, 70), int), set()
     for left in sorted({block.column for block in cut}):
         strip = [block for block in cut if block.column == left]
         for some in np.array_split(np.arange(len(strip)), parts):
             mine = [strip[i] for i in some]
-            for block, (pixels, said) in zip(mine, sweep(scene, mine, Blurred(), cell=4), strict=True):
+            found = sweep(scene, mine, Blurred(widths), columns=columns, cell=4)
+            for block, (pixels, said) in zip(mine, found, strict=True):
                 np.testing.assert_array_equal(said, expected[block.slices])
                 np.testing.assert_array_equal(pixels.rgb, rgb[:, *block.slices])
                 assert (pixels.valid is not None) is valid
                 seen[block.slices] += 1
     assert (seen == 1).all()
+    # The last strip, too, which is narrower.
+    assert widths == {swept_width(columns, Blurred(set()), cell=4)}
 
 
 def test_a_buffer_gives_rows_as_they_are_asked_for():

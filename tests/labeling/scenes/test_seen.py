@@ -1,8 +1,10 @@
 """Scenes known again by what their files look like: whatever changes what opening them says is noticed."""
 
+import json
 import os
 import shutil
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -143,6 +145,49 @@ def test_an_item_and_the_files_that_it_names_count(tmp_path):
     changed = look(item)
     edit(item, lambda content: content["properties"].update({"title": "another"}))
     assert len({before, changed, look(item)}) == 3
+
+
+@pytest.fixture
+def item(tmp_path):
+    """An item whose files lie beside it; those of the other catalogue have copies on a server."""
+    spec = ProductSpec("L2A")
+    safe = write_product(tmp_path, native_dn(np.full((13, 60, 60), 0.3), spec), spec)
+    return write_item(tmp_path, safe, spec, "cdse")
+
+
+@pytest.mark.parametrize("href", ["https://host.example/red.tif", "s3://bucket/red.tif"])
+@pytest.mark.parametrize("asset", ["B04_10m", "thumbnail"])
+def test_an_item_of_which_a_file_lies_on_a_server_is_not_known(item, href, asset):
+    assert look(item) is not None
+    edit(item, lambda content: content["assets"].update({asset: {"href": href}}))
+    assert look(item) is None
+
+
+def test_an_item_that_may_be_read_from_a_server_in_a_files_stead_is_not_known(item):
+    (missing,) = item.parent.rglob("*_B04_10m.jp2")
+    missing.unlink()
+    assert look(item) is None
+    edit(item, lambda content: [asset.pop("alternate") for asset in content["assets"].values()])
+    assert look(item) is not None, "opening it says what is missing, as long as it is"
+
+
+def test_a_list_of_many_items_is_looked_at_once(tmp_path, monkeypatch):
+    raster, count = write_tif(tmp_path / "red.tif", RGB), 50
+    items = [{"type": "Feature", "id": f"i{n}", "assets": {"red": {"href": "red.tif"}}} for n in range(count)]
+    file = tmp_path / "items.json"
+    file.write_text(json.dumps({"type": "FeatureCollection", "features": items}))
+    uris = [f"{file}#i{number}" for number in range(count)]
+    asked = Counter()
+    stat = os.stat
+    with monkeypatch.context() as patch:
+        patch.setattr(seen.os, "stat", lambda path, **how: asked.update([str(path)]) or stat(path, **how))
+        before = look_at(uris)
+    assert list(before) == uris
+    assert (asked[str(file)], asked[str(raster)]) == (1, 1)
+    same_size_and_time(raster)
+    tick()
+    after = look_at(uris)
+    assert all(after[uri] != before[uri] for uri in uris)
 
 
 ACTS = ("mask", "world", "nothing", "other", "remove", "rewrite", "picture", "aux")

@@ -1,5 +1,6 @@
 """Scenes in buckets known again by one listing, whose pages are all that is asked of the server."""
 
+import json
 from collections import Counter
 
 import numpy as np
@@ -8,6 +9,7 @@ from conftest import patchwork
 from pictures import write_png
 from s3_server import S3Server
 from safe_writer import ProductSpec, native_dn, write_product
+from stac_catalogues import edit
 
 from labeling.files.object_store import ObjectStore
 from labeling.scenes import seen
@@ -82,3 +84,40 @@ def test_products_in_a_bucket_are_known_by_all_of_their_objects(bucket, monkeypa
     after = look_at(uris)
     assert after[uris[0]] == before[uris[0]]
     assert after[uris[1]] != before[uris[1]]
+
+
+@pytest.fixture
+def items(bucket):
+    """Items with two files each, and a list of them in another folder that names the same files."""
+    features = []
+    for name in "abc":
+        for band in ("red", "scl"):
+            write_png(bucket / f"in/{name}-{band}.png", patchwork(8, 8))
+        assets = {band: {"href": f"./{name}-{band}.png"} for band in ("red", "scl")}
+        features.append({"type": "Feature", "stac_version": "1.0.0", "id": name, "assets": assets})
+        (bucket / f"in/{name}.json").write_text(json.dumps(features[-1]))
+    return [f"s3://{bucket.name}/in/{name}.json" for name in "abc"]
+
+
+def test_items_in_a_bucket_are_known_by_a_listing_of_what_they_name(items, bucket, monkeypatch, asked):
+    monkeypatch.setattr(seen, "_LEAST_LISTED", 9)
+    before = look_at(items)
+    assert list(before) == items
+    assert asked == {"ls": 1, "info": 3, "cat_file": 3}
+    assert look_at(items) == before
+    write_png(bucket / "in/b-scl.png", patchwork(8, 8, seed=5))
+    edit(bucket / "in/c.json", lambda item: item.update(id="d"))
+    after = look_at(items)
+    assert [uri for uri in items if after[uri] != before[uri]] == items[1:]
+
+
+def test_an_item_in_a_bucket_with_a_file_elsewhere_or_nowhere_is_not_known(items, bucket, monkeypatch):
+    monkeypatch.setattr(seen, "_LEAST_LISTED", 4)
+    edit(bucket / "in/a.json", lambda item: item["assets"]["red"].update(href="https://host.example/a.png"))
+    (bucket / "in/b-red.png").unlink()
+    assert list(look_at(items)) == items[2:]
+
+
+def test_a_few_items_list_no_folder_that_may_hold_millions(items, asked):
+    assert look_at(items) == {}
+    assert not asked["ls"]

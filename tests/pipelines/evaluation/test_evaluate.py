@@ -14,7 +14,6 @@ from labeling.files.atomic import remove, write_json
 from labeling.files.layout import read_failures
 from pipelines.engine.outcome import ExitCode
 from pipelines.evaluate import OTHER_CHIPS, OTHER_MODEL, EvaluateConfig, run
-from pipelines.evaluation import counting, ground
 from pipelines.evaluation.record import MEANINGS, read_evaluation
 from pipelines.evaluation.tally import (
     Tally,
@@ -340,8 +339,7 @@ def test_figures_by_spark_are_those_of_one_process(factory, monkeypatch, at_once
     folder = factory.write()
     failures = run(EvaluateConfig(run=folder.root)).failures
     plainly = folder.evaluation.read_bytes()
-    for module in (counting, ground):
-        monkeypatch.setattr(module, "FEW", 1)
+    monkeypatch.setattr(pipelines.many.mapped, "FEW", 1)
     monkeypatch.setattr(pipelines.many.mapped, "_AT_ONCE", at_once)
     outcome = run(EvaluateConfig(run=folder.root, spark={"master": "local[2]"}))
     assert folder.evaluation.read_bytes() == plainly
@@ -357,7 +355,7 @@ def test_by_spark_what_is_no_file_of_chips_is_refused_in_the_same_words(factory,
     (folder.chips / "split=test/b.parquet").write_bytes(b"none")
     with pytest.raises(ConfigError) as plainly:
         evaluated(folder)
-    monkeypatch.setattr(ground, "FEW", 1)
+    monkeypatch.setattr(pipelines.many.mapped, "FEW", 1)
     with pytest.raises(ConfigError) as by_spark:
         run(EvaluateConfig(run=folder.root, spark={"master": "local[2]"}))
     assert str(by_spark.value) == str(plainly.value)

@@ -49,12 +49,14 @@ def spark(request):
 def test_answers_come_in_order_however_work_is_shared_out(spark, monkeypatch, batch, at_once):
     monkeypatch.setattr(mapped, "batch_size", lambda _: batch)
     monkeypatch.setattr(mapped, "_AT_ONCE", at_once)
+    monkeypatch.setattr(mapped, "FEW", 1)
     values = list(range(20, 0, -1))
-    assert by_spark(spark(), values, doubling(), unknown) == [{"twice": 2 * value} for value in values]
+    assert by_spark(spark, values, doubling(), unknown) == [{"twice": 2 * value} for value in values]
 
 
-def test_only_what_ends_its_worker_is_lost(spark):
-    found = by_spark(spark(), list(range(12)), dying(3, 9), unknown)
+def test_only_what_ends_its_worker_is_lost(spark, monkeypatch):
+    monkeypatch.setattr(mapped, "FEW", 1)
+    found = by_spark(spark, list(range(12)), dying(3, 9), unknown)
     assert [value for value in found if isinstance(value, int)] == [0, 1, 2, 4, 5, 6, 7, 8, 10, 11]
     assert found[3].startswith("3 lost (")
     assert found[9].startswith("9 lost (")
@@ -81,7 +83,7 @@ def scenes(tmp_path):
 def test_scenes_are_described_as_by_the_driver(spark, scenes, monkeypatch, batch):
     plainly = describe_all(scenes, LIMITS)
     assert len({type(each) for each in plainly}) == 2
-    monkeypatch.setattr(opening, "FEW", 1)
+    monkeypatch.setattr(mapped, "FEW", 1)
     monkeypatch.setattr(mapped, "batch_size", lambda _: batch)
     opened = []
     monkeypatch.setattr(opening, "describe_scene", lambda uri, limits: opened.append(uri) or plainly[-2])

@@ -1,5 +1,7 @@
 """Two models on the same chips: mean IoU as sets of pixels give it, from the network called by itself."""
 
+import shutil
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -43,6 +45,14 @@ def test_chips_without_a_test_split_judge_nothing(tmp_path, model):
     chips = write_chips(tmp_path / "chips")
     with pytest.raises(ConfigError, match=r"no pixel of a class.*held_out"):
         judge(chips, model)
+
+
+def test_chips_of_foreign_content_are_refused_before_anything_is_made_of_them(tmp_path):
+    chips = write_chips(tmp_path / "chips", test=2)
+    foreign = write_chips(tmp_path / "foreign", test=2, seed=9)
+    shutil.copytree(foreign / "split=test", chips / "split=test", dirs_exist_ok=True)
+    with pytest.raises(ConfigError, match=r"chips\.json"):
+        judge(chips, tmp_path / "no-model")
 
 
 def test_chips_of_another_rendering_judge_nothing(tmp_path):

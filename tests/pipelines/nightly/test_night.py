@@ -3,23 +3,30 @@
 Run folders made by hand stand in for the jobs of a night; tests/jobs/test_five_nights.py has the real ones.
 """
 
+import base64
 import datetime as dt
+import glob
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
 from chip_factory import write_chips
-from conftest import ROOT
+from conftest import ROOT, patchwork, planar
 from map_runs import no_network, write_tiny_card
+from pictures import write_tif
+from rasterio.io import MemoryFile
 from run_factory import RunFactory
 
 from jobs import nightly
 from jobs.command import main_of
+from labeling.classes import PALETTES, IceClass
 from labeling.errors import ConfigError, ModelError, OutputError
 from labeling.files.locks.folder import folder_lock
+from labeling.masks.limits import LimitSettings
 from labeling.settings import load_settings
-from pipelines.catalog import write_catalog
+from pipelines.catalog import look_up, write_catalog
 from pipelines.config import InferConfig
 from pipelines.engine.outcome import Outcome
 from pipelines.engine.scenes import Failure
@@ -27,8 +34,11 @@ from pipelines.nightly import night as night_module
 from pipelines.nightly import successor
 from pipelines.nightly.config import NightlyConfig
 from pipelines.nightly.models import go_back
+from pipelines.nightly.page import write_page
+from pipelines.nightly.series import FIGURES, KINDS, Row
 from pipelines.nightly.series_file import read_series
 from pipelines.nightly.site import Site
+from pipelines.nightly.status import Status
 from training.network.metrics import confusion_matrix, scores
 
 CLASSES = np.repeat(np.array([0, 1, 2, 255], np.uint8), 16).reshape(8, 8)
@@ -45,16 +55,26 @@ class Nights:
         self.model = no_network(folder / "first")
         for job in ("label", "infer"):
             monkeypatch.setattr(night_module, job, self)  # whose `run` is below
-        monkeypatch.setattr(night_module.evaluate, "run", lambda config: Outcome(0, ()))
-        monkeypatch.setattr(night_module, "write_report", lambda *_: None)
-        self.launched = []
+        monkeypatch.setattr(night_module.evaluate, "run", self.evaluate)
+        monkeypatch.setattr(night_module.products, "run", self.products)
+        monkeypatch.setattr(night_module, "write_report", lambda *given: self.given.update(report=given))
+        self.launched, self.given = [], {}
 
     def add(self, scene, **more):
         self.factory.add(scene, CLASSES, CLASSES, **more)
 
-    def run(self, config):
+    def evaluate(self, config, known):
+        self.given["evaluate"] = (config, known)
+        return Outcome(0, ())
+
+    def products(self, config):
+        self.given["products"] = (config,)
+        return Outcome(2, (Failure("b", "products", "it has no map"),))
+
+    def run(self, config, known=None):
         """Stand in for pipelines.label.run and pipelines.infer.run."""
         step = "infer" if isinstance(config, InferConfig) else "label"
+        self.given[step] = (config, known)
         if isinstance(trouble := self.failures[step], Exception):
             raise trouble
         rows = [row for row in self.factory._rows if row.scene_id not in self.hidden]
@@ -159,6 +179,102 @@ def test_an_archive_that_is_not_there_is_not_taken_for_one_whose_scenes_vanished
     assert nights.status()["exit_code"] == 2
 
 
+NOTHING_THERE = {
+    "a relative pattern": "scenes/*.tif",
+    "a pattern of all folders below": "**/scenes/?.tif",
+    "a relative folder": "scenes",
+    "a folder with a slash": "scenes/",
+    "an absolute pattern": "{}/scenes/*",
+}
+
+
+@pytest.mark.parametrize("given", NOTHING_THERE.values(), ids=NOTHING_THERE)
+def test_scenes_of_what_finds_nothing_any_more_have_failed_and_not_vanished(
+    nights, tmp_path, monkeypatch, given
+):
+    """An archive that is not mounted, beside another that is: as the catalogue tells of it."""
+    given = given.format(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    nights.night()
+    before = nights.rows()["a"]
+    other = write_tif(tmp_path / "other/c.tif", planar(patchwork(8, 8)))
+    (tmp_path / "scenes").rename(tmp_path / ".unmounted")
+    if not glob.has_magic(given):
+        (tmp_path / "scenes").mkdir()  # the folder to mount at
+    found, failures = look_up([given, str(other)], LimitSettings())
+    assert found == [str(other)]
+    nights.fail("label", *failures)
+    nights.hidden = {"a", "b"}
+    assert len(nights.night().failures) == 1
+    assert nights.status()["vanished"] == []
+    assert nights.status()["exit_code"] == 3
+    assert (nights.rows()["a"].state, nights.rows()["a"].figures) == ("failed", before.figures)
+    assert nights.rows()["a"].reason == failures[0].reason
+
+
+def test_a_scene_of_another_folder_vanishes_though_a_pattern_finds_nothing(nights):
+    nights.night()
+    nights.hidden = {"b"}
+    nights.fail("label", Failure(f"{nights.factory.scenes}/*.png", "open", "no file fits"))
+    nights.night()
+    assert nights.status()["vanished"] == ["b"]
+
+
+def test_the_catalogue_is_read_once_and_handed_on(nights, monkeypatch):
+    write_chips(nights.site.run.chips, test=2)
+    read, rows = [], night_module.read_catalog
+    monkeypatch.setattr(night_module, "read_catalog", lambda run: read.append(run) or rows(run))
+    nights.night()
+    assert len(read) == 1
+    for step in ("infer", "evaluate", "report"):
+        assert [row.scene_id for row in nights.given[step][-1]] == ["a", "b"]
+
+
+def test_every_step_has_the_sites_own_spark_and_palette(nights):
+    write_chips(nights.site.run.chips, test=2)
+    spark = {"master": "local[1]", "driver_memory": "1g"}
+    nights.night(spark=spark, palette="iqrah-2024", pictures=3)
+    for step in ("label", "infer", "evaluate"):
+        config = nights.given[step][0]
+        assert (config.spark.master, config.spark.driver_memory) == ("local[1]", "1g")
+        assert config.palette == "iqrah-2024"
+    assert nights.given["report"][1:3] == ("iqrah-2024", 3)
+
+
+def test_products_are_made_where_the_configuration_asks_for_them(nights):
+    nights.night()
+    assert "products" not in nights.given
+    wanted = {"products": ["statistics", "mosaic"], "scenes": ["a*"], "mosaic": {"pixel": 20}}
+    outcome = nights.night(products=wanted, palette="iqrah-2024", spark={"master": "local[1]"})
+    (config,) = nights.given["products"]
+    assert config.run == nights.site.root / "run"
+    assert (config.products, config.scenes) == (["statistics", "mosaic"], ["a*"])
+    assert (config.mosaic.pixel, config.mosaic.palette) == (20, "iqrah-2024")
+    assert config.spark.master == "local[1]"
+    assert [failure.scene for failure in outcome.failures] == ["b"]
+    assert nights.status()["failed"] == {"b": "it has no map"}
+    nights.fail("infer", ModelError("no"))
+    del nights.given["products"]
+    with pytest.raises(ModelError):
+        nights.night(products=wanted)
+    assert "products" not in nights.given, "there are no new maps"
+
+
+@pytest.mark.parametrize("palette", ["polynya", "iqrah-2024"])
+def test_the_page_has_the_sites_colours(nights, palette):
+    day = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+    pixels = {f"map_{kind}_pixels": 5 for kind in KINDS}
+    figures = dict.fromkeys(FIGURES.names) | {"doubts": "", "time": day} | pixels
+    rows = [Row(name, name, "", "good", "", 1, 1, 1, day, figures) for name in "ab"]
+    write_page(nights.site, Status(night=1, started=day), rows, palette)
+    chart = re.search(r"base64,([A-Za-z0-9+/=]+)", nights.site.page.read_text())[1]
+    with MemoryFile(base64.b64decode(chart)) as file, file.open() as picture:
+        drawn = set(map(tuple, picture.read()[:3].reshape(3, -1).T.tolist()))
+    for name, colours in PALETTES.items():
+        ours = [tuple(colours[ice]) in drawn for ice in IceClass]
+        assert all(ours) if name == palette else not all(ours)
+
+
 def test_failed_scenes_are_exit_code_three_and_new_ones_are_told_apart(nights):
     nights.fail("label", Failure("a", "label", "too dark"))
     assert len(nights.night().failures) == 1
@@ -253,7 +369,7 @@ def test_a_damaged_series_is_made_anew_and_the_damaged_file_kept(nights):
 
 def test_a_signal_ends_the_night_and_the_next_goes_on(nights):
     nights.night()
-    nights.run, run = (lambda config: (_ for _ in ()).throw(SystemExit(143))), nights.run
+    nights.run, run = (lambda *_: (_ for _ in ()).throw(SystemExit(143))), nights.run
     with pytest.raises(SystemExit):
         nights.night()
     assert (nights.status()["state"], nights.status()["exit_code"]) == ("stopped", 143)
@@ -287,6 +403,11 @@ def test_usage(tmp_path, capsys):
     (tmp_path / "site.yaml").write_text("label: {profil: x}\nscenes: [x]\nout: y\n")
     assert code("--config", tmp_path / "site.yaml") == 2
     assert "label: profil" in capsys.readouterr().err
+    (tmp_path / "site.yaml").write_text("products: {run: x}\nscenes: [x]\nout: y\n")
+    assert code("--config", tmp_path / "site.yaml") == 2
+    assert "run is given by the night itself" in capsys.readouterr().err
+    (tmp_path / "site.yaml").write_text("products: {mosaic: 3}\nscenes: [x]\nout: y\n")
+    assert code("--config", tmp_path / "site.yaml") == 2
     (tmp_path / "site.yaml").write_text("infer: {out: x}\nscenes: [x]\nout: y\n")
     assert code("--config", tmp_path / "site.yaml") == 2
     assert "out is given by the night itself" in capsys.readouterr().err

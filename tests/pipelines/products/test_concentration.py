@@ -185,8 +185,9 @@ def test_flags_say_why_a_cell_is_as_it_is(tmp_path, monkeypatch):
     assert found.unclassified_fraction.values[0].tolist() == [[1, 1], [0, 0]]
 
 
-def evaluation(matrices):
+def evaluation(matrices, models=()):
     """Return an evaluation whose scenes have these confusion matrices, rows truth and columns map."""
+    models = None if models is None else list(models)
     none = np.zeros((3, 3), np.int64)
     tallies = [Tally(1, none, {("all", "model"): np.array(each)}) for each in matrices]
     scenes = [
@@ -197,7 +198,7 @@ def evaluation(matrices):
         for number, tally in enumerate(tallies)
     ]  # fmt: skip
     return Evaluation(
-        chips_digest="c", model_chips_digest=None, split_by="scene", chip_size=16,
+        chips_digest="c", models=models, model_chips_digest=None, split_by="scene", chip_size=16,
         test_scenes=[scene.scene_id for scene in scenes], footprints=len(scenes), reason="", notes=[],
         agreement_with_automatic_labels=None, accuracy_against_truth={}, scenes=scenes,
     )  # fmt: skip
@@ -225,6 +226,31 @@ def test_uncertainty_is_there_with_an_evaluation_and_holds_the_truth(maps, monke
         told[known], found.thin_ice_fraction.values[0][known] * 400 / 2400, rtol=0.25, atol=1e-9
     )
     assert "8 test scenes" in found.attrs["comment"]
+
+
+@pytest.mark.parametrize(
+    ("drawn_by", "evaluated", "fits"),
+    [
+        (["m"], ["m"], True), (["m", None], ["m"], True), (["m"], ["n"], False), (["m"], ["m", "n"], False),
+        (["m", "n"], ["m"], False), (["m"], [], False), (["m"], None, False),
+    ],
+)  # fmt: skip
+def test_errors_of_another_models_maps_are_not_these_maps(
+    tmp_path, monkeypatch, caplog, drawn_by, evaluated, fits
+):
+    factory, transform = MapFactory(tmp_path / "run"), Affine(100, 0, 306_000, 0, -100, 1_560_000)
+    for number, model in enumerate(drawn_by):
+        classes = observed(UTM, transform, (100, 100))
+        factory.add(f"s{number}", classes, UTM, transform, time=TIME, model=model)
+    maps = factory.write()
+    matrices = [[[90, 10, 0], [0, 50, 0], [0, 0, 100]], [[80, 20, 0], [0, 50, 0], [0, 0, 100]]]
+    write_json(maps.evaluation, evaluation(matrices, evaluated).model_dump(mode="json"))
+    products_here(monkeypatch, maps, "concentration")
+    found = opened(maps)
+    assert np.isnan(found.total_standard_uncertainty.values).all() != fits
+    said = "is of maps by another model than these maps"
+    assert (said in found.attrs["comment"]) is not fits
+    assert any(said in message for message in caplog.messages) is not fits
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from rio_cogeo.cogeo import cog_info, cog_validate
 
 from labeling.classes import IGNORE, PALETTES
 from labeling.files.cogs.legend import STATUS, class_legend
-from labeling.files.cogs.write import new_cog, write_class_raster, write_codes
+from labeling.files.cogs.write import new_cog, write_codes
 from labeling.grid import blocks
 from labeling.status import PixelStatus
 
@@ -167,7 +167,9 @@ def test_failed_raster_leaves_nothing(tmp_path):
         raise ValueError("decoding failed")
 
     with pytest.raises(ValueError, match="decoding failed"):
-        write_class_raster(tmp_path / "a.tif", pieces(), height=10, width=10, crs=None, transform=None)
+        write_codes(
+            tmp_path / "a.tif", pieces(), class_legend(), height=10, width=10, crs=None, transform=None
+        )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,7 +11,7 @@ from labeling.errors import OutputError
 from labeling.files.cogs.legend import class_legend
 from labeling.grid import blocks
 from labeling.maps.grids import MapGrid
-from pipelines.products.grids.cog import write_cog
+from pipelines.products.grids.cog import Measure, write_cog
 
 PAGE = 4096
 
@@ -31,7 +31,7 @@ def test_what_goes_in_comes_out(tmp_path, height, width, size):
     file, legend = tmp_path / "one.tif", class_legend("polynya")
     write_cog(
         file, pieces(values, size), grid(height, width), "uint8",
-        nodata=255, description="ice class", legend=legend,
+        nodata=255, shows=legend,
     )  # fmt: skip
     assert cog_validate(file, strict=True) == (True, [], [])
     with rasterio.open(file) as raster:
@@ -43,7 +43,7 @@ def test_what_goes_in_comes_out(tmp_path, height, width, size):
 def test_what_no_piece_covers_has_no_value(tmp_path):
     file = tmp_path / "one.tif"
     some = [(Window(600, 100, 50, 60), np.full((60, 50), 1.5, np.float32))]
-    write_cog(file, some, grid(1000, 900), "float32", nodata=float("nan"), description="days")
+    write_cog(file, some, grid(1000, 900), "float32", nodata=float("nan"), shows=Measure("days"))
     with rasterio.open(file) as raster:
         found = raster.read(1)
     assert np.count_nonzero(~np.isnan(found)) == 3000
@@ -58,7 +58,7 @@ def test_a_full_disk_is_told_at_every_step(disk):
         disk.fill(leave * PAGE)
         with pytest.raises(OutputError, match="the disk is full"):
             write_cog(
-                disk.root / "one.tif", pieces(values, 512), whole, "uint8", nodata=0, description="noise"
+                disk.root / "one.tif", pieces(values, 512), whole, "uint8", nodata=0, shows=Measure("noise")
             )
         assert {path.name for path in disk.root.iterdir()} == {"filler"}
         (disk.root / "filler").unlink()
