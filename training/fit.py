@@ -83,7 +83,13 @@ def train(
 def loop(training: Training, state: State, stop: Stop, started: float, commit: Commit = no_commit) -> State:
     """Run the epochs that are left and return where that ends."""
     config, leads = training.config, training.world.leads
-    train_step = make_train_step(training.model, training.optimizer, training.loss, at_once=config.batch_size)
+    train_step = make_train_step(
+        training.model,
+        training.optimizer,
+        training.loss,
+        at_once=config.batch_size,
+        exchange=training.exchange,
+    )
     look_step = make_look_step(training.model, training.loss)
     curves = TensorBoard(config.out) if leads else None
     if leads:

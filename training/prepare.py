@@ -25,6 +25,7 @@ from training.ranks import collectives
 from training.ranks.balancer import Balancer
 from training.ranks.collectives import World
 from training.ranks.device import Device
+from training.ranks.exchange import Exchange
 from training.ranks.gpus import Held, sharing
 from training.settings.config import TrainConfig
 from training.settings.facts import Facts, differences, facts_of, joined
@@ -49,6 +50,12 @@ class Training:
     """What decides the weights; see settings/facts.py."""
     balancer: Balancer
     """Which share of each global batch this rank takes."""
+
+    @property
+    def exchange(self) -> Exchange:
+        """How gradients travel between the ranks."""
+        pixels = math.prod(self.train.label_shape)
+        return Exchange.of(self.config, ranks=self.world.size, pixels=pixels)
 
     @property
     def global_batch(self) -> int:

@@ -27,6 +27,16 @@ def test_differences_name_both_values():
     assert differences({"gone": 1}, {}) == ["gone was 1, now None"]
 
 
+def test_a_training_from_before_the_exchange_had_settings_goes_on_unless_they_change_its_weights():
+    now = facts()
+    before = {key: value for key, value in now.items() if key != "exchange_precision"}
+    assert differences(before, now) == []
+    assert differences(before, facts(exchange_groups=1)) == []
+    assert differences(before, facts(exchange_precision="float16")) == [
+        "exchange_precision was None, now 'float16'"
+    ]
+
+
 def test_the_length_of_a_cosine_is_part_of_its_shape():
     assert differences(facts(schedule="cosine"), facts(schedule="cosine", epochs=60)) == [
         "epochs was 50, now 60"
