@@ -91,7 +91,14 @@ def validate(training: Training, look: LookStep, stop: Stop) -> Validation | Non
     plan = share_batches(order, shares, world.rank)
     names = class_names(config.task)
     matrix, losses, trouble = empty_matrix(len(names)), np.zeros(2), Trouble()
-    dataset = batches(training.val, plan, channels=config.channels, scaling=config.scaling, trouble=trouble)
+    dataset = batches(
+        training.val,
+        plan,
+        channels=config.channels,
+        scaling=config.scaling,
+        trouble=trouble,
+        threads=training.feeders,
+    )
     for images, labels in dataset:
         for first in range(0, len(labels), config.batch_size):
             some = slice(first, first + config.batch_size)
@@ -130,6 +137,7 @@ def _turned(training: Training, plan: Indices, epoch: int, trouble: Trouble) -> 
         scaling=config.scaling,
         trouble=trouble,
         turning=Turning.of(config, epoch, training.train.card),
+        threads=training.feeders,
     )
 
 

@@ -81,7 +81,7 @@ class TrainStep:
         self.graph = graph
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor, flags: Flags) -> Update:
-        """Update from this rank's images (B, H, W, C), labels (B, H, W) and flags.
+        """Update from this rank's images (B, H, W, C), u8 or scaled, labels (B, H, W) and flags.
 
         B may differ between ranks and steps, and may be 0.
         """
@@ -108,7 +108,7 @@ def make_train_step(
 
     def gradients_of(images: tf.Tensor, labels: tf.Tensor) -> Sums:
         with tf.GradientTape() as tape:
-            found = loss(labels, model(images, training=True))
+            found = loss(labels, model(_scaled(images), training=True))
             scaled = optimizer.scale_loss(found.total)
         gradients = tape.gradient(scaled, [variable.value for variable in model.trainable_variables])
         return Sums(gradients, found.total, found.weight)
@@ -133,7 +133,7 @@ def make_look_step(model: keras.Model, loss: Loss) -> LookStep:
     """Return the step that gives this rank's loss and classes; no collective."""
 
     def look_step(images: tf.Tensor, labels: tf.Tensor) -> Look:
-        probabilities = model(images, training=False)
+        probabilities = model(_scaled(images), training=False)
         found = loss(labels, probabilities)
         predicted = tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8)
         return Look(StepLoss(found.total, found.weight), predicted)
@@ -181,6 +181,14 @@ def _in_parts(
     # One at a time: the point is to hold the activations of one part only.
     _, total = tf.while_loop(lambda part, _: part < parts, add, start, parallel_iterations=1)
     return Sums(*total)
+
+
+def _scaled(images: tf.Tensor) -> tf.Tensor:
+    """Return what the network sees, float32 0..1: levels come as u8, a quarter of the bytes to a GPU."""
+    if images.dtype != tf.uint8:
+        return images
+    # Looked up, because TensorFlow makes a division by a constant a product with its inverse: other bits.
+    return tf.gather(np.arange(256, dtype=np.float32) / np.float32(255), tf.cast(images, tf.int32))
 
 
 def _moment(own: Sums) -> tf.Tensor:

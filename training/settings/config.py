@@ -119,6 +119,10 @@ class TrainConfig(Settings):
         600.0, gt=0, description="longest that ranks wait for one another between steps"
     )
     threads: int | None = Field(None, ge=1, description="CPU threads a rank; None: all cores")
+    unpack: bool = Field(
+        True,
+        description="keep chips unpacked in TMPDIR (or /var/tmp), if there is room for twice that",
+    )
     gpus: Gpus = Field(
         "auto",
         description="auto: where there are any; required: and with NCCL, or not at all; none: the processor",

@@ -51,3 +51,12 @@ def test_an_elastic_training_goes_on_with_any_number_of_ranks_and_stays_marked()
         assert joined(before, now)["global_batch"] == ELASTIC
     assert joined(fixed, facts(ranks=1, batch_size=64)) == fixed
     assert differences(free, facts(loss="dice")) == ["loss was 'crossentropy', now 'dice'"]
+
+
+def test_a_training_whose_noise_was_drawn_otherwise_is_told_from_one_of_now():
+    """Checkpoints of earlier versions do not name it."""
+    for drawn in ({"skies": 0.7}, {"tones": 0.5}):
+        now = facts(**drawn)
+        before = {name: value for name, value in now.items() if name != "noise"}
+        assert differences(before, now) == ["noise was None, now '256 quantiles'"]
+    assert "noise" not in facts(brightness=0.1)
