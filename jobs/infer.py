@@ -36,6 +36,10 @@ def parser() -> argparse.ArgumentParser:
         "--outputs", nargs="+", choices=["classes", "probability", "uncertainty"],
         help="rasters of a map; classes are written in any case",
     )  # fmt: skip
+    options.add_argument(
+        "--precision", choices=["float32", "bfloat16"],
+        help="what the network computes in (default float32); bfloat16 gives slightly other maps",
+    )  # fmt: skip
     options.add_argument("--land", dest="land.vector", metavar="FILE", help="polygons of land and ice shelf")
     add_spark_options(options)
     return options

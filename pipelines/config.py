@@ -74,5 +74,8 @@ class InferConfig(Settings):
     outputs: list[MapOutput] = Field(
         ["classes"], min_length=1, description="what is written of a map; classes are in any case"
     )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="what the network computes in; bfloat16 gives slightly other maps"
+    )
     palette: Literal["polynya", "iqrah-2024"] = "polynya"
     spark: SparkSettings = SparkSettings()

@@ -83,6 +83,7 @@ def _infer(
         limits=config.limits,
         contradicted=config.contradicted,
         layers=tuple(name for name in LAYERS if name in config.outputs),
+        precision=config.precision,
     )
     rows, low = part_by_sun(rows, config.limits, "infer")
     rows, elsewhere = part_by_folder(rows, job.folder, "infer")

@@ -39,6 +39,7 @@ from pipelines.engine.rows import Row, each_row, one_row
 from pipelines.map_sources import LABELS_ALONE, MOVED_CUTS, NETWORK, MapRow
 from pipelines.schemas import OUTCOME, PREDICTED
 from pipelines.worker_gpu import predictor
+from training.settings.config import Precision
 
 SWEPT: Final = 1
 """How scenes go through the network; maps are redone when it changes what comes out."""
@@ -87,6 +88,8 @@ class InferJob(NamedTuple):
     """Share of the labels without shadow that the network may contradict."""
     layers: tuple[str, ...] = ()
     """Which of labeling.results.layers.LAYERS are written."""
+    precision: Precision = "float32"
+    """What the network computes in."""
 
     def output(self, scene_id: str) -> SceneOutput:
         """Return where a scene's map goes."""
@@ -102,6 +105,8 @@ class InferJob(NamedTuple):
         }
         if row.source != LABELS_ALONE:
             inputs |= {"model": self.model_digest, "swept": SWEPT}
+            if self.precision != "float32":
+                inputs |= {"precision": self.precision}
         if row.labels is not None:
             inputs |= {"labels": row.labels}
         if row.source == MOVED_CUTS:
@@ -177,7 +182,7 @@ def _looked_at(scene: Scene, cut: Sequence[Block]) -> Iterator[Seen]:
 
 
 def _swept(scene: Scene, cut: Sequence[Block], job: InferJob) -> Iterator[Seen]:
-    network = predictor(job.model, job.model_digest)
+    network = predictor(job.model, job.model_digest, job.precision)
     columns = job.columns_of(scene.info)
     return (Seen(*found) for found in sweep(scene, cut, network, columns=columns, cell=job.cell))
 

@@ -19,6 +19,7 @@ from pyspark import TaskContext
 from labeling.errors import ConfigError
 from training.predict import Predictor
 from training.ranks.gpus import VISIBLE, permitted, shown
+from training.settings.config import Precision
 
 RESOURCE: Final = "gpu"
 """Spark's name for it, in spark.task.resource.gpu.amount."""
@@ -72,18 +73,18 @@ def show(addresses: Sequence[str], variables: MutableMapping[str, str] = os.envi
     variables.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 
 
-def predictor(model: Path, digest: str) -> Predictor:
+def predictor(model: Path, digest: str, precision: Precision = "float32") -> Predictor:
     """Return the model, loaded once in each worker process; `digest` makes a changed model load anew.
 
     It computes on the GPU that Spark gave the task, if any.
     """
     show_assigned()
-    return _loaded(model, digest)
+    return _loaded(model, digest, precision)
 
 
 @cache
-def _loaded(model: Path, digest: str) -> Predictor:
+def _loaded(model: Path, digest: str, precision: Precision) -> Predictor:
     # Spark runs a worker on every core already. TensorFlow reads these when it is first imported.
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(name, "1")
-    return Predictor.load(model, batch=1, threads=1)
+    return Predictor.load(model, batch=1, threads=1, precision=precision)

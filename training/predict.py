@@ -16,6 +16,7 @@ from training.folder.card import ModelCard, read_model_card
 from training.folder.network import faulty, open_network
 from training.network.inputs import network_input
 from training.network.sound import output_fault
+from training.settings.config import Precision
 from training.settings.task import CLASSES, Task
 
 if TYPE_CHECKING:
@@ -65,17 +66,25 @@ class Predictor:
     """Pictures the network is given at once."""
     threads: int | None = None
     """Threads TensorFlow may use in this process; None: all cores."""
+    precision: Precision = "float32"
+    """What the network computes in, all but its last layer."""
     _network: keras.Model | None = field(default=None, repr=False, compare=False)
     _last: tuple[int, Sweep] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def load(
-        cls, folder: Path, *, batch: int = 2, threads: int | None = None, task: Task | None = None
+        cls,
+        folder: Path,
+        *,
+        batch: int = 2,
+        threads: int | None = None,
+        task: Task | None = None,
+        precision: Precision = "float32",
     ) -> Self:
         """Read and check the card of a model folder; ModelError when it is no finished model for `task`."""
         if batch < 1:
             raise ValueError(f"batch must be at least 1, not {batch}")
-        return cls(folder.absolute(), read_model_card(folder, task), batch, threads)
+        return cls(folder.absolute(), read_model_card(folder, task), batch, threads, precision)
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return class probabilities (N, H, W, 3), float32 0..1, of pictures (N, H, W, 3), u8, R, G, B.
@@ -154,7 +163,7 @@ class Predictor:
 
     def _opened(self) -> keras.Model:
         if self._network is None:
-            self._network = _open_network(self.folder, self.card, self.threads)
+            self._network = _open_network(self.folder, self.card, self.threads, self.precision)
         return self._network
 
     def _run(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -169,13 +178,16 @@ class Predictor:
         return self.__dict__ | {"_network": None, "_last": None}
 
 
-def _open_network(folder: Path, card: ModelCard, threads: int | None) -> keras.Model:
+def _open_network(folder: Path, card: ModelCard, threads: int | None, precision: Precision) -> keras.Model:
     # Imported here, as it loads TensorFlow.
+    from training.network.precision import computing_in
     from training.ranks.device import limit_threads, share_gpus
 
     limit_threads(threads)
     share_gpus()
     network = open_network(folder, card)
+    if precision != "float32":
+        network = computing_in(network, precision)
     # Compiling with XLA costs more than it gains over one pass of a map.
     network.jit_compile = False
     return network

@@ -1,4 +1,4 @@
-"""A network swept over a picture from top to bottom: nothing is computed twice, and nothing differs.
+"""A network swept over a picture from top to bottom: hardly a row is computed twice, and nothing differs.
 
 Windows need margins as wide as the network sees, which are computed and thrown away: six tenths of 512 pixels
 with 96 around. Here the picture comes in bands, and each layer keeps those last rows of a band that it needs
@@ -8,8 +8,9 @@ behind the picture. All bands have one size, and TensorFlow plans its work once.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import keras
 import numpy as np
@@ -17,6 +18,15 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from training.network.reach import kind_of, sources
+
+_HIGH: Final = 32
+"""Rows of a layer's band from which a few are worked out again, rather than all copied to lie below them."""
+
+_AGAIN: Final = {
+    ("convolve", "convolve"), ("convolve", "pass"), ("pass", "convolve"), ("join", "convolve"),
+    ("grow", "join"),
+}  # fmt: skip
+"""Kinds of a layer, and of the one after it, of which the first works out a few rows again for the second."""
 
 Tensor = Any
 Operation = Callable[[dict[int, Tensor], "_Kept"], Tensor]
@@ -45,6 +55,36 @@ class _Kept:
         return values
 
 
+def _first(values: Tensor, rows: int) -> Tensor:
+    """Return the first rows of values."""
+    if values.shape[1] == rows:
+        return values
+    # Of the first dimension a part is no copy.
+    return tf.reshape(tf.reshape(values, values.shape[1:])[:rows], (1, rows, *values.shape[2:]))
+
+
+def _extra_rows(network: keras.Model, rows: int) -> dict[int, int]:
+    """Return how many rows above those of a band are worked out once more, for each tensor, by its id.
+
+    What the next layer needs of them could be kept, but then all of a band is copied to lie below it. Where a
+    band is high that costs more than a few rows again, if one layer alone asks for them.
+    """
+    working = [layer for layer in network.layers if not isinstance(layer, keras.layers.InputLayer)]
+    uses = Counter(id(each) for layer in working for each in sources(layer))
+    made, steps = {}, {id(network.input): 1}
+    for layer in working:
+        made[id(layer.output)] = kind = kind_of(layer)
+        steps[id(layer.output)] = steps[id(sources(layer)[0])] * kind.shrink // kind.grow
+    found = dict.fromkeys(steps, 0)
+    for layer in reversed(working):  # so what is asked of a layer is known before what it asks for
+        kind = kind_of(layer)
+        for each in map(id, sources(layer)):
+            again = each in made and (made[each].name, kind.name) in _AGAIN
+            if again and uses[each] == 1 and rows // steps[each] >= _HIGH:
+                found[each] = found[id(layer.output)] + 2 * kind.side
+    return found
+
+
 class Sweep:
     """A network ready to be swept over pictures of one width."""
 
@@ -60,6 +100,7 @@ class Sweep:
         self._operations: list[tuple[int, Operation]] = []
         # Of each tensor: rows that it is behind, in its own, and picture pixels from one to the next.
         self._lags = {self._input: (0, 1)}
+        self._extra = _extra_rows(network, rows)
         for layer in network.layers:
             if not isinstance(layer, keras.layers.InputLayer):
                 self._operations.append((id(layer.output), self._operation(layer)))
@@ -100,15 +141,17 @@ class Sweep:
         if kind.name == "join":
             return self._join(layer)
         self._lags[out] = -(-lag // kind.shrink) * kind.grow + kind.side, step * kind.shrink // kind.grow
+        extra, had = self._extra[out], self._extra[first]
         if kind.name == "convolve":
-            return self._convolve(layer, kind.side, self._keep(taken[0], 2 * kind.side))
+            return self._convolve(layer, kind.side, self._keep(taken[0], extra + 2 * kind.side - had))
         if kind.name == "pool":
             size = kind.shrink
             place = self._keep(taken[0], -lag % size)  # cells of rows begin at multiples of their size
             return lambda values, kept: tf.nn.max_pool2d(
-                kept.behind(values[first], place)[:, : self._rows // step], size, size, "VALID"
+                _first(kept.behind(values[first], place), self._rows // step), size, size, "VALID"
             )
-        return lambda values, kept: layer(values[first], training=False)
+        place = self._keep(taken[0], extra // kind.grow - had)
+        return lambda values, kept: layer(kept.behind(values[first], place), training=False)
 
     def _convolve(self, layer: keras.layers.Conv2D, side: int, place: int | None) -> Operation:
         source = id(layer.input)
@@ -126,10 +169,11 @@ class Sweep:
     def _join(self, layer: keras.layers.Concatenate) -> Operation:
         taken = sources(layer)
         last, step = max(self._lags[id(each)] for each in taken)
-        rows = self._rows // step
+        rows, extra = self._rows // step, self._extra[id(layer.output)]
         parts = []
         for each in taken:
             bands, more = divmod(last - self._lags[id(each)][0], rows)
+            more += extra - self._extra[id(each)]
             wait = None
             if bands:
                 self._waits.append((bands, self._blank(each, rows)))
@@ -138,9 +182,8 @@ class Sweep:
         self._lags[id(layer.output)] = last, step
 
         def operation(values: dict[int, Tensor], kept: _Kept) -> Tensor:
-            return tf.concat(
-                [kept.behind(kept.late(values[p], w), place)[:, :rows] for p, w, place in parts], axis=-1
-            )
+            seen = (kept.behind(kept.late(values[p], w), place) for p, w, place in parts)
+            return tf.concat([_first(each, rows + extra) for each in seen], axis=-1)
 
         return operation
 

@@ -7,6 +7,8 @@ simulated. "Bare" gives it windows of 512 pixels side by side from memory: no ov
 written. "Map" is what a worker of jobs.infer does with `--network alone`: reads the file, sweeps, keeps the
 layers, writes the map. A worker has one thread. Loading TensorFlow and planning a network are apart: both are
 done before the clock starts. Seconds on the processor say more than the clock where others share the machine.
+The second table says on which stages of a map they are spent; the third how fast the sweep alone is: each
+pixel that it is given, those around the scene included, against one of the bare pass.
 """
 
 from __future__ import annotations
@@ -16,32 +18,43 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from labeling.grid import Block
+from labeling.scenes.bands import swept_width
 from labeling.scenes.open import open_scene
 from labeling.simulation.scene import SceneSpec, write_scene
+from labeling.stages.planes import FilePlanes
 from pipelines.infer import plan_work
 from pipelines.infer_worker import InferJob, predict_tasks
 from pipelines.infer_worker import write_scene as write_map
 from pipelines.map_sources import NETWORK, MapRow
 from pipelines.worker_gpu import predictor
 from training.folder.card import model_digest, read_model_card
-from training.predict import band_rows, sweep_columns
+from training.predict import Predictor, band_rows, sweep_columns
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "helpers"))
 from model_factory import write_model
 
 WINDOW: Final = 512
+
+READ: Final = "read bands"
+SWEEP: Final = "network"
+KEEP: Final = "keep layers between tasks"
+OTHER: Final = "classes, states, previews"
+WRITE: Final = "write the map"
 
 
 class Took(NamedTuple):
@@ -51,6 +64,51 @@ class Took(NamedTuple):
     cpu: float
     peak: int
     """Peak resident memory in bytes of the largest worker."""
+    stages: Counter[str]
+    """Seconds on the processor by stage of a map, all workers together; empty for the bare pass."""
+    swept: int
+    """Pixels that the network was given."""
+
+
+class Watched:
+    """A network that tells what a sweep takes: itself, and what gives it the picture."""
+
+    def __init__(self, network: Predictor) -> None:
+        self.network, self.margin, self.rows = network, network.margin, network.rows
+        self.stages: Counter[str] = Counter()
+        self.swept = 0
+
+    def sweep(self, bands: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
+        """See labeling.scenes.bands.Sweeper."""
+        found = self.network.sweep(self._read(bands))
+        while True:
+            began, read = time.process_time(), self.stages[READ]
+            rows = next(found, None)
+            self.stages[SWEEP] += time.process_time() - began - (self.stages[READ] - read)
+            if rows is None:
+                return
+            yield rows
+
+    def _read(self, bands: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+        given = iter(bands)
+        while True:
+            began = time.process_time()
+            band = next(given, None)
+            self.stages[READ] += time.process_time() - began
+            if band is None:
+                return
+            self.swept += band.shape[0] * band.shape[1]
+            yield band
+
+    def keep(self, keep: Callable[..., None]) -> Callable[..., None]:
+        """Return what keeps layers between the tasks, watched."""
+
+        def watched(*args: Any, **arrays: Any) -> None:
+            began = time.process_time()
+            keep(*args, **arrays)
+            self.stages[KEEP] += time.process_time() - began
+
+        return watched
 
 
 class Given(NamedTuple):
@@ -63,23 +121,36 @@ class Given(NamedTuple):
 
 def bare(given: Given) -> Callable[[], object]:
     """Prepare a pass of windows side by side over the tasks' pixels, as far as windows fit."""
-    network = predictor(given.job.model, given.job.model_digest)
+    network = predictor(given.job.model, given.job.model_digest, given.job.precision)
     info = given.row.info
     cut = [Block(**block) for task in given.tasks for block in task["blocks"]]
     pixels = sum(block.height * block.width for block in cut)
     with open_scene(info.uri, given.job.rendering) as scene:
         window = scene.read(Block(0, 0, WINDOW, WINDOW)).rgb.transpose(1, 2, 0)[np.newaxis]
     network.predict(window)
-    return lambda: [network.predict(window) for _ in range(round(pixels / WINDOW**2))]
+    return lambda: [network.predict(window) for _ in range(max(1, round(pixels / WINDOW**2)))]
 
 
-def mapped(given: Given) -> Callable[[], object]:
+def mapped(given: Given) -> Callable[[], Watched]:
     """Prepare the tasks of a map: the network is planned for their width by a first band."""
-    network = predictor(given.job.model, given.job.model_digest)
-    [block] = {block["width"] for task in given.tasks for block in task["blocks"]}
-    width = -(-(block + 2 * network.margin) // given.job.cell) * given.job.cell
+    job = given.job
+    network = predictor(job.model, job.model_digest, job.precision)
+    width = swept_width(job.columns_of(given.row.info), network, cell=job.cell)
     list(network.sweep(np.zeros((2, network.rows, width, 3), np.uint8)))
-    return lambda: list(predict_tasks((pd.DataFrame([task]) for task in given.tasks), given.job))
+
+    def do() -> Watched:
+        watched = Watched(network)
+        with (
+            patch("pipelines.infer_worker.predictor", lambda *_: watched),
+            patch.object(FilePlanes, "put", watched.keep(FilePlanes.put)),
+            patch.object(FilePlanes, "note", watched.keep(FilePlanes.note)),
+        ):
+            for frame in predict_tasks((pd.DataFrame([task]) for task in given.tasks), job):
+                if frame["error"][0]:
+                    raise RuntimeError(frame["error"][0])
+        return watched
+
+    return do
 
 
 def work(prepare: Callable[[Given], Callable[[], object]], given: Given, ready: Barrier, told: Any) -> None:
@@ -87,11 +158,15 @@ def work(prepare: Callable[[Given], Callable[[], object]], given: Given, ready: 
     do = prepare(given)
     ready.wait()
     began = time.process_time()
-    do()
+    found = do()
+    seconds = time.process_time() - began
     # Of this program alone: what getrusage says began with the process that this one was copied from.
     status = Path("/proc/self/status").read_text()
     [peak] = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
-    told.put((time.process_time() - began, int(peak) << 10))
+    stages, swept = (found.stages, found.swept) if isinstance(found, Watched) else (Counter(), 0)
+    if swept:
+        stages[OTHER] = seconds - stages.total()
+    told.put((seconds, int(peak) << 10, stages, swept))
 
 
 def timed(prepare: Callable[[Given], Callable[[], object]], row: MapRow, job: InferJob, workers: int) -> Took:
@@ -114,7 +189,9 @@ def timed(prepare: Callable[[Given], Callable[[], object]], row: MapRow, job: In
     clock, cpu = time.perf_counter() - clock, time.process_time() - cpu
     for process in processes:
         process.join()
-    return Took(clock, cpu + sum(seconds for seconds, _ in found), max(peak for _, peak in found))
+    seconds, peaks, stages, swept = zip(*found, strict=True)
+    total = sum(stages, Counter({WRITE: cpu} if prepare is mapped else {}))
+    return Took(clock, cpu + sum(seconds), max(peaks), total, sum(swept))
 
 
 def main() -> None:
@@ -125,11 +202,14 @@ def main() -> None:
     options.add_argument("--side", type=int, default=4096, help="pixels")
     options.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     options.add_argument("--rounds", type=int, default=2)
+    options.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     options.add_argument("--depth", type=int, default=6)
     options.add_argument("--width", type=int, default=16)
     given = options.parse_args()
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     table = Table("way", "workers", "Mpx a second", "of bare", "by processor", "peak memory, GiB")
+    spent = Table("workers", "stage of a map", "seconds on the processor", "share")
+    alone = Table("workers", "pixels swept, of the scene's", "the sweep alone, of bare, by processor")
     with TemporaryDirectory() as folder:
         root = Path(folder)
         scene = write_scene(root, SceneSpec(scene_id="scene", height=given.side, width=given.side, seed=1))
@@ -147,6 +227,7 @@ def main() -> None:
                         model, model_digest(model), card.rendering, band_rows(card),
                         sweep_columns(card, memory=2 << 30), card.multiple,
                         root / f"maps-{workers}-{turn}", root / "labels", root / "scratch", "polynya",
+                        precision=given.precision,
                     )  # fmt: skip
                     found = timed(prepare, row, job, workers)
                     best[name] = min(best.get(name, found), found, key=lambda took: took.cpu)
@@ -156,7 +237,13 @@ def main() -> None:
                     f"{best['bare'].clock / took.clock:.2f}", f"{best['bare'].cpu / took.cpu:.2f}",
                     f"{took.peak / 2**30:.2f}",
                 )  # fmt: skip
-    Console().print(table)
+            drawn, passed = best["map"], best["bare"]
+            for stage, seconds in drawn.stages.most_common():
+                spent.add_row(str(workers), stage, f"{seconds:.2f}", f"{seconds / drawn.cpu:.1%}")
+            rate = drawn.swept / drawn.stages[SWEEP] / (given.side**2 / passed.cpu)
+            alone.add_row(str(workers), f"{drawn.swept / given.side**2:.2f}", f"{rate:.2f}")
+    for each in (table, spent, alone):
+        Console().print(each)
 
 
 if __name__ == "__main__":

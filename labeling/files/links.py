@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from labeling.errors import SceneError
 from labeling.files.uri import is_url, join, shown
+from labeling.text import encodable
 
 VARIABLE: Final = "POLYNYA_ALLOW_LINKS"
 """The environment variable that lists what is allowed; processes that are started inherit it."""
@@ -61,6 +62,11 @@ def reachable(base: str) -> frozenset[str]:
 
 def linked(base: str, href: str) -> str:
     """Return where `href`, as it stands in the file `base`, leads, as `join`; SceneError where it may not."""
+    if encodable(href) != href:
+        raise SceneError(
+            f"{shown(base)} names {encodable(href)}, which is no text that a file or an address can have: "
+            "parts of it are no characters. Fetch it again."
+        )
     place = join(base, href)
     if is_url(place):
         origin = origin_of(place)

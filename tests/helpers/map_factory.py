@@ -9,6 +9,8 @@ from rasterio.windows import Window
 from labeling.files.cogs.legend import class_legend
 from labeling.files.cogs.write import write_codes
 from labeling.files.layout import Run, write_done
+from labeling.results.assets import ItemAsset
+from labeling.results.item import ITEM, write_item
 from labeling.scenes.contract.scene import SceneInfo
 from pipelines.catalog import write_catalog
 from pipelines.engine.scenes import CatalogRow
@@ -23,7 +25,7 @@ class MapFactory:
 
     def add(
         self, scene_id, classes, crs, transform, *,
-        time=None, status=None, probability=None, rendering="rgb8", model=None,
+        time=None, status=None, probability=None, rendering="rgb8", model=None, item=False,
     ):  # fmt: skip
         """Add a map: codes u8 (height, width), a CRS or None, an Affine; returns its catalogue row."""
         height, width = classes.shape
@@ -47,6 +49,10 @@ class MapFactory:
         if probability is not None:
             write_layer(folder / "probability.tif", probability, crs, transform)
             files.append("probability.tif")
+        if item:
+            made = ItemAsset("classes.tif", "Ice classes", legend=class_legend())
+            write_item(folder / ITEM, info, item_id=f"{scene_id}-map", assets=[made])
+            files.append(ITEM)
         ignored = int(np.count_nonzero(classes == 255))
         pixels = {"classed": classes.size - ignored, "ignore": ignored}
         inputs = info.identity() | {"profile": {"rendering": rendering}}

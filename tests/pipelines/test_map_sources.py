@@ -197,6 +197,7 @@ def test_what_decides_a_map_is_what_it_comes_from(tmp_path):
     assert job.inputs(cuts_a) == job._replace(columns=96).inputs(cuts_a)
     for row in (network, cuts_a):
         assert job.inputs(row) != other.inputs(row)
+        assert job.inputs(row) != job._replace(precision="bfloat16").inputs(row)
     assert len({str(job.inputs(row)) for row in (network, a, b, cuts_a, cuts_b)}) == 5
     names = {"uri", "bytes", "modified_ns", "etag", "model", "swept", "palette", "land", "limits"}
     assert job.inputs(network).keys() == names

@@ -1,5 +1,6 @@
 """A network swept over a picture says, bit by bit, what it says of the picture in one pass."""
 
+import pickle
 import re
 
 import keras
@@ -51,6 +52,22 @@ def test_half_precision_is_that_of_the_plain_pass():
     plain = np.asarray(network.predict_on_batch(picture[np.newaxis])[0])
     inner = slice(40, 120)
     np.testing.assert_allclose(swept(network, picture, 32)[inner], plain[inner], atol=0.02)
+
+
+def test_bfloat16_is_another_arithmetic_of_the_same_network_and_the_same_for_any_cut(tmp_path):
+    folder = write_model(tmp_path / "model", channels="rgb")
+    picture = np.random.default_rng(4).integers(0, 256, (6, 128, 64, 3), np.uint8)
+    plain, half = (
+        Predictor.load(folder, batch=1, precision=precision) for precision in ("float32", "bfloat16")
+    )
+    exact, whole = (np.concatenate(list(each.sweep(picture))) for each in (plain, half))
+    inner = slice(half.margin, -half.margin)
+    part = np.concatenate(list(half.sweep(picture[2:])))
+    assert 0 < np.abs(whole - exact)[inner].max() < 0.05
+    np.testing.assert_array_equal(part[half.margin :], whole[2 * 128 + half.margin :])
+    again = half.predict(picture[:1])
+    np.testing.assert_allclose(again, plain.predict(picture[:1]), atol=0.05)
+    assert pickle.loads(pickle.dumps(half)).precision == "bfloat16"
 
 
 @pytest.mark.parametrize(("channels", "scaling"), [("rgb", "255"), ("grey", "255"), ("grey", "column-l2")])

@@ -39,6 +39,19 @@ def settle_keras() -> None:
     keras.config.set_image_data_format("channels_last")
 
 
+def computing_in(network: keras.Model, precision: Precision) -> keras.Model:
+    """Return a network with the same weights that computes in a precision, all but its last layer."""
+    last = network.layers[-1].name
+
+    def copied(layer: keras.Layer) -> keras.Layer:
+        policy = "float32" if layer.name == last else POLICIES[precision]
+        return layer.__class__.from_config(layer.get_config() | {"dtype": policy})
+
+    found = keras.models.clone_model(network, clone_function=copied)
+    found.set_weights(network.get_weights())
+    return found
+
+
 def scaling_loss(optimizer: keras.Optimizer, pixels: int) -> keras.Optimizer:
     """Wrap an optimiser in dynamic loss scaling for losses that are sums over up to `pixels` pixels.
 

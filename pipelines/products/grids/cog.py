@@ -6,15 +6,18 @@ finds the disk full, so what came out is counted again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import rasterio
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
+from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
 from labeling.errors import OutputError
@@ -22,7 +25,7 @@ from labeling.files.atomic import remove, replacing
 from labeling.files.cogs.legend import Legend
 from labeling.files.cogs.names import write_names
 from labeling.files.cogs.write import copy_cog, explain, plain_profile
-from labeling.files.raster import open_raster
+from labeling.files.raster import TILE
 from labeling.files.storage import AnyPath
 from labeling.maps.grids import MapGrid
 
@@ -53,42 +56,88 @@ def write_cog(
     `shows` is said in it, and a legend is written beside it. OutputError when the disk is full.
     """
     profile = plain_profile(
-        dtype=dtype, count=1, height=grid.height, width=grid.width, crs=rasterio.CRS.from_wkt(grid.crs),
-        transform=grid.affine, nodata=nodata, SPARSE_OK=True,
+        dtype=dtype, count=1, crs=rasterio.CRS.from_wkt(grid.crs), nodata=nodata, SPARSE_OK=True,
+        height=grid.height, width=grid.width,
     )  # fmt: skip
     with replacing(target) as temporary, rasterio.Env(GDAL_CACHEMAX=_CACHE):
-        plain = temporary.with_suffix(".plain.tif")
+        plain = _plain_files(temporary, grid)
         try:
-            with rasterio.open(plain, "w", **profile) as raster:
+            with ExitStack() as stack:
+                levels = [
+                    stack.enter_context(rasterio.open(file, "w", **profile | _level(grid, 2**level)))
+                    for level, file in enumerate(plain)
+                ]
                 if isinstance(shows, Legend):
-                    explain(raster, shows)
+                    explain(levels[0], shows)
                 else:
-                    raster.set_band_description(1, shows.name)
-                    raster.update_tags(1, **(shows.tags or {}))
-                written = [_write(raster, window, values, nodata) for window, values in pieces]
+                    levels[0].set_band_description(1, shows.name)
+                    levels[0].update_tags(1, **(shows.tags or {}))
+                written = [part for piece in pieces for part in _write(levels, *piece, nodata)]
             # Most of a mosaic can be empty. Statistics would be one more look at all of it.
-            copy_cog(plain, temporary, SPARSE_OK="YES", STATISTICS="NO")
+            overviews = "FORCE_USE_EXISTING" if len(plain) > 1 else "NONE"
+            copy_cog(plain[0], temporary, SPARSE_OK="YES", STATISTICS="NO", OVERVIEWS=overviews)
             lost = _lost(temporary, written, nodata)
         except (RasterioError, CPLE_BaseError) as error:
             raise OutputError(_full(target, str(error))) from None
         finally:
-            remove(plain)
+            for file in plain:
+                remove(file)
         if lost:
             raise OutputError(_full(target, f"{lost} pixels that were written have another value in it"))
     if isinstance(shows, Legend):
         write_names(target, shows)
 
 
-def _write(raster: Any, window: Window, values: NDArray[Any], nodata: float) -> tuple[Window, int]:
-    """Write a piece; return where, and how many of its pixels have a value."""
-    raster.write(values, 1, window=window)
-    return window, _valued(values, nodata)
+class _Written(NamedTuple):
+    """A piece at a level of overviews; 0 is the raster itself."""
+
+    level: int
+    window: Window
+    valued: int
+    """How many of its pixels have a value."""
 
 
-def _lost(path: Path, written: list[tuple[Window, int]], nodata: float) -> int:
+def _plain_files(temporary: Path, grid: MapGrid) -> list[Path]:
+    """Return where a raster and its overviews go at first: GDAL takes NAME.ovr for the overview of NAME.
+
+    Overviews are written with their raster, from what is there: GDAL would go through all that is empty.
+    """
+    found = [temporary.with_suffix(".plain.tif")]
+    while max(grid.height, grid.width) > TILE * 2 ** (len(found) - 1):
+        found.append(found[-1].with_name(f"{found[-1].name}.ovr"))
+    return found
+
+
+def _level(grid: MapGrid, step: int) -> dict[str, Any]:
+    """Return size and place of a raster of each `step`-th pixel, counted from the first."""
+    scale = grid.affine @ Affine.scale(step)
+    return {"height": -(-grid.height // step), "width": -(-grid.width // step), "transform": scale}
+
+
+def _write(
+    levels: list[DatasetWriter], window: Window, values: NDArray[Any], nodata: float
+) -> Iterator[_Written]:
+    """Write a piece, and what overviews show of it."""
+    for level, raster in enumerate(levels):
+        step = 2**level
+        seen = values[-window.row_off % step :: step, -window.col_off % step :: step]
+        if seen.size:
+            top, left = -(-window.row_off // step), -(-window.col_off // step)
+            part = Window(left, top, seen.shape[1], seen.shape[0])
+            raster.write(seen, 1, window=part)
+            yield _Written(level, part, _valued(seen, nodata))
+
+
+def _lost(path: Path, written: list[_Written], nodata: float) -> int:
     """Return how many pixels more or less have a value than were written."""
-    with open_raster(path) as raster:
-        return sum(abs(_valued(raster.read(1, window=window), nodata) - count) for window, count in written)
+    lost = 0
+    for level in {each.level for each in written}:
+        view = {"overview_level": level - 1} if level else {}
+        with rasterio.open(path, **view) as raster:
+            for each in written:
+                if each.level == level:
+                    lost += abs(_valued(raster.read(1, window=each.window), nodata) - each.valued)
+    return lost
 
 
 def _valued(values: NDArray[Any], nodata: float) -> int:

@@ -17,8 +17,15 @@ def test_both_ways_are_timed_for_each_number_of_workers():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=600)
     rows = [line.strip("│ ").split("│") for line in done.stdout.splitlines() if line.startswith("│")]
     cells = [[cell.strip() for cell in row] for row in rows]
-    assert [tuple(row[:2]) for row in cells] == [("bare", "1"), ("map", "1"), ("bare", "2"), ("map", "2")]
-    assert [row[3:5] for row in cells if row[0] == "bare"] == [["1.00", "1.00"]] * 2
+    ways, rest = cells[:4], cells[4:]
+    assert [tuple(row[:2]) for row in ways] == [("bare", "1"), ("map", "1"), ("bare", "2"), ("map", "2")]
+    assert [row[3:5] for row in ways if row[0] == "bare"] == [["1.00", "1.00"]] * 2
     # So small a map takes a hundred times as long as the pass, or more: figures can be 0.00.
-    assert all(float(figure) >= 0 for row in cells for figure in row[2:])
-    assert all(float(row[5]) > 0.1 for row in cells), "TensorFlow alone takes more"
+    assert all(float(figure) >= 0 for row in ways for figure in row[2:])
+    assert all(float(row[5]) > 0.1 for row in ways), "TensorFlow alone takes more"
+    for workers in "12":
+        shares = [float(row[3].rstrip("%")) for row in rest if row[0] == workers and len(row) == 4]
+        assert len(shares) == 5
+        assert abs(sum(shares) - 100) < 0.5
+        [[around, _]] = [row[1:] for row in rest if row[0] == workers and len(row) == 3]
+        assert float(around) > 1

@@ -103,6 +103,13 @@ def test_what_is_its_own_is_followed(monkeypatch, base, href):
     assert linked(base, href)
 
 
+@pytest.mark.parametrize("base", ["/c/item.json", "https://h/c/item.json", "s3://bucket/item.json"])
+def test_half_a_character_leads_nowhere(base):
+    """Found by an hour of fuzzing: JSON lets it pass, and GDAL cannot open it."""
+    with pytest.raises(SceneError, match=r"names B03\\ud800\.jp2, which is no text"):
+        linked(base, "B03\ud800.jp2")
+
+
 @given(st.text(max_size=30))
 def test_no_link_upsets_them(href):
     for base in ("/c/item.json", "https://h/c/item.json", "s3://bucket/item.json"):

@@ -40,6 +40,21 @@ def test_what_goes_in_comes_out(tmp_path, height, width, size):
     assert {path.name for path in tmp_path.iterdir()} == {"one.tif", "one.tif.aux.xml", "one.qml"}
 
 
+@pytest.mark.parametrize(("height", "width", "size"), [(1500, 2100, 300), (3000, 257, 1024), (256, 256, 64)])
+def test_overviews_are_each_second_pixel_of_what_lies_below(tmp_path, height, width, size):
+    values = np.random.default_rng(0).integers(0, 3, (height, width)).astype(np.uint8)
+    file = tmp_path / "one.tif"
+    write_cog(file, pieces(values, size), grid(height, width), "uint8", nodata=255, shows=Measure("noise"))
+    assert cog_validate(file, strict=True) == (True, [], [])
+    with rasterio.open(file) as raster:
+        steps = raster.overviews(1)
+    assert len(steps) == max(0, int(np.ceil(np.log2(max(height, width) / 256))))
+    for level in range(len(steps)):
+        with rasterio.open(file, overview_level=level) as raster:
+            np.testing.assert_array_equal(raster.read(1), values[:: 2 ** (level + 1), :: 2 ** (level + 1)])
+    assert [path.name for path in tmp_path.iterdir()] == ["one.tif"]
+
+
 def test_what_no_piece_covers_has_no_value(tmp_path):
     file = tmp_path / "one.tif"
     some = [(Window(600, 100, 50, 60), np.full((60, 50), 1.5, np.float32))]
