@@ -25,7 +25,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -194,12 +194,14 @@ def run_step(name: str, folder: Path) -> None:
 # --- all of them, and the tables ---
 
 
-def grow(folder: Path, count: int, opened: int) -> dict[str, Took]:
-    """Make a run of so many scenes, and measure all steps; of more than `opened` none is opened."""
+def grow(folder: Path, count: int, opened: int, only: Collection[str] = _STEPS) -> dict[str, Took]:
+    """Make a run of so many scenes, and measure steps; of more than `opened` none is opened.
+
+    With `only` some steps are measured again, of a run that is there.
+    """
     make_scenes(folder / "scenes", count)
     time.sleep(1.1 * FRESH_NS / 1e9)  # what was touched a moment ago is not known by its times
-    found = {}
-    for name in _STEPS:
+    for name in only:
         if name == "catalogue" and count > opened:
             copy_catalogue(make_run(folder / "run"), folder / "scenes")
             continue
@@ -217,9 +219,8 @@ def grow(folder: Path, count: int, opened: int) -> dict[str, Took]:
         took = measure(command)
         record = folder / f"{name}.json"
         record.write_text(json.dumps(json.loads(record.read_text()) | {"measured": took._asdict()}))
-        found[name] = read_step(record)
-        print(f"{count} {name}: {took.work:.1f} s, {found[name].note}", file=sys.stderr, flush=True)
-    return found
+        print(f"{count} {name}: {took.work:.1f} s, {read_step(record).note}", file=sys.stderr, flush=True)
+    return read_steps(folder)
 
 
 def read_step(record: Path) -> Took:
@@ -297,6 +298,9 @@ def main() -> None:
     options.add_argument(
         "--opened", type=int, default=10_000, help="scenes up to which a catalogue is made by opening them"
     )
+    options.add_argument(
+        "--only", nargs="+", choices=list(_STEPS), default=list(_STEPS), help="measure these again, no others"
+    )
     options.add_argument("--tell", action="store_true", help="measure nothing: tables of what was measured")
     options.add_argument("--step", choices=list(_STEPS), help=argparse.SUPPRESS)
     given = options.parse_args()
@@ -306,7 +310,7 @@ def main() -> None:
     grown = {}
     for size in sorted(given.sizes):
         folder = (given.folder / str(size)).absolute()
-        grown[size] = read_steps(folder) if given.tell else grow(folder, size, given.opened)
+        grown[size] = read_steps(folder) if given.tell else grow(folder, size, given.opened, given.only)
         if not grown[size]:
             options.error(
                 f"nothing was measured of {size} scenes in {folder}: leave out --tell, or this size"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 
@@ -18,24 +19,31 @@ class ColumnCheck:
     def __init__(self, metadata: pq.FileMetaData, size: int) -> None:
         """`size`: bytes of the file."""
         # Buffered, Arrow makes the readers of all columns before it asks for the first byte.
-        self._parquet = pq.ParquetFile(_NoPages(size), metadata=metadata, buffer_size=1024)
+        self._stream = _NoPages(size)
+        self._parquet = pq.ParquetFile(self._stream, metadata=metadata, buffer_size=1024)
         self._sound: set[int] = set()
 
     def __call__(self, group: int) -> None:
         """Raise what Arrow raises, an OSError, where a row group has a column that cannot be."""
         if group not in self._sound:
+            self._stream.asked = False
             try:
                 self._parquet.read_row_group(group, use_threads=False)
-            except _PageAskedError:
-                self._sound.add(group)
-
-
-class _PageAskedError(Exception):
-    """A page was asked for, so the columns are sound."""
+            except (pa.ArrowException, OSError):  # that there is no page is one
+                if not self._stream.asked:
+                    raise
+            self._sound.add(group)
 
 
 class _NoPages(io.RawIOBase):
-    """A file of some size whose content nobody gets."""
+    """A file of some size that ends where it is read.
+
+    An error of its own would be kept by Arrow for ever, and with its frames all that was at work: open files,
+    and what they were read for.
+    """
+
+    asked = False
+    """Whether a page was asked for: then the columns are sound."""
 
     def __init__(self, size: int) -> None:
         self._size, self._place = size, 0
@@ -54,4 +62,5 @@ class _NoPages(io.RawIOBase):
         return self._place
 
     def read(self, size: int = -1) -> bytes:
-        raise _PageAskedError
+        self.asked = True
+        return b""

@@ -1,8 +1,10 @@
 """Parquet files of chips whose footers or pages lie: refused in a sentence, in little memory."""
 
+import gc
 import re
 import subprocess
 import sys
+import weakref
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -42,6 +44,17 @@ def little_memory():
     yield counted
     pa.set_memory_pool(pool)
     assert (counted.max_memory() or 0) < 16 << 20
+
+
+def test_a_reader_that_is_done_with_is_let_go(file):
+    """Arrow keeps an error that it is given by a stream, and with it whoever was at work."""
+    with ChipReader(file, SIZE) as chips:
+        chips.column(0, 0)
+        chips.read(0)
+    known = weakref.ref(chips)
+    del chips
+    gc.collect()
+    assert known() is None
 
 
 READERS = {
