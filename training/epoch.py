@@ -58,17 +58,17 @@ def learn(training: Training, step: TrainStep, state: State, stop: Stop) -> Iter
         seen = min(part.seen + training.global_batch, count)
         rate = schedule.rate(epoch - 1 + part.seen / count, epoch - 1 + seen / count)
         training.optimizer.learning_rate = rate
-        flags = Flags.of(stop=stop.requested, trouble=trouble.error is not None)
+        flags = Flags(stop=stop.requested, trouble=trouble.error is not None)
         found = step(images, labels, flags)
-        training.balancer.took(float(found.ready))
+        training.balancer.took(found.ready)
         skipped = 0 if found.finite else skipped + 1
         _check(found, config, trouble, f"update {part.steps + 1} of epoch {epoch}", skipped)
         part = Part(
             seen=seen,
             steps=part.steps + 1,
             skipped=part.skipped + (skipped > 0),
-            loss=part.loss + float(found.loss.total),
-            weight=part.weight + float(found.loss.weight),
+            loss=part.loss + found.loss.total,
+            weight=part.weight + found.loss.weight,
             seconds=time.perf_counter() - started,
             rate=rate,
         )
@@ -91,7 +91,14 @@ def validate(training: Training, look: LookStep, stop: Stop) -> Validation | Non
     plan = share_batches(order, shares, world.rank)
     names = class_names(config.task)
     matrix, losses, trouble = empty_matrix(len(names)), np.zeros(2), Trouble()
-    dataset = batches(training.val, plan, channels=config.channels, scaling=config.scaling, trouble=trouble)
+    dataset = batches(
+        training.val,
+        plan,
+        channels=config.channels,
+        scaling=config.scaling,
+        trouble=trouble,
+        threads=training.feeders,
+    )
     for images, labels in dataset:
         for first in range(0, len(labels), config.batch_size):
             some = slice(first, first + config.batch_size)
@@ -130,6 +137,7 @@ def _turned(training: Training, plan: Indices, epoch: int, trouble: Trouble) -> 
         scaling=config.scaling,
         trouble=trouble,
         turning=Turning.of(config, epoch, training.train.card),
+        threads=training.feeders,
     )
 
 
@@ -140,7 +148,8 @@ def _check(found: Update, config: TrainConfig, trouble: Trouble, place: str, ski
             if trouble.error is not None:
                 raise trouble.error
     way_out = "Lower learning_rate or give it warmup_epochs"
-    if not math.isfinite(float(found.loss.total)):
-        raise TrainingError(f"the loss is {float(found.loss.total)} at {place}. {way_out}.")
+    if not math.isfinite(found.loss.total):
+        raise TrainingError(f"the loss is {found.loss.total} at {place}. {way_out}.")
     if skipped and (config.precision != "float16" or skipped > MOST_SKIPPED):
-        raise TrainingError(f"the gradient is no number at {place}. {way_out}, or use precision float32.")
+        exact = "leave exchange_precision out" if config.exchange_precision else "use precision float32"
+        raise TrainingError(f"the gradient is no number at {place}. {way_out}, or {exact}.")

@@ -21,7 +21,16 @@ from training.folder.history import TensorBoard, epoch_row, line
 from training.folder.opening import Hold, check_folder
 from training.folder.start import start_digest
 from training.outcome import advanced, finish, interrupted, record, record_run, save
-from training.prepare import Training, absent_classes, begin, build, meet, meet_devices, open_splits
+from training.prepare import (
+    Training,
+    absent_classes,
+    begin,
+    build,
+    keep_unpacked,
+    meet,
+    meet_devices,
+    open_splits,
+)
 from training.ranks import collectives
 from training.ranks.device import Device, limit_threads, take_gpu
 from training.ranks.stop import Stop
@@ -71,6 +80,7 @@ def train(
         check_folder(config.out, resume=start.resume, overwrite=start.overwrite)
     hold.token = collectives.broadcast_object(hold.token, "lock")
     meet(config, world, train_chips, val_chips)
+    keep_unpacked(config, world, train_chips, val_chips)
     training = build(config, world, train_chips, val_chips)
     state = begin(training, **start._asdict())
     state = loop(training, state, stop, started, commit)
@@ -83,7 +93,13 @@ def train(
 def loop(training: Training, state: State, stop: Stop, started: float, commit: Commit = no_commit) -> State:
     """Run the epochs that are left and return where that ends."""
     config, leads = training.config, training.world.leads
-    train_step = make_train_step(training.model, training.optimizer, training.loss, at_once=config.batch_size)
+    train_step = make_train_step(
+        training.model,
+        training.optimizer,
+        training.loss,
+        at_once=config.batch_size,
+        exchange=training.exchange,
+    )
     look_step = make_look_step(training.model, training.loss)
     curves = TensorBoard(config.out) if leads else None
     if leads:

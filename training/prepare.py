@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+import os
 import platform
 import sys
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Final
 
 import keras
 
 from labeling.chips.check import check_chips
 from labeling.errors import ConfigError
 from training.data.store import ChipStore
+from training.data.unpacked import place
 from training.folder import checkpoints
 from training.folder.checkpoints import Checkpoint, State
 from training.folder.opening import open_folder
@@ -25,11 +30,15 @@ from training.ranks import collectives
 from training.ranks.balancer import Balancer
 from training.ranks.collectives import World
 from training.ranks.device import Device
+from training.ranks.exchange import Exchange
 from training.ranks.gpus import Held, sharing
 from training.settings.config import TrainConfig
 from training.settings.facts import Facts, differences, facts_of, joined
 from training.settings.task import CLASSES
 from training.step import make_optimizer
+
+MOST_FEEDERS: Final = 8
+"""Threads; each keeps files open, and makes thousands of chips a second."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,18 @@ class Training:
     """What decides the weights; see settings/facts.py."""
     balancer: Balancer
     """Which share of each global batch this rank takes."""
+
+    @property
+    def exchange(self) -> Exchange:
+        """How gradients travel between the ranks."""
+        pixels = math.prod(self.train.label_shape)
+        return Exchange.of(self.config, ranks=self.world.size, pixels=pixels)
+
+    @property
+    def feeders(self) -> int:
+        """Threads that make this rank's batches: its share of the machine's cores."""
+        cores = self.config.threads or len(os.sched_getaffinity(0)) // collectives.ranks_here()
+        return min(max(1, cores), MOST_FEEDERS)
 
     @property
     def global_batch(self) -> int:
@@ -136,6 +157,29 @@ def meet(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) ->
         for store in (train, val):
             store.check_sizes(rank=world.rank, size=world.size)
         check_chips(config.chips, train.card, rank=world.rank, size=world.size)
+
+
+def keep_unpacked(config: TrainConfig, world: World, *stores: ChipStore) -> None:
+    """Let the ranks of each machine keep their chips unpacked together; a collective.
+
+    A rank that cannot reads its chips out of Parquet every time, which changes nothing but the time.
+    """
+    with ExitStack() as names:
+        own: list[str | None] = [None] * len(stores)
+        if world.local_rank == 0 and config.unpack:
+            files = [names.enter_context(place(len(store), sum(store.chip_bytes))) for store in stores]
+            own = [None if file is None else str(file) for file in files]
+        hosts = collectives.gathered((platform.node(), world.local_rank, own), "unpacked")
+        shared = next(
+            (files for host, local_rank, files in hosts if (host, local_rank) == (platform.node(), 0)), own
+        )
+        # The files lose their names when all have them open.
+        with collectives.agreeing("kept"):
+            for store, name in zip(stores, shared, strict=True):
+                # Two machines may have one name: then there is no such file on this one.
+                if name is not None:
+                    with suppress(OSError):
+                        store.keep(Path(name))
 
 
 def build(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) -> Training:

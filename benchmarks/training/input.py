@@ -4,7 +4,8 @@
     .venv/bin/python -m benchmarks.training.input --config jobs/conf/train-demo.yaml --threads 1
 
 Chips are noise over patches of the three classes, which compresses badly: more bytes to read than real ones
-have. The pipeline is drained by itself, the step repeats one batch from memory; a figure is the best round.
+have. Each stage is done by itself, by one thread and by two; batches are made as for a training and thrown
+away; the step repeats one batch from memory. A figure is the best round.
 """
 
 from __future__ import annotations
@@ -14,15 +15,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
 from labeling.settings import load_settings
+from training.data.augment import augmented
 from training.data.batches import Trouble, Turning, batches
 from training.data.sharding import epoch_order, rank_batches
+from training.data.store import ChipStore
+from training.data.unpacked import place
 from training.prepare import Training, build, open_splits
 from training.ranks import collectives
 from training.ranks.collectives import Flags
@@ -33,12 +41,19 @@ from training.step import make_train_step
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "helpers"))
 from chip_factory import write_chips
 
+PLAIN = {"augment": True, "skies": 0.0, "tones": 0.0, "brightness": 0.0}
+DRAWN = PLAIN | {"skies": 0.7, "tones": 0.5, "brightness": 0.03}
+"""Settings of train.yaml and of train-skies.yaml."""
+
+CUTS = (30, 204)
+THREADS = (1, 2)
+
 GOAL = 5.0
 """How many times faster than the step the pipeline should be."""
 
 
-def drain(training: Training) -> int:
-    """Read an epoch as a training does and return the number of chips."""
+def drain(training: Training, threads: int | None = None) -> int:
+    """Read an epoch as a training does, with so many threads, and return the number of chips."""
     config, count = training.config, len(training.train)
     order = epoch_order(count, seed=config.seed, epoch=1)
     plan = rank_batches(order, batch_size=config.rank_batch, rank=0, size=1)
@@ -49,9 +64,47 @@ def drain(training: Training) -> int:
         scaling=config.scaling,
         trouble=Trouble(),
         turning=Turning.of(config, 1, training.train.card),
+        threads=threads or training.feeders,
     )
     for _ in feed:
         pass
+    return count
+
+
+def stages(training: Training) -> dict[str, Callable[[int], int]]:
+    """Return what is done to the training chips: functions of a number of threads that return how many."""
+    parquet, kept = training.train, open_splits(training.config)[0]
+    with place(len(kept), sum(kept.chip_bytes)) as file:
+        if file is None:
+            raise SystemExit("there is no room to keep chips unpacked: TMPDIR names another disk")
+        kept.keep(file)
+    for store in (parquet, kept):
+        store.card = store.card.model_copy(update={"cut_points": CUTS})
+    held = [kept[index] for index in range(len(kept))]
+    plain, drawn = (training.config.model_copy(update=changes) for changes in (PLAIN, DRAWN))
+
+    def changed(config: TrainConfig) -> Callable[[int], object]:
+        changes = Turning.of(config, 1, kept.card).changes
+        return lambda index: augmented(held[index], seed=1, epoch=1, index=index, changes=changes)
+
+    def fed(config: TrainConfig, store: ChipStore) -> Callable[[int], int]:
+        return partial(drain, replace(training, config=config, train=store))
+
+    return {
+        "read out of Parquet": partial(_spread, parquet.__getitem__, len(held)),
+        "read, kept unpacked": partial(_spread, kept.__getitem__, len(held)),
+        "turn and mirror": partial(_spread, changed(plain), len(held)),
+        "skies, tones and brightness too": partial(_spread, changed(drawn), len(held)),
+        "batches, first epoch": fed(plain, parquet),
+        "batches, later epochs": fed(plain, kept),
+        "batches with skies, tones and brightness, later epochs": fed(drawn, kept),
+    }
+
+
+def _spread(work: Callable[[int], object], count: int, threads: int) -> int:
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(work, range(count)):
+            pass
     return count
 
 
@@ -62,10 +115,10 @@ def stepper(training: Training) -> Callable[[], int]:
     plan = np.arange(config.rank_batch, dtype=np.int64)[None] % len(training.train)
     feed = batches(training.train, plan, channels=config.channels, scaling=config.scaling, trouble=Trouble())
     images, labels = next(iter(feed))
-    quiet = Flags.of(stop=False, trouble=False)
+    quiet = Flags(stop=False, trouble=False)
 
     def once() -> int:
-        float(step(images, labels, quiet).loss.total)
+        step(images, labels, quiet)
         return config.rank_batch
 
     once()  # compiles
@@ -102,14 +155,24 @@ def main() -> None:
         world = collectives.start()
         limit_threads(config.threads)
         training = build(config, world, *open_splits(config))
-        pipeline = best_rate(lambda: drain(training), given.rounds)
+        works = stages(training)
+        rates = {
+            name: [best_rate(partial(work, threads), given.rounds) for threads in THREADS]
+            for name, work in works.items()
+        }
         step = best_rate(stepper(training), given.rounds)
 
-    table = Table("work", "chips/s", title=f"{given.config.name}, chips of {given.side} x {given.side}")
-    table.add_row("input pipeline", f"{pipeline:.0f}")
+    title = f"chips a second; {given.config.name}, chips of {given.side} x {given.side}"
+    table = Table(
+        "work", *(f"{threads} thread(s)" for threads in THREADS), "times", title=title, box=MARKDOWN
+    )
+    for name, found in rates.items():
+        table.add_row(name, *(f"{rate:.0f}" for rate in found), f"{found[-1] / found[0]:.2f}")
     table.add_row(f"training step, {config.rank_batch} chips, {config.precision}", f"{step:.1f}")
-    table.add_row(f"pipeline / step (goal {GOAL:g})", f"{pipeline / step:.1f} x")
-    Console().print(table)
+    Console(width=110).print(table)
+    slowest = min(rates["batches, first epoch"][-1], rates["batches, later epochs"][-1])
+    what = f"{given.config.name}, chips of {given.side} x {given.side}"
+    print(f"{what}; batches / step (goal {GOAL:g}): {slowest / step:.0f} x")
 
 
 if __name__ == "__main__":

@@ -6,14 +6,16 @@
 
 Each measurement is a process of its own. Memory is the peak of the GPU's allocator where there is one, else
 of the process. What is learned is the validation mean IoU of short trainings on small chips, which differ by
-seed: a precision is as good as float32 when it lies within float32's own spread. float16 is left out unless
-asked for, because most CPUs have no fast arithmetic for it.
+seed: a precision is as good as float32 when it lies within float32's own spread. What the network needs is
+arithmetic: weights, gradients, the optimiser's moments, and every layer's output for the backward pass.
+float16 is left out unless asked for, because most CPUs have no fast arithmetic for it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import resource
 import subprocess
 import sys
@@ -34,27 +36,44 @@ from chip_factory import write_chips
 
 
 def measure_step(config: TrainConfig, rounds: int) -> dict[str, float]:
-    """Return the best seconds of a training step, and the peak memory in bytes."""
+    """Return the best seconds of a training step, the peak memory, and what there must be, in bytes."""
     import tensorflow as tf
 
     from benchmarks.training.input import stepper
     from training.prepare import build, open_splits
     from training.ranks import collectives
-    from training.ranks.device import limit_threads
+    from training.ranks.device import limit_threads, take_gpu
 
     world = collectives.start()
     limit_threads(config.threads)
-    step = stepper(build(config, world, *open_splits(config)))
+    take_gpu(config.gpus, world.local_rank)
+    training = build(config, world, *open_splits(config))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    step = stepper(training)
     best = float("inf")
     for _ in range(rounds):
         started = time.perf_counter()
         step()
         best = min(best, time.perf_counter() - started)
     if tf.config.list_physical_devices("GPU"):
-        peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
+        peak, before = tf.config.experimental.get_memory_info("GPU:0")["peak"], 0
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"seconds": best, "bytes": peak}
+    needs = needed(training.model, training.optimizer, config.batch_size, training.train.card.size)
+    return {"seconds": best, "bytes": peak, "before": before, "needs": needs}
+
+
+def needed(model: Any, optimizer: Any, chips: int, side: int) -> int:
+    """Return the bytes that a step of so many chips, of so many pixels a side, cannot do without."""
+    import keras
+
+    chip = keras.Input((side, side, model.input_shape[-1]))
+    outputs = sum(
+        math.prod(layer.output.shape[1:]) * (2 if layer.compute_dtype in ("float16", "bfloat16") else 4)
+        for layer in keras.models.clone_model(model, input_tensors=chip).layers
+    )
+    variables = [*model.weights, *model.trainable_weights, *optimizer.variables]  # the second for gradients
+    return chips * outputs + 4 * sum(math.prod(each.shape) for each in variables)
 
 
 def learn(config: TrainConfig) -> dict[str, float]:
@@ -105,7 +124,8 @@ def compared(given: argparse.Namespace, folder: Path) -> Table:
     large = write_chips(folder / "large", train=given.batch_size, val=0, size=given.side)
     small = write_chips(folder / "small", train=48, val=12, size=64)
     title = f"U-Net of {given.config.name}, {given.batch_size} chips of {given.side} x {given.side}"
-    table = Table("precision", "s/step", "memory, MB", "mean IoU by seed", "mean", title=title)
+    memory = ("peak, MB", "before, MB", "needs, MB")
+    table = Table("precision", "s/step", *memory, "mean IoU by seed", "mean", title=title)
     for precision in given.precisions:
         values = {"precision": precision, "threads": given.threads, "out": folder / precision}
         base = load_settings(TrainConfig, given.config, values | {"chips": large}).model_dump(mode="json")
@@ -115,7 +135,7 @@ def compared(given: argparse.Namespace, folder: Path) -> Table:
         table.add_row(
             precision,
             f"{step['seconds']:.3f}",
-            f"{step['bytes'] / 1e6:.0f}",
+            *(f"{step[name] / 1e6:.0f}" for name in ("bytes", "before", "needs")),
             " ".join(f"{value:.4f}" for value in found),
             f"{mean(found):.4f}" if found else "",
         )

@@ -1,9 +1,9 @@
 """Predicts training on many GPUs from the time of a step, the size of the gradients and the link's speed.
 
 A prediction. Each rank keeps its batch, so n ranks learn from n times the chips in a step. A ring all-reduce
-sends 2 (n - 1) / n of the gradients' bytes over every link (Patarasuk and Yuan 2009). Nothing of it is hidden
-behind the backward pass, as our step reduces all gradients at once when the last is there. Left out is what
-makes one rank slower than another: reading chips, the operating system, a shared link.
+sends 2 (n - 1) / n of the gradients' bytes over every link (Patarasuk and Yuan 2009). How much of it hides
+behind the backward pass depends on the link and is taken to be nothing (exchange.py measures it). Left out is
+what makes one rank slower than another: reading chips, the operating system, a shared link.
 """
 
 from __future__ import annotations

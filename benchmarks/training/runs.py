@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, Final, NamedTuple
@@ -55,10 +55,12 @@ def train(
     tuning: Tuning,
     job: Sequence[str] = TRAIN,
     timeline: Path | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> list[Epoch]:
     """Train in an empty `folder`, where LOG will be, and return the epochs; RuntimeError with the output.
 
-    `values` are the keys of the configuration but `out`; `job` takes the place of `jobs.train`.
+    `values` are the keys of the configuration but `out`; `job` takes the place of `jobs.train`, and `more`
+    goes into its environment.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -68,7 +70,7 @@ def train(
     if ranks > 1:
         command = [sys.executable, "-m", "jobs.launch", "--ranks", str(ranks), *command]
     done = subprocess.run(
-        command, cwd=_ROOT, env=os.environ | _environment(tuning, timeline), text=True,
+        command, cwd=_ROOT, env=os.environ | _environment(tuning, timeline) | dict(more or {}), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
     (folder / LOG).write_text(done.stdout)

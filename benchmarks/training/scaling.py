@@ -68,6 +68,7 @@ def options() -> argparse.ArgumentParser:
     found.add_argument("--side", type=int, default=256, help="of a chip, pixels")
     found.add_argument("--updates", type=int, default=10, help="in an epoch")
     found.add_argument("--epochs", type=int, default=3, help="in a run, the first of which does not count")
+    found.add_argument("--gpus", action="store_true", help="a GPU a rank; else a thread of the processor")
     found.add_argument("--rounds", type=int, default=3, help="runs of each kind; 0: only predict")
     found.add_argument(
         "--cycle-ms",
@@ -105,10 +106,14 @@ def measured(
 
 def apart(folder: Path, values: dict[str, Any], tuning: Tuning) -> list[list[Epoch]]:
     """Run two trainings of one rank at the same time, each on all chips, in batches of a rank of two."""
+
+    def one(number: int) -> list[Epoch]:
+        # Each takes the first GPU that it is shown.
+        more = {} if values["gpus"] == "none" else {"CUDA_VISIBLE_DEVICES": str(number)}
+        return train(folder / f"run {number}", 1, values, tuning=tuning, more=more)
+
     with ThreadPoolExecutor(2) as pool:
-        return list(
-            pool.map(lambda name: train(folder / name, 1, values, tuning=tuning), ("run", "beside it"))
-        )
+        return list(pool.map(one, range(2)))
 
 
 def settings(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -117,7 +122,8 @@ def settings(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     chips = write_chips(folder / "chips", train=count, val=0, size=given.side, per_file=64)
     base = load_settings(TrainConfig, given.config, {"chips": chips, "out": folder}).model_dump(mode="json")
     del base["out"]
-    return base | {"epochs": given.epochs, "threads": 1, "gpus": "none", "dropout": [0.0] * base["depth"]}
+    device = {"gpus": "required"} if given.gpus else {"gpus": "none", "threads": 1}
+    return base | device | {"epochs": given.epochs, "dropout": [0.0] * base["depth"]}
 
 
 def rate(rounds: Sequence[Sequence[Epoch]]) -> float:

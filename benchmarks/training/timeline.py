@@ -1,5 +1,6 @@
 """Reads Horovod's timeline: how long each training step waited, for which rank, and how long it reduced.
 
+Gradients travel in groups, of which the first are added up while a rank works on: what counts are the last.
 The timeline is rank 0's (HOROVOD_TIMELINE). Each tensor has a line of its own, with nested begin and end
 events in microseconds: NEGOTIATE_ALLREDUCE from the first rank's readiness to the last one's, in it a moment
 named after each rank, then ALLREDUCE. The tensors of a step are named "step…" and go together.
@@ -31,10 +32,11 @@ class Step(NamedTuple):
     """Moments of a step's reduction, s."""
 
     ready: float
-    """The first rank had its gradients."""
-    begun: float
-    """All ranks had theirs, and the reduction began."""
+    """The first rank had all its gradients."""
+    met: float
+    """All ranks had all of theirs."""
     done: float
+    """They were added up."""
     late: str
     """The rank that was ready last."""
 
@@ -45,6 +47,7 @@ class Shares(NamedTuple):
     waiting: float
     """From the first rank's readiness to the last one's, and for Horovod's next cycle."""
     reducing: float
+    """From then on: what no backward pass hides."""
     waits: list[float]
     """Of each step, s."""
     late: dict[str, int]
@@ -84,7 +87,7 @@ def steps_of(events: Iterable[Event]) -> list[Step]:
         for found in (spans[_WAIT], spans[_REDUCE], last)
     )
     return [
-        Step(min(w[0] for w in waits), min(r[0] for r in sums), max(r[1] for r in sums), max(moment)[1])
+        Step(max(w[0] for w in waits), max(w[1] for w in waits), max(r[1] for r in sums), max(moment)[1])
         for waits, sums, moment in zip(waited, reduced, latest, strict=False)
     ]
 
@@ -95,8 +98,8 @@ def shares_of(steps: list[Step]) -> Shares:
     if not both:
         raise ValueError(f"{len(steps)} steps are too few to see how long one takes")
     return Shares(
-        median((now.begun - now.ready) / (now.done - before.done) for before, now in both),
-        median((now.done - now.begun) / (now.done - before.done) for before, now in both),
-        [step.begun - step.ready for step in steps],
+        median((now.met - now.ready) / (now.done - before.done) for before, now in both),
+        median((now.done - now.met) / (now.done - before.done) for before, now in both),
+        [step.met - step.ready for step in steps],
         dict(Counter(sorted(step.late for step in steps))),
     )

@@ -34,7 +34,6 @@ from labeling.errors import ConfigError
 from labeling.files.marks import is_intact
 from labeling.files.storage import AnyPath
 
-_CODES: Final = np.isin(np.arange(256), [*IceClass, IGNORE])
 _NEEDED: Final = tuple(name for name in CHIP_SCHEMA.names if not CHIP_SCHEMA.field(name).nullable)
 
 
@@ -117,8 +116,10 @@ def _check_groups(places: Sequence[Places], chips: AnyPath) -> None:
 
 def check_codes(label: NDArray[np.uint8], file: AnyPath) -> None:
     """Raise ConfigError when a label holds anything but class codes."""
-    if not _CODES[label].all():
-        other = int(label[~_CODES[label]][0])
+    # A comparison takes a tenth of the time of a table.
+    others = label[(label > max(IceClass)) & (label != IGNORE)]
+    if others.size:
+        other = int(others[0])
         raise ConfigError(f"{file} holds the label code {other}, and labels are 0, 1, 2 or {IGNORE}. {AGAIN}")
 
 

@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from labeling.chips.noise import draw_noise
+
 Field = NDArray[np.float32]
 
 _STEP: Final = 4
@@ -128,16 +130,17 @@ def under(
     tint = 1.0 + rng.uniform(-_CLOUD_TINT, _CLOUD_TINT, 3)
     light = rng.uniform(*_CLOUD_VALUE) * (thin_ice_max / _THICK) * tint / tint.max()
     lost = np.sqrt(1.0 - kept * kept) * np.float32(rng.uniform(*_NOISE))
-    noise = rng.standard_normal(kept.shape, dtype=np.float32)
+    noise = draw_noise(rng, kept.shape)
     # Noise is independent from pixel to pixel, so one draw turned three ways will do for all bands.
+    surface = cv2.split(picture)
     bands = [
         cv2.add(kept * band, np.float32(own) * veil.cloud + lost * turned, dtype=cv2.CV_8U)
-        for band, own, turned in zip(
-            cv2.split(picture), light, (noise, noise[::-1], noise[:, ::-1]), strict=True
-        )
+        for band, own, turned in zip(surface, light, (noise, noise[::-1], noise[:, ::-1]), strict=True)
     ]
     drawn = np.maximum(cv2.merge(bands), np.uint8(1))
-    drawn[~picture.any(axis=-1)] = 0
+    black = cv2.max(cv2.max(surface[0], surface[1]), surface[2]) == 0
+    if black.any():
+        drawn[black] = 0
     return np.asarray(drawn, np.uint8)
 
 
@@ -152,7 +155,7 @@ def _cloud(rng: np.random.Generator, rows: int, columns: int) -> Field:
     """Return relative depth, f32 (rows, columns), 0 where clear and about 1 where deepest."""
     noise, cover = _lattice(rng, rows, columns), rng.uniform(*_COVER)
     if rng.random() < _SHARE_FILAMENTS:
-        noise = 1.0 - np.abs(noise - np.float32(np.median(noise)))
+        noise = 1.0 - np.abs(noise - np.float32(np.median(noise[::4, ::4])))
         cover = max(cover, 0.6)  # thinner ones would have edges like floes
     low, high = np.quantile(noise[::4, ::4], [max(0.0, 1.0 - cover), 0.995])
     if cover > 1.0:

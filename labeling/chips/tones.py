@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from labeling.chips.noise import draw_noise
 from labeling.classes import CLASS_COUNT
 
 _NARROWEST: Final = 0.1
@@ -64,7 +65,7 @@ def draw_tones(rng: np.random.Generator, picture: NDArray[np.uint8], cuts: CutPo
         toned += _wandering(rng, value.shape) * (other - toned)
     if rng.random() < _SHARE_GRADUAL:
         toned = np.asarray(cv2.GaussianBlur(toned, (0, 0), _between(rng, _BLUR)), np.float32)
-    toned += np.float32(rng.uniform(*_NOISE)) * rng.standard_normal(value.shape, dtype=np.float32)
+    toned += np.float32(rng.uniform(*_NOISE)) * draw_noise(rng, value.shape)
     toned = np.clip(np.rint(toned), cv2.LUT(value, lowest), cv2.LUT(value, highest))
     ratio = toned / np.maximum(value, 1)
     return np.asarray(cv2.merge([cv2.multiply(band, ratio, dtype=cv2.CV_8U) for band in bands]), np.uint8)

@@ -63,7 +63,7 @@ def overflow(config, reports):
     report = []
     for number in range(3):
         factor.assign(np.inf if (number, world.rank) == (1, 1) else 1.0)
-        found = step(images, labels, Flags.of(stop=False, trouble=False))
+        found = step(images, labels, Flags(stop=False, trouble=False))
         sums = [float(np.abs(np.asarray(values)).sum()) for values in training.model.weights]
         scale = float(training.optimizer.dynamic_scale)
         report.append({"finite": bool(found.finite), "weights": sums, "scale": scale})

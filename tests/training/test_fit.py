@@ -4,6 +4,7 @@ import shutil
 
 import keras
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -11,6 +12,7 @@ from chip_factory import write_chips
 
 from labeling.errors import ConfigError
 from labeling.files.locks.folder import LOCK, folder_lock
+from training import fit
 from training.data.store import ChipStore
 from training.errors import TrainingError
 from training.fit import run
@@ -18,6 +20,7 @@ from training.folder.card import read_model_card
 from training.folder.checkpoints import latest
 from training.network.losses import masked_crossentropy
 from training.network.metrics import confusion_matrix, scores
+from training.outcome import record
 from training.predict import Predictor
 from training.settings.config import TrainConfig
 
@@ -334,3 +337,18 @@ def test_a_chip_of_another_size_is_found_before_the_training(tmp_path):
         with pytest.raises(ConfigError, match="is not 16 x 16 pixels"):
             run(config(chips, tmp_path / "model", epochs=1))
         assert not (tmp_path / "model").exists()
+
+
+def test_many_short_epochs_leave_nothing_of_a_networks_size_behind(tmp_path, monkeypatch):
+    chips = write_chips(tmp_path / "chips", train=4, val=2, size=16)
+    resident = []
+
+    def noted(training, state):
+        record(training, state)
+        resident.append(psutil.Process().memory_info().rss)
+
+    monkeypatch.setattr(fit, "record", noted)
+    # 0.5 MB of weights, 1.9 MB with gradients and moments.
+    run(config(chips, tmp_path / "model", epochs=50, depth=3, width=16))
+    # TensorFlow never lets go of a dataset's Python functions, some 0.1 MB an epoch.
+    assert resident[-1] - resident[19] < 30 * 0.3e6

@@ -1,11 +1,13 @@
-"""Batches for one rank: chips read, turned, scaled and stacked in a thread while the network works."""
+"""Batches for one rank: chips read, turned and stacked in threads while the network works."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
+import cv2
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -16,18 +18,23 @@ from labeling.errors import ConfigError
 from training.data.augment import POSES, Changes, augmented
 from training.data.sharding import EMPTY, Indices
 from training.data.store import Chip, ChipStore
-from training.network.inputs import CHANNEL_COUNT, network_input
+from training.network.inputs import CHANNEL_COUNT, picture_levels, unit_columns
 from training.settings.config import Channels, Scaling, TrainConfig
 
 AHEAD = 2
 """Batches made ready before they are asked for."""
 
+Spread = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
+
+_TYPES: Final[dict[Scaling, tf.DType]] = {"255": tf.uint8, "column-l2": tf.float32}
+
 
 class Batch(NamedTuple):
     """What one rank works on in one step."""
 
-    images: NDArray[np.float32]
-    """Network input (B, size, size, C), 0..1."""
+    images: NDArray[np.uint8] | NDArray[np.float32]
+    """Network input (B, size, size, C): levels, u8, which the step divides by 255; with scaling "column-l2",
+    float32 0..1."""
     labels: NDArray[np.uint8]
     """Class codes (B, size, size), or kinds (B, 1, 1)."""
 
@@ -55,15 +62,28 @@ class Trouble:
 
 
 def make_batch(
-    store: ChipStore, indices: Indices, channels: Channels, scaling: Scaling, turning: Turning | None
+    store: ChipStore,
+    indices: Indices,
+    channels: Channels,
+    scaling: Scaling,
+    turning: Turning | None,
+    spread: Spread = map,
 ) -> Batch:
-    """Read and stack the chips at `indices` (B,); EMPTY gives an empty one, `turning` None changes none."""
+    """Read and stack the chips at `indices` (B,); EMPTY gives an empty one, `turning` None changes none.
+
+    `spread` is a map over them, of threads for example.
+    """
     count, size = len(indices), store.card.size
     images = np.empty((count, size, size, 3), np.uint8)
     labels = np.empty((count, *store.label_shape), np.uint8)
-    for place, index in enumerate(indices):
-        images[place], labels[place] = _chip(store, int(index), turning)
-    return Batch(network_input(images, channels, scaling), labels)
+
+    def put(place: int) -> None:
+        images[place], labels[place] = _chip(store, int(indices[place]), turning)
+
+    for _ in spread(put, range(count)):
+        pass
+    levels = picture_levels(images, channels)
+    return Batch(levels if scaling == "255" else unit_columns(levels), labels)
 
 
 def batches(
@@ -74,27 +94,30 @@ def batches(
     scaling: Scaling,
     trouble: Trouble,
     turning: Turning | None = None,
+    threads: int = 1,
 ) -> tf.data.Dataset:
     """Return the batches of `plan` (steps, B) as a dataset of Batch-shaped pairs, made ahead of time.
 
-    When a chip cannot be read, the error goes to `trouble` and the rest of the batches are empty: a rank that
-    left alone would keep the others waiting.
+    So many `threads` share the chips of a batch. When a chip cannot be read, the error goes to `trouble` and
+    the rest of the batches are empty: a rank that left alone would keep the others waiting.
     """
 
     def generate() -> Iterator[Batch]:
-        for indices in plan:
-            if trouble.error is None:
-                try:
-                    batch = make_batch(store, indices, channels, scaling, turning)
-                except ConfigError as error:
-                    trouble.error = error
-            if trouble.error is not None:
-                batch = make_batch(store, np.full_like(indices, EMPTY), channels, scaling, None)
-            yield batch
+        cv2.setNumThreads(1)  # ours take whole chips
+        with ThreadPoolExecutor(threads) as pool:
+            for indices in plan:
+                if trouble.error is None:
+                    try:
+                        batch = make_batch(store, indices, channels, scaling, turning, pool.map)
+                    except ConfigError as error:
+                        trouble.error = error
+                if trouble.error is not None:
+                    batch = make_batch(store, np.full_like(indices, EMPTY), channels, scaling, None)
+                yield batch
 
     size, count = store.card.size, plan.shape[1]
     signature = (
-        tf.TensorSpec((count, size, size, CHANNEL_COUNT[channels]), tf.float32),
+        tf.TensorSpec((count, size, size, CHANNEL_COUNT[channels]), _TYPES[scaling]),
         tf.TensorSpec((count, *store.label_shape), tf.uint8),
     )
     options = tf.data.Options()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
@@ -16,10 +18,11 @@ from labeling.chips.reader import ChipReader
 from labeling.classes import IGNORE
 from labeling.errors import ConfigError
 from training.data.files import pixels, read_kinds
+from training.data.unpacked import Unpacked
 from training.settings.task import CLASSES, Task
 
-OPEN_FILES = 64
-"""Parquet files kept open; the usual limit of a process is 1024 handles."""
+OPEN_FILES = 32
+"""Parquet files that a thread keeps open; the usual limit of a process is 1024 handles."""
 
 
 class Chip(NamedTuple):
@@ -36,6 +39,13 @@ class _Place(NamedTuple):
     row_group: int
 
 
+class _Readers(threading.local):
+    """Files that a thread has open: readers are not to be shared between threads."""
+
+    def __init__(self, size: int) -> None:
+        self.open = lru_cache(OPEN_FILES)(partial(ChipReader, size=size))
+
+
 class ChipStore:
     """The chips of one split, by index 0 .. len-1, in the fixed order of files and row groups.
 
@@ -48,16 +58,17 @@ class ChipStore:
         self.card: ChipCard = read_card(chips)
         if self.card.channels != 3:
             raise ConfigError(f"chips in {chips} have {self.card.channels} channels; training needs R, G, B")
-        self._open = lru_cache(OPEN_FILES)(partial(ChipReader, size=self.card.size))
+        self._readers = _Readers(self.card.size)
+        self._unpacked: Unpacked | None = None
         self._files = split_files(chips, split)
         self._held = {(file.split, file.scene_id): file.chips for file in self.card.files}
-        self._places = [
-            _Place(file, index) for file in self._files for index in range(self._count(file, split))
-        ]
+        counts = [self._count(file, split) for file in self._files]
+        self._starts = np.cumsum([0, *counts])
+        """Index of each file's first chip, and at the end how many there are."""
         expected = self.card.counts.get(split, 0)
-        if len(self._places) != expected:
+        if len(self) != expected:
             raise ConfigError(
-                f"{chips}/split={split} holds {len(self._places)} chips, chips.json says {expected}: "
+                f"{chips}/split={split} holds {len(self)} chips, chips.json says {expected}: "
                 "files are missing or left over. Make the chips again with python -m jobs.label."
             )
         self.split, self.task = split, task
@@ -94,19 +105,46 @@ class ChipStore:
 
     def check_sizes(self, *, rank: int, size: int) -> None:
         """Read the first chip of each file that falls to `rank` of `size`; ConfigError when one is none."""
-        firsts = [index for index, place in enumerate(self._places) if place.row_group == 0]
-        for index in firsts[rank::size]:
-            self[index]
+        # A file without a chip begins where the next one does.
+        for index in np.unique(self._starts[:-1][np.diff(self._starts) > 0])[rank::size]:
+            self[int(index)]
+
+    @property
+    def chip_bytes(self) -> tuple[int, int]:
+        """How many bytes a chip's image and its label take."""
+        return 3 * self.card.size**2, math.prod(self.label_shape)
+
+    def keep(self, file: Path) -> None:
+        """Keep chips that are read in a file of `unpacked.place`, and take them from there."""
+        image, label = self.chip_bytes
+        self._unpacked = Unpacked(file, image=image, label=label)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return int(self._starts[-1])
 
     def __getitem__(self, index: int) -> Chip:
-        """Read one chip, or raise ConfigError. The arrays are read-only views of its Parquet page."""
-        place = self._places[index]
+        """Read one chip, or raise ConfigError. The arrays are not to be written to."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        found = self._unpacked.read(index) if self._unpacked else None
+        if found is not None:
+            image, label = found
+            size = self.card.size
+            return Chip(image.reshape(size, size, 3), label.reshape(self.label_shape))
+        chip = self._read(index)
+        if self._unpacked:
+            self._unpacked.write(index, *chip)
+        return chip
+
+    def _place(self, index: int) -> _Place:
+        file = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return _Place(self._files[file], index - int(self._starts[file]))
+
+    def _read(self, index: int) -> Chip:
+        place = self._place(index)
         kind = None if self._kinds is None else self._kinds[index : index + 1]
         columns = ["image", "label"] if kind is None else ["image"]
-        table = self._open(place.file).read(place.row_group, columns)
+        table = self._readers.open(place.file).read(place.row_group, columns)
         size = self.card.size
         try:
             label = pixels(table, "label") if kind is None else kind

@@ -24,10 +24,15 @@ def network_input(images: NDArray[np.uint8], channels: Channels, scaling: Scalin
     code of Iqrah et al. does; it loses the brightness that defines the classes and is here to reproduce only.
     Raises ValueError for anything but u8 pictures of three channels.
     """
+    levels = picture_levels(images, channels)
+    return levels.astype(np.float32) / np.float32(255) if scaling == "255" else unit_columns(levels)
+
+
+def picture_levels(images: NDArray[np.uint8], channels: Channels) -> NDArray[np.uint8]:
+    """Return the channels of pictures as `network_input` does, not yet scaled: u8 (N, H, W, C)."""
     if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
         raise ValueError(f"expected u8 pictures (N, H, W, 3), not {images.dtype} {images.shape}")
-    values = (_grey(images) if channels == "grey" else images).astype(np.float32)
-    return values / np.float32(255) if scaling == "255" else _unit_columns(values)
+    return _grey(images) if channels == "grey" else images
 
 
 def _grey(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -39,6 +44,8 @@ def _grey(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(tall, cv2.COLOR_RGB2GRAY), np.uint8).reshape(count, height, width, 1)
 
 
-def _unit_columns(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit_columns(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return levels (N, H, W, C), u8, over the L2 norm of their columns, float32."""
+    values = levels.astype(np.float32)
     norms = np.sqrt(np.sum(np.square(values), axis=1, keepdims=True))
     return np.asarray(values / np.where(norms == 0, 1, norms), np.float32)

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final, NamedTuple, Self, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import horovod.tensorflow as hvd
 import keras
@@ -23,6 +23,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from labeling.errors import ConfigError
+from training.ranks.exchange import Exchange, last_first
 
 T = TypeVar("T")
 
@@ -65,15 +66,10 @@ class Sums(NamedTuple):
 class Flags(NamedTuple):
     """What a rank must tell the others before they go on to the next step."""
 
-    stop: Any
+    stop: bool
     """It was asked to end."""
-    trouble: Any
+    trouble: bool
     """It cannot read its chips."""
-
-    @classmethod
-    def of(cls, *, stop: bool, trouble: bool) -> Self:
-        """Return flags as tensors, as a compiled step wants them."""
-        return cls(tf.constant(stop), tf.constant(trouble))
 
 
 def start(wait_seconds: float = WAIT_S) -> World:
@@ -87,9 +83,17 @@ def start(wait_seconds: float = WAIT_S) -> World:
     if not tf.config.list_physical_devices("GPU"):
         # Horovod's own 1 ms takes time from ranks that need the same processor (docs/performance.md).
         os.environ.setdefault("HOROVOD_CYCLE_TIME", f"{CPU_CYCLE_MS:g}")
+    # Horovod would put groups that are ready at about one time into one message. How the message of a number
+    # is cut decides the order in which three ranks or more add it up, so a training would not repeat.
+    os.environ.setdefault("HOROVOD_DISABLE_GROUP_FUSION", "1")
     hvd.init()
     elastic = os.environ.get("HOROVOD_ELASTIC") == "1"
     return World(rank=hvd.rank(), size=hvd.size(), local_rank=hvd.local_rank(), elastic=elastic)
+
+
+def ranks_here() -> int:
+    """Return how many ranks there are on this rank's machine, itself included."""
+    return int(hvd.local_size())
 
 
 def has_nccl() -> bool:
@@ -135,20 +139,36 @@ def gathered(value: T, name: str) -> list[T]:
     return [json.loads(part.tobytes()) for part in np.split(data, np.cumsum(sizes)[:-1])]
 
 
-def sum_step(sums: Sums, flags: Flags) -> tuple[Sums, Flags]:
-    """Add up gradients, loss and weights (float32 tensors) over the ranks; for use inside a tf.function.
+def sum_step(sums: Sums, flags: tf.Tensor, exchange: Exchange) -> tuple[Sums, tf.Tensor]:
+    """Add up gradients, loss, weight and flags (float32 tensors) over the ranks; inside a tf.function.
 
     Ranks hold different numbers of labelled pixels, so their averages must not be averaged: summing first
-    and dividing by the common weight makes N ranks one process with the whole batch. The flags (bool
-    tensors) travel with them and come back raised where any rank raised them, so that all ranks leave off
-    at the same step.
+    and dividing by the common weight makes N ranks one process with the whole batch. A flag (0 or 1) that any
+    rank raised comes back above 0, so that all ranks leave off at the same step.
+
+    The gradients go in groups, the last layer's first, as the backward pass makes them: a group is on its way
+    while the next is worked out.
     """
-    *gradients, loss, weight, raised = hvd.grouped_allreduce(
-        [*sums.gradients, sums.loss, sums.weight, tf.cast(tf.stack(flags), tf.float32)],
-        op=hvd.Sum,
-        name="step",
-    )
-    return Sums(gradients, loss, weight), Flags(*tf.unstack(raised > 0))
+    if hvd.size() == 1:  # Horovod would look for others at its next cycle only
+        return sums, flags
+    gradients = sums.gradients
+    runs = last_first([gradient.shape.num_elements() for gradient in gradients], exchange.groups)
+    told = [len(gradients) + place for place in range(3)]
+    if exchange.factor is None:
+        runs[0] += told
+    else:
+        gradients = [tf.cast(gradient * exchange.factor, tf.float16) for gradient in gradients]
+        runs.insert(0, told)  # a group's tensors are of one type
+    tensors = [*gradients, sums.loss, sums.weight, flags]
+    for number, run in enumerate(runs):
+        own = [tensors[place] for place in run]
+        summed = hvd.grouped_allreduce(own, op=hvd.Sum, name=f"step.{number}")
+        for place, tensor in zip(run, summed, strict=True):
+            tensors[place] = tensor
+    *gradients, loss, weight, raised = tensors
+    if exchange.factor is not None:
+        gradients = [tf.cast(gradient, tf.float32) / exchange.factor for gradient in gradients]
+    return Sums(gradients, loss, weight), raised
 
 
 def any_rank(asked: bool, name: str) -> bool:

@@ -44,6 +44,12 @@ class TrainConfig(Settings):
     balance_steps: int = Field(
         64, ge=4, description="balance auto: most updates from one look at the ranks' speeds to the next"
     )
+    exchange_groups: int = Field(
+        4, ge=1, le=64, description="groups of gradients that ranks exchange, each while the next is made"
+    )
+    exchange_precision: Literal["float16"] | None = Field(
+        None, description="float16: gradients travel as such, half the bytes; None: as float32, unchanged"
+    )
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: float = Field(1e-3, gt=0, le=10, description="of the whole job; see reference_batch")
     reference_batch: int | None = Field(
@@ -113,6 +119,10 @@ class TrainConfig(Settings):
         600.0, gt=0, description="longest that ranks wait for one another between steps"
     )
     threads: int | None = Field(None, ge=1, description="CPU threads a rank; None: all cores")
+    unpack: bool = Field(
+        True,
+        description="keep chips unpacked in TMPDIR (or /var/tmp), if there is room for twice that",
+    )
     gpus: Gpus = Field(
         "auto",
         description="auto: where there are any; required: and with NCCL, or not at all; none: the processor",

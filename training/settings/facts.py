@@ -8,13 +8,16 @@ from training.settings.config import TrainConfig
 
 FREE: Final = {
     *("chips", "out", "epochs", "patience", "keep", "absent_classes"),
-    *("checkpoint_steps", "commit_steps", "wait_seconds", "threads", "gpus"),
-    *("balance", "balance_steps"),
+    *("checkpoint_steps", "commit_steps", "wait_seconds", "threads", "gpus", "unpack"),
+    *("balance", "balance_steps", "exchange_groups"),
 }
 """Settings that may change between a checkpoint and the run that goes on from it."""
 
 _BY_CONTENT: Final = {"batch_size", "accumulate", "start"}
 """Settings that count by what they come to."""
+
+NOISE: Final = "256 quantiles"
+"""How the noise of skies and tones is drawn; earlier versions drew it otherwise."""
 
 ELASTIC: Final = "elastic"
 """Global batch of a training whose ranks come and go; it may go on from, or to, any other."""
@@ -40,6 +43,8 @@ def facts_of(
         "start": start,
         "global_batch": ELASTIC if elastic else config.rank_batch * ranks,
     }
+    if config.skies or config.tones:
+        facts["noise"] = NOISE
     if config.schedule == "cosine":  # its length is part of its shape
         facts["epochs"] = config.epochs
     return facts

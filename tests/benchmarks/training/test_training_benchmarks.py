@@ -5,16 +5,19 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
+import keras
 import pytest
 from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.training import balance
+from benchmarks.training import balance, exchange
 from benchmarks.training import scaling as training_scaling
+from benchmarks.training.precision import needed
 from benchmarks.training.ring import PUBLISHED, Job, Link, rate_for, reduction, times_faster
 from benchmarks.training.runs import Epoch, Tuning, curve_distance, spread
 from benchmarks.training.timeline import Shares, Step, read_steps, shares_of, steps_of
+from training.network.unet import build_unet
 
 
 def tensor(pid, name, *spans):
@@ -36,7 +39,10 @@ def tensor(pid, name, *spans):
 
 
 def timeline():
-    """Return two steps of two tensors, the second of which is reduced after the first, and another tensor."""
+    """Return two steps of two tensors, the second of which is reduced after the first, and another tensor.
+
+    Both are ready at about one time, as the tensors of the last group are.
+    """
 
     def wait(begin, end, first, last):
         return ("NEGOTIATE_ALLREDUCE", begin, end, (first, begin), (last, end))
@@ -55,9 +61,9 @@ def test_steps_of_a_timeline(tmp_path):
     file = tmp_path / "timeline.json"
     file.write_text(json.dumps(timeline()))
     steps = read_steps(file)
-    assert steps == [Step(0.3, 0.4, 0.5, "0"), Step(1.3, 1.4, 1.5, "1")]
-    tenth = pytest.approx(0.1)
-    assert shares_of(steps) == Shares(tenth, tenth, waits=[tenth, tenth], late={"0": 1, "1": 1})
+    assert steps == [Step(0.31, 0.399, 0.5, "0"), Step(1.31, 1.399, 1.5, "1")]
+    wait = pytest.approx(0.089)
+    assert shares_of(steps) == Shares(wait, pytest.approx(0.101), waits=[wait, wait], late={"0": 1, "1": 1})
 
 
 def test_a_timeline_without_the_ranks_moments_is_refused():
@@ -133,6 +139,27 @@ def test_prediction_stands_beside_the_published_figure():
 
 def test_gradients_are_as_large_as_the_published_network_says():
     assert training_scaling.gradient_bytes(ROOT / "jobs/conf/train-iqrah-2024.yaml") == 4 * 7_775_347
+
+
+def test_what_hides_of_an_exchange():
+    # Of an exchange of 0.2 s, two groups' step is 0.15 s shorter than one group's.
+    times = {exchange.ALONE: [1.0, 1.1], exchange.BARE: [0.2, 0.2], "1": [1.2, 1.3], "2": [1.05, 1.15]}
+    assert exchange.hidden(times, "1") == 0.0
+    assert exchange.hidden(times, "2") == pytest.approx(0.75)
+    options = Namespace(config=Path("train.yaml"), batch_size=8, side=128, rounds=2, rate="1gbit", threads=1)
+    rows = rows_of(exchange.page(times, options))
+    assert [row[0] for row in rows] == [*times]
+    assert rows[-1][2:] == ("0.88 (0.88 to 0.88)", "0.75")
+
+
+def test_what_a_step_cannot_do_without():
+    model = build_unet(channels=3, depth=1, width=2, dropout=(0.0,), policy="float32")
+    optimizer = keras.optimizers.SGD()
+    optimizer.build(model.trainable_variables)
+    # A pixel: input 3, two convolutions and a dropout between them 2 each, 3 classes. Weights by hand, and
+    # as many gradients; SGD keeps the number of its updates and its rate.
+    weights = (27 + 1) * 2 + (18 + 1) * 2 + (2 + 1) * 3
+    assert needed(model, optimizer, chips=5, side=4) == 4 * (2 * weights + 2 + 5 * 16 * (3 + 3 * 2 + 3))
 
 
 def test_balance_compares_epochs_that_have_settled():

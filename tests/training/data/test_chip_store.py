@@ -51,7 +51,8 @@ def test_chips_of_another_size_than_the_card_says_are_named(tmp_path):
 def test_a_batch_is_chips_in_order_and_empty_ones_beyond_the_end(tmp_path):
     store = ChipStore(write_chips(tmp_path, train=3, size=16), "train")
     found = make_batch(store, np.array([2, 0, -1]), "rgb", "255", None)
-    np.testing.assert_array_equal(found.images[0], store[2].image.astype(np.float32) / 255)
+    np.testing.assert_array_equal(found.images[0], store[2].image)
+    assert found.images.dtype == np.uint8
     np.testing.assert_array_equal(found.labels[1], store[0].label)
     assert (found.labels[2] == IGNORE).all()
 

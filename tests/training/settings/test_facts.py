@@ -27,6 +27,16 @@ def test_differences_name_both_values():
     assert differences({"gone": 1}, {}) == ["gone was 1, now None"]
 
 
+def test_a_training_from_before_the_exchange_had_settings_goes_on_unless_they_change_its_weights():
+    now = facts()
+    before = {key: value for key, value in now.items() if key != "exchange_precision"}
+    assert differences(before, now) == []
+    assert differences(before, facts(exchange_groups=1)) == []
+    assert differences(before, facts(exchange_precision="float16")) == [
+        "exchange_precision was None, now 'float16'"
+    ]
+
+
 def test_the_length_of_a_cosine_is_part_of_its_shape():
     assert differences(facts(schedule="cosine"), facts(schedule="cosine", epochs=60)) == [
         "epochs was 50, now 60"
@@ -41,3 +51,12 @@ def test_an_elastic_training_goes_on_with_any_number_of_ranks_and_stays_marked()
         assert joined(before, now)["global_batch"] == ELASTIC
     assert joined(fixed, facts(ranks=1, batch_size=64)) == fixed
     assert differences(free, facts(loss="dice")) == ["loss was 'crossentropy', now 'dice'"]
+
+
+def test_a_training_whose_noise_was_drawn_otherwise_is_told_from_one_of_now():
+    """Checkpoints of earlier versions do not name it."""
+    for drawn in ({"skies": 0.7}, {"tones": 0.5}):
+        now = facts(**drawn)
+        before = {name: value for name, value in now.items() if name != "noise"}
+        assert differences(before, now) == ["noise was None, now '256 quantiles'"]
+    assert "noise" not in facts(brightness=0.1)
