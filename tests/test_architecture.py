@@ -58,7 +58,8 @@ ROOMS = {
     "pipelines.calibration": {"labeling", "pipelines", "pipelines.engine", "pipelines.report"},
     "pipelines.fits": {"labeling", "training", "pipelines", "pipelines.engine"},
     "pipelines.report": {"labeling", "training", "pipelines", "pipelines.many"} | EVALUATION,
-    "pipelines.nightly": {"labeling", "training", "pipelines", "pipelines.report"} | EVALUATION,
+    "pipelines.nightly": {"labeling", "training", "pipelines", "pipelines.report", "pipelines.products"}
+    | EVALUATION,
     "pipelines.published": {"labeling", "training", "pipelines"} | EVALUATION,
     "pipelines.products.grids": {"labeling"},
     "pipelines.products": {"pipelines.products.grids"} | {"labeling", "training", "pipelines"} | EVALUATION,

@@ -26,6 +26,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -133,6 +134,17 @@ _STEPS: Final[dict[str, Callable[[Run, Path], str]]] = {
     "training": training,
 }
 
+_MODULES: Final = {
+    "catalogue": ("pipelines.catalog",),
+    "known": ("pipelines.catalog",),
+    "rerun": ("pipelines.label",),
+    "plan": ("pipelines.label",),
+    "evaluation": ("pipelines.evaluate",),
+    "report": ("pipelines.report.page",),
+    "training": ("labeling.chips.check", "training.data.store"),
+}
+"""What each step works with."""
+
 _java = [0.0]
 
 
@@ -167,6 +179,8 @@ def _waited() -> float:
 def run_step(name: str, folder: Path) -> None:
     """Do a step, and tell what it took."""
     _watch_java()
+    for module in _MODULES[name]:  # a job's start is no matter of its scenes
+        import_module(module)
     ready, own, waited = time.monotonic(), time.process_time(), _waited()
     note = _STEPS[name](make_run(folder / "run"), folder / "scenes")
     told = {"ready": ready, "done": time.monotonic()}

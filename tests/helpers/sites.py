@@ -82,6 +82,11 @@ class Archive:
         helper = Path(__file__).with_name("killed_night.py")
         return _ended([sys.executable, helper, place, "--config", self.file, *arguments])
 
+    def full_night(self, step, filler):
+        """Do a night in a process of its own, whose disk the file `filler` fills before a step."""
+        helper = Path(__file__).with_name("full_night.py")
+        return _ended([sys.executable, helper, step, filler, "--config", self.file])
+
 
 def _ended(command):
     ended = subprocess.run(

@@ -84,6 +84,30 @@ def test_an_item_fails_with_its_list_and_not_with_its_neighbour():
     assert rows[place].state == "vanished"
 
 
+class Compared(str):
+    """A name that counts how often names are compared."""
+
+    times = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other):
+        Compared.times += 1
+        return str.__eq__(self, other)
+
+
+def test_scenes_are_looked_up_and_not_looked_for():
+    many = 300
+    names = [Compared(f"s{number}") for number in range(many)]
+    rows, _ = merge([], [found(name, place=f"/old/{name}.tif") for name in names], {}, night(1))
+    Compared.times = 0
+    moved, _ = merge(rows, [found(name) for name in names], {}, night(2))
+    assert {row.place for row in moved} == {f"/in/{name}.tif" for name in names}
+    failures = {f"/elsewhere/{number}.tif": "damaged" for number in range(many)}
+    gone, _ = merge(rows, [], failures, night(3))
+    assert {row.state for row in gone} == {"vanished"}
+    assert Compared.times < 40 * many  # sorting takes some
+
+
 STATES = st.lists(st.dictionaries(st.sampled_from("abcd"), st.sampled_from("123"), max_size=4), max_size=6)
 
 
