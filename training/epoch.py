@@ -9,9 +9,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from training.data.batches import Trouble, Turning, batches
+from training.data.batches import Tensors, Trouble, Turning, batches
 from training.data.sharding import Indices, epoch_order, share_batches
 from training.errors import StoppedError, TrainingError
 from training.folder.checkpoints import Part, State
@@ -91,7 +90,7 @@ def validate(training: Training, look: LookStep, stop: Stop) -> Validation | Non
     plan = share_batches(order, shares, world.rank)
     names = class_names(config.task)
     matrix, losses, trouble = empty_matrix(len(names)), np.zeros(2), Trouble()
-    dataset = batches(
+    feed = batches(
         training.val,
         plan,
         channels=config.channels,
@@ -99,7 +98,7 @@ def validate(training: Training, look: LookStep, stop: Stop) -> Validation | Non
         trouble=trouble,
         threads=training.feeders,
     )
-    for images, labels in dataset:
+    for images, labels in feed:
         for first in range(0, len(labels), config.batch_size):
             some = slice(first, first + config.batch_size)
             seen = look(images[some], labels[some])
@@ -115,9 +114,7 @@ def validate(training: Training, look: LookStep, stop: Stop) -> Validation | Non
     return Validation(scores(matrix, names), float(total / (weight or 1.0)))
 
 
-def _fed(
-    training: Training, order: Indices, epoch: int, trouble: Trouble
-) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+def _fed(training: Training, order: Indices, epoch: int, trouble: Trouble) -> Iterator[Tensors]:
     """Yield this rank's part of each update, reviewing the shares (a collective) on the way."""
     balancer = training.balancer
     while len(order):
@@ -128,7 +125,7 @@ def _fed(
         balancer.review()
 
 
-def _turned(training: Training, plan: Indices, epoch: int, trouble: Trouble) -> tf.data.Dataset:
+def _turned(training: Training, plan: Indices, epoch: int, trouble: Trouble) -> Iterator[Tensors]:
     config = training.config
     return batches(
         training.train,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from labeling.errors import ConfigError
 from training.data.augment import POSES, Changes, augmented
 from training.data.sharding import EMPTY, Indices
 from training.data.store import Chip, ChipStore
-from training.network.inputs import CHANNEL_COUNT, picture_levels, unit_columns
+from training.network.inputs import picture_levels, unit_columns
 from training.settings.config import Channels, Scaling, TrainConfig
 
 AHEAD = 2
@@ -26,7 +27,10 @@ AHEAD = 2
 
 Spread = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
 
-_TYPES: Final[dict[Scaling, tf.DType]] = {"255": tf.uint8, "column-l2": tf.float32}
+T = TypeVar("T")
+
+Tensors = tuple[tf.Tensor, tf.Tensor]
+"""Images and labels of a Batch."""
 
 
 class Batch(NamedTuple):
@@ -95,14 +99,14 @@ def batches(
     trouble: Trouble,
     turning: Turning | None = None,
     threads: int = 1,
-) -> tf.data.Dataset:
-    """Return the batches of `plan` (steps, B) as a dataset of Batch-shaped pairs, made ahead of time.
+) -> Iterator[Tensors]:
+    """Yield the batches of `plan` (steps, B), as tensors, made ahead of time in a thread.
 
     So many `threads` share the chips of a batch. When a chip cannot be read, the error goes to `trouble` and
     the rest of the batches are empty: a rank that left alone would keep the others waiting.
     """
 
-    def generate() -> Iterator[Batch]:
+    def made() -> Iterator[Tensors]:
         cv2.setNumThreads(1)  # ours take whole chips
         with ThreadPoolExecutor(threads) as pool:
             for indices in plan:
@@ -113,19 +117,26 @@ def batches(
                         trouble.error = error
                 if trouble.error is not None:
                     batch = make_batch(store, np.full_like(indices, EMPTY), channels, scaling, None)
-                yield batch
+                yield tf.convert_to_tensor(batch.images), tf.convert_to_tensor(batch.labels)
 
-    size, count = store.card.size, plan.shape[1]
-    signature = (
-        tf.TensorSpec((count, size, size, CHANNEL_COUNT[channels]), _TYPES[scaling]),
-        tf.TensorSpec((count, *store.label_shape), tf.uint8),
-    )
-    options = tf.data.Options()
-    # There is nothing to tune, and the thread that tunes sometimes misses the end of the data: it then sleeps
-    # on, for seconds, and whoever lets go of the iterator waits for it.
-    options.autotune.enabled = False
-    data = tf.data.Dataset.from_generator(generate, output_signature=signature)
-    return data.prefetch(AHEAD).with_options(options)
+    return _ahead(made())
+
+
+def _ahead(source: Iterator[T]) -> Iterator[T]:
+    """Yield what a source yields, AHEAD of which are made in a thread before they are asked for.
+
+    A tf.data.Dataset of a generator does so too, and keeps something of each as long as the process lives:
+    a training makes two an epoch.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        made: deque[Future[T | None]] = deque()
+        try:
+            made.extend(thread.submit(next, source, None) for _ in range(AHEAD))
+            while (found := made.popleft().result()) is not None:
+                made.append(thread.submit(next, source, None))
+                yield found
+        finally:
+            thread.shutdown(cancel_futures=True)
 
 
 def _chip(store: ChipStore, index: int, turning: Turning | None) -> Chip:

@@ -1,4 +1,6 @@
+import gc
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -95,11 +97,26 @@ def test_chips_are_read_as_they_are_needed(tmp_path):
         assert 2 * taken <= store.read <= 2 * (taken + AHEAD + 1)
 
 
-def test_no_thread_tunes_the_dataset(tmp_path):
-    """It would keep an epoch from ending for up to as long as it has lasted."""
-    store = ChipStore(write_chips(tmp_path, train=5, size=16), "train")
-    dataset = batches(store, np.zeros((1, 1), np.int64), channels="rgb", scaling="255", trouble=Trouble())
-    assert dataset.options().autotune.enabled is False
+def test_a_feed_that_is_left_ends_its_threads(tmp_path):
+    store = ChipStore(write_chips(tmp_path, train=40, size=16), "train")
+    before = threading.active_count()
+    feed = batches(store, np.arange(40).reshape(20, 2), channels="rgb", scaling="255", trouble=Trouble())
+    next(feed)
+    assert threading.active_count() > before
+    feed.close()
+    gc.collect()
+    assert threading.active_count() == before
+
+
+def test_what_no_rank_expects_is_raised_where_the_batch_is_asked_for(tmp_path):
+    class Broken(ChipStore):
+        def __getitem__(self, index):
+            raise RuntimeError("unexpected")
+
+    store = Broken(write_chips(tmp_path, train=4, size=16), "train")
+    feed = batches(store, np.arange(4).reshape(2, 2), channels="rgb", scaling="255", trouble=Trouble())
+    with pytest.raises(RuntimeError, match="unexpected"):
+        next(feed)
 
 
 KINDS = [4, 0, 1, 255, 3, 2, 3]
