@@ -3,6 +3,7 @@
 Arrow checks what a footer says of a column when it is first asked for. From Python that ends the process: an
 exception of C++ that nobody takes. Reading checks the same, and does take it. So each row group is read once
 from a stream that gives no page: either Arrow refuses the columns, or it comes as far as asking for a page.
+What only their statistics would stumble over, reading does not see: types other than the schema's.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ class ColumnCheck:
 
     def __init__(self, metadata: pq.FileMetaData, size: int) -> None:
         """`size`: bytes of the file."""
+        self._metadata = metadata
         # Buffered, Arrow makes the readers of all columns before it asks for the first byte.
         self._stream = _NoPages(size)
         self._parquet = pq.ParquetFile(self._stream, metadata=metadata, buffer_size=1024)
         self._sound: set[int] = set()
 
     def __call__(self, group: int) -> None:
-        """Raise what Arrow raises, an OSError, where a row group has a column that cannot be."""
+        """Raise OSError, as Arrow does, or ValueError where a row group has a column that cannot be."""
         if group not in self._sound:
             self._stream.asked = False
             try:
@@ -32,7 +34,15 @@ class ColumnCheck:
             except (pa.ArrowException, OSError):  # that there is no page is one
                 if not self._stream.asked:
                     raise
+            self._check_types(group)
             self._sound.add(group)
+
+    def _check_types(self, group: int) -> None:
+        columns, schema = self._metadata.row_group(group), self._metadata.schema
+        for number in range(self._metadata.num_columns):
+            found, wanted = columns.column(number).physical_type, schema.column(number).physical_type
+            if found != wanted:
+                raise ValueError(f"a column of chip {group} holds {found} and its schema says {wanted}")
 
 
 class _NoPages(io.RawIOBase):

@@ -199,6 +199,15 @@ def test_columns_at_which_arrow_would_end_the_process_are_refused(chips, file):
             READERS[name](chips)
 
 
+def test_a_column_whose_type_is_not_the_schemas_is_refused(chips, file):
+    """Found by an hour of benchmarks.fuzz: asking for its statistics ended the process."""
+    # The metadata of a chip's column: type, encodings and path. 6 are bytes, 7 bytes of a fixed length.
+    chunk = re.compile(rb"\x15\x0c(\x19.{1,8}\x19\x18\x05group)", re.DOTALL)
+    footer(file, lambda content: chunk.sub(lambda found: b"\x15\x0e" + found[1], content, count=1))
+    with pytest.raises(ConfigError, match="holds FIXED_LEN_BYTE_ARRAY and its schema says BYTE_ARRAY"):
+        READERS["check"](chips)
+
+
 def test_a_page_without_a_value_is_no_chip(chips, file):
     column = pq.read_metadata(file).row_group(0).column(CHIP_SCHEMA.names.index("label"))
     content = bytearray(file.read_bytes())
