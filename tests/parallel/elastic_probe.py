@@ -18,7 +18,6 @@ import numpy as np
 
 import jobs.train
 from training import fit
-from training.network.inputs import network_input
 
 ALONE_S = 0.3
 """Seconds that an update of one rank takes longer: another must have the time to come."""
@@ -38,7 +37,7 @@ class Probe:
             state = begin(training, **start)
             self.begun = state.steps
             pictures = [training.train[index].image for index in range(len(training.train))]
-            self.places = {network_input(p[None], "rgb", "255").tobytes(): i for i, p in enumerate(pictures)}
+            self.places = {picture.tobytes(): index for index, picture in enumerate(pictures)}
             return state
 
         return noted
@@ -49,7 +48,7 @@ class Probe:
 
             def noted(images, labels, flags):
                 # An empty chip, which fills up the last batch, has no place.
-                found = [self.places.get(image[None].tobytes()) for image in images.numpy()]
+                found = [self.places.get(image.tobytes()) for image in images.numpy()]
                 self.batch = [index for index in found if index is not None]
                 return step(images, labels, flags)
 
