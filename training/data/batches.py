@@ -25,6 +25,9 @@ from training.settings.config import Channels, Scaling, TrainConfig
 AHEAD = 2
 """Batches made ready before they are asked for."""
 
+AT_ONCE = 4
+"""Chips that a thread takes at a time; one by one, batches were made a seventh slower."""
+
 Spread = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
 
 T = TypeVar("T")
@@ -75,16 +78,17 @@ def make_batch(
 ) -> Batch:
     """Read and stack the chips at `indices` (B,); EMPTY gives an empty one, `turning` None changes none.
 
-    `spread` is a map over them, of threads for example.
+    `spread` is a map over some of them at a time, of threads for example.
     """
     count, size = len(indices), store.card.size
     images = np.empty((count, size, size, 3), np.uint8)
     labels = np.empty((count, *store.label_shape), np.uint8)
 
-    def put(place: int) -> None:
-        images[place], labels[place] = _chip(store, int(indices[place]), turning)
+    def put(first: int) -> None:
+        for place in range(first, min(first + AT_ONCE, count)):
+            images[place], labels[place] = _chip(store, int(indices[place]), turning)
 
-    for _ in spread(put, range(count)):
+    for _ in spread(put, range(0, count, AT_ONCE)):
         pass
     levels = picture_levels(images, channels)
     return Batch(levels if scaling == "255" else unit_columns(levels), labels)
