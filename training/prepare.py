@@ -15,6 +15,7 @@ import keras
 
 from labeling.chips.check import check_chips
 from labeling.errors import ConfigError
+from labeling.files.locks.holder import machine
 from training.data.store import ChipStore
 from training.data.unpacked import place
 from training.folder import checkpoints
@@ -39,6 +40,12 @@ from training.step import make_optimizer
 
 MOST_FEEDERS: Final = 8
 """Threads; each keeps files open, and makes thousands of chips a second."""
+
+
+UNKEPT: Final = (
+    "train: chips are not kept unpacked, so each epoch unpacks them anew: TMPDIR (or /var/tmp) is no disk "
+    "with twice their room"
+)
 
 
 @dataclass(frozen=True)
@@ -167,16 +174,21 @@ def keep_unpacked(config: TrainConfig, world: World, *stores: ChipStore) -> None
     with ExitStack() as names:
         own: list[str | None] = [None] * len(stores)
         if world.local_rank == 0 and config.unpack:
-            files = [names.enter_context(place(len(store), sum(store.chip_bytes))) for store in stores]
+            sizes = [len(store) * sum(store.chip_bytes) for store in stores]
+            files = [
+                names.enter_context(place(len(store), sum(store.chip_bytes), beside=sum(sizes) - size))
+                for store, size in zip(stores, sizes, strict=True)
+            ]
             own = [None if file is None else str(file) for file in files]
-        hosts = collectives.gathered((platform.node(), world.local_rank, own), "unpacked")
-        shared = next(
-            (files for host, local_rank, files in hosts if (host, local_rank) == (platform.node(), 0)), own
-        )
+            if None in own and world.leads:
+                print(UNKEPT, file=sys.stderr, flush=True)
+        here = machine()
+        hosts = collectives.gathered((here, world.local_rank, own), "unpacked")
+        shared = next((files for host, local_rank, files in hosts if (host, local_rank) == (here, 0)), own)
         # The files lose their names when all have them open.
         with collectives.agreeing("kept"):
             for store, name in zip(stores, shared, strict=True):
-                # Two machines may have one name: then there is no such file on this one.
+                # What looks like one machine may have other disks: then there is no such file here.
                 if name is not None:
                     with suppress(OSError):
                         store.keep(Path(name))

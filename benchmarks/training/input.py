@@ -95,7 +95,7 @@ def stages(training: Training) -> dict[str, Callable[[int], int]]:
         "read, kept unpacked": partial(_spread, kept.__getitem__, len(held)),
         "turn and mirror": partial(_spread, changed(plain), len(held)),
         "skies, tones and brightness too": partial(_spread, changed(drawn), len(held)),
-        "batches, first epoch": fed(plain, parquet),
+        "batches, unpack: false": fed(plain, parquet),
         "batches, later epochs": fed(plain, kept),
         "batches with skies, tones and brightness, later epochs": fed(drawn, kept),
     }
@@ -170,7 +170,7 @@ def main() -> None:
         table.add_row(name, *(f"{rate:.0f}" for rate in found), f"{found[-1] / found[0]:.2f}")
     table.add_row(f"training step, {config.rank_batch} chips, {config.precision}", f"{step:.1f}")
     Console(width=110).print(table)
-    slowest = min(rates["batches, first epoch"][-1], rates["batches, later epochs"][-1])
+    slowest = min(rates["batches, unpack: false"][-1], rates["batches, later epochs"][-1])
     what = f"{given.config.name}, chips of {given.side} x {given.side}"
     print(f"{what}; batches / step (goal {GOAL:g}): {slowest / step:.0f} x")
 

@@ -26,7 +26,7 @@ AHEAD = 2
 """Batches made ready before they are asked for."""
 
 AT_ONCE = 4
-"""Chips that a thread takes at a time; one by one, batches were made a seventh slower."""
+"""Chips that a thread takes at a time, at most; one by one, batches were made a seventh slower."""
 
 Spread = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
 
@@ -75,20 +75,21 @@ def make_batch(
     scaling: Scaling,
     turning: Turning | None,
     spread: Spread = map,
+    at_once: int = AT_ONCE,
 ) -> Batch:
     """Read and stack the chips at `indices` (B,); EMPTY gives an empty one, `turning` None changes none.
 
-    `spread` is a map over some of them at a time, of threads for example.
+    `spread` is a map over `at_once` of them at a time, of threads for example.
     """
     count, size = len(indices), store.card.size
     images = np.empty((count, size, size, 3), np.uint8)
     labels = np.empty((count, *store.label_shape), np.uint8)
 
     def put(first: int) -> None:
-        for place in range(first, min(first + AT_ONCE, count)):
+        for place in range(first, min(first + at_once, count)):
             images[place], labels[place] = _chip(store, int(indices[place]), turning)
 
-    for _ in spread(put, range(0, count, AT_ONCE)):
+    for _ in spread(put, range(0, count, at_once)):
         pass
     levels = picture_levels(images, channels)
     return Batch(levels if scaling == "255" else unit_columns(levels), labels)
@@ -112,11 +113,12 @@ def batches(
 
     def made() -> Iterator[Tensors]:
         cv2.setNumThreads(1)  # ours take whole chips
+        at_once = max(1, min(AT_ONCE, plan.shape[1] // threads))
         with ThreadPoolExecutor(threads) as pool:
             for indices in plan:
                 if trouble.error is None:
                     try:
-                        batch = make_batch(store, indices, channels, scaling, turning, pool.map)
+                        batch = make_batch(store, indices, channels, scaling, turning, pool.map, at_once)
                     except ConfigError as error:
                         trouble.error = error
                 if trouble.error is not None:

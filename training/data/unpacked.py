@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -39,13 +39,15 @@ class Unpacked:
             raise PermissionError(f"{path} belongs to another user")
 
     def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
-        """Return image and label of a chip, flat u8; None where nobody has left it here yet."""
+        """Return image and label of a chip, flat u8; None where nobody has left it yet, or the disk fails."""
         file, start = self._file, index * self._record
-        # The mark is written last, so it is read first.
-        if os.pread(file, len(_THERE), start) != _THERE:
-            return None
         found = np.empty(self._record - len(_THERE), np.uint8)
-        if os.preadv(file, [found.data], start + len(_THERE)) != len(found):
+        try:
+            # The mark is written last, so it is read first.
+            there = os.pread(file, len(_THERE), start) == _THERE
+            if not there or os.preadv(file, [found.data], start + len(_THERE)) != len(found):
+                return None
+        except OSError:
             return None
         return found[: self._image], found[self._image :]
 
@@ -63,22 +65,39 @@ class Unpacked:
 
 
 @contextmanager
-def place(chips: int, chip_bytes: int) -> Iterator[Path | None]:
+def place(chips: int, chip_bytes: int, *, beside: int = 0) -> Iterator[Path | None]:
     """Yield a new file for so many chips, which has lost its name when the block ends.
 
-    None where they would take more than half of the disk's room, or nothing can be written there.
+    None where they, and so many bytes `beside`, would take more than half of the disk's room, where that disk
+    is memory, or nothing can be written there.
     """
+    file = _new_file(chips * (chip_bytes + len(_THERE)) + beside)
+    try:
+        yield file
+    finally:
+        if file is not None:
+            file.unlink(missing_ok=True)
+
+
+def _new_file(size: int) -> Path | None:
     folder = os.environ.get("TMPDIR") or DISK
     try:
-        if 2 * chips * (chip_bytes + len(_THERE)) > shutil.disk_usage(folder).free:
-            yield None
-            return
+        if 2 * size > shutil.disk_usage(folder).free or is_memory(folder):
+            return None
         handle, name = tempfile.mkstemp(prefix="polynya-chips-", dir=folder)
     except OSError:
-        yield None
-        return
+        return None
     os.close(handle)
-    try:
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    return Path(name)
+
+
+def is_memory(folder: str) -> bool:
+    """Tell whether a folder's files are kept in memory (Linux), where a job's limit may count them."""
+    device = os.stat(folder).st_dev  # noqa: PTH116 - text, as it comes
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    with suppress(OSError):
+        for line in Path("/proc/self/mountinfo").read_text().splitlines():
+            before, _, after = line.partition(" - ")
+            if before.split()[2] == wanted:
+                return after.split()[0] in ("tmpfs", "ramfs")
+    return False

@@ -32,7 +32,10 @@ class Exchange(NamedTuple):
             return cls(config.exchange_groups)
         if config.precision == "float16":
             return cls(config.exchange_groups, 1.0)
-        summed = math.ceil(math.log2(config.rank_batch * ranks * pixels))
+        # Weights by rarity sum up to the pixels; those that the user gives may be any.
+        given = config.class_weights
+        heaviest = 1.0 if isinstance(given, str) else max(1.0, *given)
+        summed = math.ceil(math.log2(config.rank_batch * ranks * pixels * heaviest))
         return cls(config.exchange_groups, 2.0 ** (16 - HEADROOM - summed))
 
 

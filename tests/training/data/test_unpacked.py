@@ -1,7 +1,9 @@
 """Chips kept unpacked: the same bits as out of Parquet, for all who share them, and never half of one."""
 
+import errno
 import os
 import shutil
+import threading
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from chip_factory import write_chips, write_kind_chips
 
 from training import prepare
+from training.data import unpacked
 from training.data.batches import Trouble, Turning, batches
 from training.data.store import ChipStore
 from training.data.unpacked import Unpacked, place
@@ -18,6 +21,7 @@ from training.ranks.collectives import World
 from training.settings.config import TrainConfig
 
 SIZE = 16
+IS_MEMORY = unpacked.is_memory
 
 
 @pytest.fixture
@@ -30,6 +34,8 @@ def kept_here(tmp_path, monkeypatch):
     folder = tmp_path / "kept"
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
+    # Tests may have their folder in memory.
+    monkeypatch.setattr(unpacked, "is_memory", lambda _: False)
     return folder
 
 
@@ -112,6 +118,37 @@ def test_a_disk_that_has_not_twice_the_room_keeps_none(monkeypatch):
         assert file.stat().st_mode & 0o077 == 0
 
 
+def test_the_room_of_all_files_counts(monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 0, 2 * (1010 + 300)))
+    with place(10, 100, beside=300) as file:
+        assert file is not None
+    with place(10, 100, beside=301) as file:
+        assert file is None
+
+
+def test_memory_is_no_disk():
+    if os.path.ismount("/dev/shm"):  # a tmpfs wherever it is mounted
+        assert IS_MEMORY("/dev/shm")
+    assert not IS_MEMORY("/proc")
+
+
+def test_a_disk_that_fails_costs_time_only(chips, monkeypatch):
+    plain, store = ChipStore(chips, "train"), ChipStore(chips, "train")
+    keep(store)
+    store[2]
+
+    def fails(*_):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(os, "preadv", fails)
+    same(store[2], plain[2])
+
+
+def test_an_error_of_the_block_is_told():
+    with pytest.raises(OSError, match="ours"), place(10**15, 10**6):
+        raise OSError("ours")
+
+
 def test_a_folder_that_is_not_there_keeps_none(monkeypatch):
     monkeypatch.setenv("TMPDIR", "/nowhere/at/all")
     with place(10, 100) as file:
@@ -128,6 +165,23 @@ def test_a_disk_that_others_fill_costs_time_only(disk, chips, monkeypatch):
             same(store[index], plain[index])
 
 
+@pytest.mark.parametrize(("batch", "least"), [(2, 2), (4, 4), (16, 4)])
+def test_small_batches_are_made_by_several_threads_too(chips, batch, least):
+    makers = set()
+    together = threading.Barrier(min(batch, 4), timeout=20)
+
+    class Noting(ChipStore):
+        def __getitem__(self, index):
+            if threading.get_ident() not in makers:
+                makers.add(threading.get_ident())
+                together.wait()
+            return super().__getitem__(index)
+
+    plan = np.arange(batch)[None] % 7
+    [*batches(Noting(chips, "train"), plan, channels="rgb", scaling="255", trouble=Trouble(), threads=4)]
+    assert len(makers) >= least
+
+
 def test_a_file_of_another_user_is_refused(monkeypatch):
     with place(4, 64) as file:
         monkeypatch.setattr(os, "geteuid", lambda: 12345)
@@ -139,7 +193,7 @@ def test_a_file_of_another_user_is_refused(monkeypatch):
 def test_ranks_of_a_machine_meet_in_one_file(chips, monkeypatch, host, shared):
     """Rank 1 takes the file of the first rank on its machine, and none of another machine's."""
     config = TrainConfig(chips=chips, out=chips / "model")
-    monkeypatch.setattr(prepare.platform, "node", lambda: "here")
+    monkeypatch.setattr(prepare, "machine", lambda: "here")
     monkeypatch.setattr(collectives, "agreeing", lambda _: nullcontext())
     first, second = ChipStore(chips, "train"), ChipStore(chips, "train")
     with place(len(first), sum(first.chip_bytes)) as file:

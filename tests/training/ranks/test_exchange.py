@@ -41,6 +41,14 @@ def test_a_mean_gradient_keeps_its_distance_from_both_ends_of_float16():
     assert exchange(exchange_precision="float16", pixels=1).factor == 2.0**6
 
 
+def test_weights_of_classes_count():
+    """A sum of a mean gradient of 1 must fit, whatever a pixel weighs."""
+    chosen = exchange(exchange_precision="float16", class_weights=(1000.0, 1.0, 0.5))
+    assert chosen.factor * 2**16 * 1000 <= 2.0**10
+    light = exchange(exchange_precision="float16", class_weights=(0.5, 0.5, 0.5))
+    assert light == exchange(exchange_precision="float16")
+
+
 @pytest.mark.parametrize("groups", [0, 65])
 def test_groups_have_bounds(groups):
     with pytest.raises(ValueError, match="exchange_groups"):
