@@ -67,6 +67,11 @@ def distinct_ids(names: Mapping[str, str], known: Mapping[str, str]) -> dict[str
     return ids
 
 
+def digest_id(name: str, uri: str) -> str:
+    """Return the id that `distinct_ids` gives a scene of this name first, where others are called so too."""
+    return _with_digest(scene_id_of(name), uri)
+
+
 def _folded(names: Iterable[str]) -> set[str]:
     return {name.casefold() for name in names}
 

@@ -29,6 +29,7 @@ from labeling.scenes.products.stac.reader import is_stac
 from labeling.scenes.search import is_hidden, own_scenes, scenes_below
 from labeling.scenes.seen import look_at
 from pipelines.engine.scenes import CATALOG, CatalogRow, Failure, table_of
+from pipelines.many.ids import known_ids
 from pipelines.many.opening import describe_all
 
 _ANEW: Final = "Delete it, and run jobs.label again: it is made anew, and what is labelled stays."
@@ -51,7 +52,9 @@ def build_catalog(
     """Return the scenes that can be opened, and why the others cannot.
 
     An argument that names no scene is one that cannot. Raises ConfigError when there is not a single file to
-    try. A scene that the run's catalogue knows keeps its id, so that labels and maps of one scene meet. It is
+    An argument that names no scene is one that cannot. Raises ConfigError when there is not a single file to
+    try. A scene keeps its id, so that labels and maps of one scene meet: one that the run's catalogue knows,
+    one that moved, and one that has labels here although it was away the last time. One that is known is
     opened only where it does not look as it did then; many are opened by `spark`, if there is one. `known` is
     the run's catalogue where it has been read already.
     """
@@ -68,7 +71,7 @@ def build_catalog(
     found = {uri: info for uri in named if isinstance(info := described[uri], SceneInfo)}
     failures = [*nothing, *(each for uri in named if isinstance(each := described[uri], Failure))]
     names = {info.uri: stem(info.uri) for info in found.values()}
-    ids = distinct_ids(names, {uri: row.scene_id for uri, row in before.items()})
+    ids = distinct_ids(names, known_ids(run, before, named, found))
     return [CatalogRow(ids[info.uri], info, seen.get(uri)) for uri, info in found.items()], failures
 
 
@@ -224,6 +227,8 @@ def _expand_bucket(given: str) -> list[str]:
     elif not glob.has_magic(given):
         return [given]
     try:
+        if not given.endswith("/") and at(given).is_file():  # an object that is called like a pattern
+            return [given]
         root = at(f"s3://{bucket}")
         found = [path for path in root.glob(pattern) if is_scene(path) and not is_hidden(path)]
         if not found and not root.is_dir():

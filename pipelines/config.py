@@ -59,7 +59,7 @@ class InferConfig(Settings):
         None,
         ge=32,
         description="columns that a task takes at most, in whole cells of the network (null: what "
-        "spark.worker_memory allows); never changes a result",
+        "spark.worker_memory allows); another number may change a probability's last digit",
     )
     limits: LimitSettings = LimitSettings()
     land: LandSettings = LandSettings()

@@ -121,7 +121,7 @@ def evaluate(
         card,
         sorted(footprints),
         {scene_id: each.tally for scene_id, each in counted.items()},
-        models=sorted({each.model for each in counted.values() if each.model is not None}),
+        models=sorted({each.network for each in counted.values() if each.network is not None}),
         model_chips_digest=read_model(run).get("chips_digest"),
         notes=map_notes(run, list(counted.values())),
     )

@@ -25,6 +25,7 @@ from pipelines.doubts import tell_doubts
 from pipelines.engine.isolate import halving
 from pipelines.engine.outcome import Outcome, close_job
 from pipelines.engine.progress import progress
+from pipelines.engine.rows import forget_time
 from pipelines.engine.scenes import CatalogRow, Failure
 from pipelines.engine.session import collect, lazy_session, one_task_each
 from pipelines.infer_worker import InferJob, predict_tasks, write_scene
@@ -125,6 +126,8 @@ def _map_batch(spark: SparkSession, job: InferJob, rows: list[MapRow]) -> list[F
     rows = [row for row, ended in of_each(job.is_done, rows, job.folder) if not ended]
     if not rows:
         return []
+    for row in rows:
+        forget_time(job.scratch / row.scene_id)  # an attempt that Spark gave up may have cut it otherwise
     work = plan_work(rows, job, spark.sparkContext.defaultParallelism)
     tasks = one_task_each(spark, work, WINDOWS)
     predicted = tasks.mapInPandas(partial(predict_tasks, job=job), PREDICTED)

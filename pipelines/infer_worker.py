@@ -104,14 +104,18 @@ class InferJob(NamedTuple):
             "limits": self.limits.deciding,
         }
         if row.source != LABELS_ALONE:
-            inputs |= {"model": self.model_digest, "swept": SWEPT}
-            if self.precision != "float32":
-                inputs |= {"precision": self.precision}
+            inputs |= {**self.network, "swept": SWEPT}
         if row.labels is not None:
             inputs |= {"labels": row.labels}
         if row.source == MOVED_CUTS:
             inputs |= {"moved_cuts": moved_cuts.VERSION, "contradicted": self.contradicted}
         return inputs
+
+    @property
+    def network(self) -> dict[str, str]:
+        """What tells a network that has a say in a map from another."""
+        precision = {} if self.precision == "float32" else {"precision": self.precision}
+        return {"model": self.model_digest} | precision
 
     def is_done(self, row: MapRow) -> bool:
         """Tell whether a scene's map is finished and up to date."""
@@ -277,7 +281,7 @@ def _write_map(row: MapRow, job: InferJob) -> None:
         levels_of=levels_of,
         doubts=lambda: doubts,
         counted=lambda: facts,
-        about={"source": source, "model": None if source == LABELS_ALONE else job.model_digest},
+        about={"source": source} | ({} if source == LABELS_ALONE else job.network),
         source=source,
     )
 

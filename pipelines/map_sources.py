@@ -137,8 +137,9 @@ def _finished_labels(row: CatalogRow, run: Run, rendering: str) -> dict[str, Any
     for name in (SHADOW, STATUS):
         if name not in done["files"]:
             raise _refusal(f"{folder} has no {name}, which earlier versions did not write", run)
-    for fact in ("filter_soft_area", "pixels", "excluded"):
-        if fact not in done:
+    facts = {"filter_soft_area": done, "thick_ice": done.get("pixels"), "cloud": done.get("excluded")}
+    for fact, told in facts.items():
+        if not isinstance(told, dict) or not isinstance(told.get(fact), int | float):
             lacking = f"the completion mark in {folder} does not say {fact}, which earlier versions did not"
             raise _refusal(lacking, run)
     if profile["rendering"] != rendering:

@@ -61,11 +61,13 @@ def main() -> None:
     )
     table = Table("what", "measured here", "goal", title=title, box=MARKDOWN)
     steps: list[float] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for row in rows(given, Path(folder), steps):
-            print(f"{row[0]}: {row[1]}", file=sys.stderr, flush=True)  # as it may take a while
-            table.add_row(*row)
-    show(table)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            for row in rows(given, Path(folder), steps, gpus=len(facts["gpus"])):
+                print(f"{row[0]}: {row[1]}", file=sys.stderr, flush=True)  # as it may take a while
+                table.add_row(*row)
+    finally:
+        show(table)  # what there is, where a part ends with an error
     if given.step or steps:
         show(predicted(given, given.step or steps[0], "given" if given.step else f"measured on {device}"))
 
@@ -92,21 +94,22 @@ def options() -> argparse.ArgumentParser:
     return found
 
 
-def rows(given: Namespace, folder: Path, steps: list[float]) -> Iterator[Row]:
+def rows(given: Namespace, folder: Path, steps: list[float], *, gpus: int) -> Iterator[Row]:
     """Measure and yield row after row; `steps` gets the seconds of a step."""
     if "input" in given.only:
         rate = alone("input")["rate"]
-        yield "input of a rank", f"{rate:.0f} chips/s", "the step's"
+        yield f"input of a rank, {given.threads} thread(s)", f"{rate:.0f} chips/s", "the step's"
     if "host" in given.only:
         found = alone("host")
         text = f"{found['wall']:.2f} ms ({found['processor']:.2f} ms of processor time)"
         yield "host between two steps", text, f"{host.GOAL_MS:g} ms"
     if "step" in given.only:
         yield from step_rows(given, folder, steps)
-    if "exchange" in given.only:
-        yield from exchange_rows(given)
-    if "efficiency" in given.only:
-        yield from efficiency_rows(given, folder)
+    for part, measure in (("exchange", exchange_rows), ("efficiency", efficiency_rows)):
+        if part in given.only and gpus == 1:
+            yield part, "left out: two ranks take two GPUs, and there is one", ""
+        elif part in given.only:
+            yield from measure(given, folder)
 
 
 def alone(work: str) -> dict[str, float]:
@@ -117,17 +120,20 @@ def alone(work: str) -> dict[str, float]:
 
 
 def input_rate(given: Namespace) -> dict[str, float]:
-    """Return the chips a second of the input pipeline."""
+    """Return the chips a second of the input pipeline in epochs after the first."""
     from benchmarks.training.input import best_rate, drain
-    from training.prepare import build, open_splits
+    from training.prepare import build, keep_unpacked, open_splits
     from training.ranks import collectives
 
     with tempfile.TemporaryDirectory() as folder:
         chips = write_chips(Path(folder), train=256, val=0, size=given.side, per_file=64)
         changed = {"chips": chips, "out": folder, "batch_size": given.batch_size}
         config = load_settings(TrainConfig, given.config, changed)
-        training = build(config, collectives.start(), *open_splits(config))
-        return {"rate": best_rate(lambda: drain(training), given.rounds)}
+        world = collectives.start()
+        training = build(config, world, *open_splits(config))
+        keep_unpacked(config, world, training.train)
+        drain(training, given.threads)
+        return {"rate": best_rate(lambda: drain(training, given.threads), given.rounds)}
 
 
 def between(given: Namespace) -> dict[str, float]:
@@ -153,7 +159,7 @@ def step_rows(given: Namespace, folder: Path, steps: list[float]) -> Iterator[Ro
         yield f"memory at {given.memory_batch} chips, {name}", text, ""
 
 
-def exchange_rows(given: Namespace) -> Iterator[Row]:
+def exchange_rows(given: Namespace, _: Path) -> Iterator[Row]:
     """Yield what two ranks' exchange costs."""
     default = TrainConfig.model_fields["exchange_groups"].default
     flags = ["--config", given.config, "--rate", given.rate, "--batch-size", given.batch_size]

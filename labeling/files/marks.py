@@ -6,6 +6,7 @@ import json
 import math
 import os
 import stat
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, TypedDict
@@ -110,3 +111,15 @@ def _dict(values: dict[str, Any], key: str) -> dict[str, Any]:
 def _dicts(values: dict[str, Any], key: str) -> list[dict[str, Any]]:
     found = values.get(key)
     return [each if isinstance(each, dict) else {} for each in found] if isinstance(found, list) else []
+
+
+def network_of(inputs: Mapping[str, Any]) -> str | None:
+    """Return what network had a say in a map, by the inputs in its completion mark; None where none had.
+
+    It is the sha256 of the model, and how it computed where that was not in float32.
+
+    >>> network_of({"model": "5e88"}), network_of({"model": "5e88", "precision": "bfloat16"}), network_of({})
+    ('5e88', '5e88 bfloat16', None)
+    """
+    model, precision = inputs.get("model"), inputs.get("precision")
+    return f"{model} {precision}" if model and precision else model

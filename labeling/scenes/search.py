@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from labeling.errors import SceneError
+from labeling.errors import SceneError, StorageError
 from labeling.files.layout import DONE
 from labeling.files.storage import AnyPath, at, is_s3
 from labeling.files.uri import LISTS, is_url, join, suffix
@@ -68,18 +68,23 @@ def _place(path: str) -> str:
 
 def files_of(item: str) -> Iterator[str]:
     """Yield the files, on this machine or in buckets, that the items in a document name."""
-    for places in places_of(item):
-        if not is_url(places[0]) or is_s3(places[0]):
-            yield _place(places[0])
+    with suppress(StorageError):  # opening it says so
+        for places in places_of(item):
+            if not is_url(places[0]) or is_s3(places[0]):
+                with suppress(ValueError):  # what no file can be called leads nowhere either
+                    yield _place(places[0])
 
 
 def places_of(item: str) -> Iterator[list[str]]:
     """Yield where each asset of the items in a document may lie: paths and URLs, its copies last.
 
-    Nothing is yielded of what leads nowhere, nor where the document cannot be read: opening it says so.
+    Nothing is yielded of what leads nowhere, nor where the document is none: opening it says so. StorageError
+    where a server does not give it.
     """
     try:
         content = json.loads(at(item).read_bytes())
+    except StorageError:
+        raise
     except (OSError, ValueError, RecursionError):
         return
     for hrefs in _hrefs(content.get("features", [content]) if isinstance(content, dict) else []):

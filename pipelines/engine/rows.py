@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import cache, partial
 from hashlib import sha256
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 from zipimport import zipimporter
 
 import cv2
@@ -17,11 +17,14 @@ import pandas as pd
 from pyspark.sql.types import StructType
 
 from labeling.errors import PolynyaError, describe
-from labeling.files.atomic import write_bytes
+from labeling.files.atomic import remove, write_bytes
 from labeling.files.storage import AnyPath
 from labeling.masks.limits import LimitSettings
 
 Row = dict[str, Any]
+
+_SECONDS: Final = "seconds"
+"""Folder of a scene in which its rows leave how long they took."""
 
 
 def each_row(
@@ -46,6 +49,11 @@ def each_row(
             yield pd.DataFrame([result])
 
 
+def forget_time(folder: AnyPath) -> None:
+    """Let a scene begin anew: what earlier attempts at its rows took counts no more."""
+    remove(folder / _SECONDS)
+
+
 class _Alone:
     """What a row knows of others of its scene: nothing."""
 
@@ -68,7 +76,7 @@ class _Together(_Alone):
     """What rows of one scene leave for each other in a folder that all workers see."""
 
     def __init__(self, folder: AnyPath, row: Row) -> None:
-        self._failed, self._seconds = folder / "failed.txt", folder / "seconds"
+        self._failed, self._seconds = folder / "failed.txt", folder / _SECONDS
         # A row that Spark does twice counts once; its own name, for many end at a time.
         self._name = sha256(repr(sorted(row.items())).encode("utf-8", "backslashreplace")).hexdigest()[:32]
 

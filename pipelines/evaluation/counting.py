@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 from labeling.errors import describe
 from labeling.files.layout import Run, read_done
+from labeling.files.marks import network_of
 from labeling.grid import Block
 from pipelines.engine.scenes import Failure
 from pipelines.evaluation.scene import count_scene
@@ -24,6 +25,8 @@ class Counted(NamedTuple):
     tally: Tally
     model: str | None
     """Digest of the model that its map says it comes from."""
+    network: str | None
+    """The same, and how the network computed; see labeling.files.marks.network_of."""
     source: str | None
     """Where its map comes from; see pipelines/map_sources.py."""
 
@@ -40,7 +43,7 @@ def count_scenes(
         if "error" in each:
             failures.append(Failure(scene_id, "evaluate", each["error"]))
         else:
-            counted[scene_id] = Counted(_tally(each), each["model"], each["source"])
+            counted[scene_id] = Counted(_tally(each), each["model"], each["network"], each["source"])
     return counted, failures
 
 
@@ -50,13 +53,15 @@ def count_one(scene: Sequence[Any], run: Run) -> dict[str, Any]:
     try:
         tally = add_up(count_scene(run, scene_id, [Block(*block) for block in blocks]))
         mark = read_done(run.maps(scene_id)) or {}
+        inputs = mark.get("inputs", {})
     except Exception as problem:  # whatever is wrong with one scene must not stop the others
         return {"error": describe(problem)}
     return {
         "footprints": tally.footprints,
         "agreement": tally.agreement.tolist(),
         "accuracy": [[*key, matrix.tolist()] for key, matrix in tally.accuracy.items()],
-        "model": mark.get("inputs", {}).get("model"),
+        "model": inputs.get("model"),
+        "network": network_of(inputs),
         "source": mark.get("source"),
     }
 

@@ -101,7 +101,8 @@ class Evaluation(Settings):
     format: Literal["polynya-evaluation-1"] = "polynya-evaluation-1"
     chips_digest: str
     models: list[str] | None = None
-    """sha256 of the networks that had a say in the maps compared; None: an older version wrote it."""
+    """The networks that had a say in the maps compared, as labeling.files.marks.network_of says; None: an
+    older version wrote it."""
     model_chips_digest: str | None
     """Digest of the chips the model was trained on; None where the model's card is not at hand."""
     split_by: Literal["scene", "block"]

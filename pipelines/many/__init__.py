@@ -1,1 +1,1 @@
-"""Very many scenes at little cost: shared out in batches, opened and looked through by Spark."""
+"""Very many scenes at little cost: told apart, shared out in batches, opened and looked through by Spark."""

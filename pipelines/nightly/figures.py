@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from labeling.files.layout import Run, read_done
+from labeling.files.marks import network_of
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.text import encodable
 from pipelines.doubts import doubts_in
@@ -54,7 +55,7 @@ def figures(info: SceneInfo, labels: dict[str, Any], made: dict[str, Any] | None
     }
     found |= _areas("labels", labels)
     if made is not None:
-        own = {"map_source": made.get("source"), "model": made["inputs"].get("model")}
+        own = {"map_source": made.get("source"), "model": network_of(made["inputs"])}
         found |= own | _areas("map", made)
     return found
 

@@ -26,10 +26,18 @@ from pipelines.nightly.config import NightlyConfig
 from pipelines.nightly.figures import find_scenes
 from pipelines.nightly.models import Model, current
 from pipelines.nightly.page import write_page
-from pipelines.nightly.series import Night, merge
+from pipelines.nightly.series import Night, merge, out_of_reach
 from pipelines.nightly.series_file import read_series, write_series
 from pipelines.nightly.site import Site, open_site, remove_half_written
-from pipelines.nightly.status import Status, close, read_status, try_status, write_status
+from pipelines.nightly.status import (
+    Status,
+    close,
+    notes_on,
+    read_status,
+    recorded,
+    try_status,
+    write_status,
+)
 from pipelines.nightly.successor import Launch
 from pipelines.products import job as products
 from pipelines.report.page import write_report
@@ -60,7 +68,8 @@ def _refuse(site: Site, error: PolynyaError) -> None:
     now, told = datetime.now(UTC).replace(microsecond=0), {"begin": describe(error)}
     number = last.night + 1 if last else 1
     if last is None or last.state == "ended":  # else what it found is news yet
-        last = Status(night=number, started=now, failed=last.failed if last else {})
+        clock, failed = (last.latest, last.failed) if last else (None, {})
+        last = Status(night=number, started=now, clock=clock, failed=failed)
     ended = {"night": number, "state": "stopped", "step": "begin", "started": now, "ended": now}
     status = last.model_copy(update={**ended, "exit_code": worst([error]), "problems": told})
     try_status(site, status.model_copy(update={"summary": status.line()}))
@@ -83,14 +92,16 @@ class Work:
         failed, first = (last.failed, self._untold.failed_first if self._untold else ()) if last else ({}, ())
         self._failed_before = failed.keys() - set(first)
         self.rows, repaired = read_series(site)
-        number = max([last.night if last else 0, *(row.night for row in self.rows)]) + 1
-        self.night = Night(number, datetime.now(UTC).replace(microsecond=0))
+        number = max([last.night if last else 0, *recorded(site), *(row.night for row in self.rows)]) + 1
+        now = datetime.now(UTC).replace(microsecond=0)
+        # What changes while the clock is behind would count as changed long ago once it is right again.
+        self.night = Night(number, max(now, last.latest) if last else now)
         self.model: Model = current(site, config.model)
         if repaired:
             self._set_aside()
-        notes = (*filter(None, [wrong, repaired]), *_notes(last, self.night))
+        notes = (*filter(None, [wrong, repaired]), *notes_on(site, last, now))
         self.status = Status(
-            night=number, started=self.night.time, model=self.model.number, notes=notes,
+            night=number, started=now, clock=self.night.time, model=self.model.number, notes=notes,
             failed=failed, failed_first=first,
         )  # fmt: skip
         self._failures: dict[str, Failure] = {}
@@ -154,12 +165,7 @@ class Work:
     def series(self) -> None:
         """Write a line for every scene that is labelled as it is now, and mark those that are not."""
         found = find_scenes(self.site.run, self._scenes)
-        # The series knows places as the catalogue does; the configuration may name them from here.
-        reasons = {
-            encodable(absolute(name) if failure.step == "open" else name): failure.reason
-            for name, failure in self._failures.items()
-        }
-        self.rows, changes = merge(self.rows, found, reasons, self.night)
+        self.rows, changes = merge(self.rows, found, self._reasons(), self.night)
         write_series(self.site, self.rows)
         there = [row for row in self.rows if row.state == "good"]
         doubted = tuple(row.scene for row in there if row.figures["doubts"])
@@ -169,7 +175,17 @@ class Work:
             self._update(**{name: tuple(dict.fromkeys([*untold, *scenes]))})
 
     def products(self) -> None:
-        """Make what the configuration asks for of all maps together."""
+        """Make what the configuration asks for of all maps together, unless some of them are out of reach.
+
+        Where a folder, list or pattern could not be opened, an archive may be half there, for this night.
+        """
+        away = out_of_reach(self.rows, self._reasons())
+        if away:
+            self._note(
+                f"products stay as they were: of {len(away)} scene(s) in them, such as {away[0]}, the "
+                "folder, list or pattern could not be opened. Bring it back, or leave it out of scenes."
+            )
+            return
         self._note_failures(products.run(self.config.products_config()))
 
     def report(self) -> None:
@@ -211,6 +227,13 @@ class Work:
             return False
         return True
 
+    def _reasons(self) -> dict[str, str]:
+        """Return why scenes failed, by names as the series knows them; a configuration's may be relative."""
+        return {
+            encodable(absolute(name) if failure.step == "open" else name): failure.reason
+            for name, failure in self._failures.items()
+        }
+
     def _page(self) -> None:
         write_page(self.site, self.status, self.rows, self.config.palette)
 
@@ -248,21 +271,6 @@ class Work:
         if self.site.series.exists():
             aside = f"series-damaged-{self.night.number:04d}.parquet"
             self.site.series.replace(self.site.root / aside)
-
-
-def _notes(last: Status | None, night: Night) -> list[str]:
-    """Return what the last night's record gives reason to say."""
-    if last is None:
-        return []
-    notes = []
-    if last.state == "running":
-        notes.append(f"night {last.night} ended without a word in step {last.step}; this one goes on")
-    if last.started > night.time:
-        notes.append(
-            f"the clock went back: it is {night.time:%Y-%m-%d %H:%M} UTC, and night {last.night} began at "
-            f"{last.started:%Y-%m-%d %H:%M}; nights are counted, so their order stays right"
-        )
-    return notes
 
 
 def worst(errors: Sequence[Exception]) -> ExitCode:

@@ -35,7 +35,7 @@ FIGURES: Final = pa.schema(
         *(pa.field(f"labels_{kind}_pixels", pa.int64()) for kind in KINDS),
         pa.field("cloud_pixels", pa.int64()),  # that the labels leave out; 0 where nobody looks for clouds
         pa.field("map_source", pa.string()),  # network, labels or moved-cuts; this and below null without map
-        pa.field("model", pa.string()),  # sha256 of the network that was asked; null: none was
+        pa.field("model", pa.string()),  # network that was asked, see marks.network_of; null: none
         *(pa.field(f"map_{kind}_km2", pa.float64()) for kind in KINDS),
         *(pa.field(f"map_{kind}_pixels", pa.int64()) for kind in KINDS),
         pa.field("doubts", pa.string()),  # codes of labels and map, with a space between; "" for none
@@ -160,6 +160,19 @@ def _missed(row: Row, reason: str | None, night: Night, changes: Changes) -> Row
         changes.vanished.append(row.scene)
     after = row._replace(state=state, reason=reason or "")
     return row if after == row else after._replace(night=night.number, changed=night.time)
+
+
+def out_of_reach(rows: Sequence[Row], failures: Mapping[str, str]) -> list[str]:
+    """Return the scenes that failed with the folder, list or pattern that they come from, not by themselves.
+
+    Where that is left out of what is asked for they are not failures any more, and vanish.
+    """
+    names = {name.rstrip("/") for name in failures}
+    return [
+        row.scene
+        for row in rows
+        if row.state == "failed" and not names & {row.scene, row.place, parse(row.place).location}
+    ]
 
 
 class Reasons:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from datetime import datetime
 from typing import Literal
 
 from pydantic import AwareDatetime, Field
@@ -25,6 +26,8 @@ class Status(Settings):
     step: str = "begin"
     """What it does, or did last."""
     started: AwareDatetime
+    clock: AwareDatetime | None = None
+    """The latest time that a night has seen so far; a clock that goes back is behind it."""
     ended: AwareDatetime | None = None
     process: int = Field(default_factory=os.getpid)
     exit_code: int | None = None
@@ -49,6 +52,11 @@ class Status(Settings):
     """When a successor is due, or what came of it."""
     agreement: float | None = None
     """Mean IoU of maps and labels on test chips; None where nothing was compared."""
+
+    @property
+    def latest(self) -> datetime:
+        """The latest time that this night knew of."""
+        return max(self.started, self.clock or self.started)
 
     def line(self) -> str:
         """Return the night in a line."""
@@ -81,6 +89,22 @@ def read_status(site: Site) -> tuple[Status | None, str]:
         return None, f"{site.status} could not be read, and is written anew"
 
 
+def notes_on(site: Site, last: Status | None, now: datetime) -> list[str]:
+    """Return what the last night's record gives reason to say."""
+    if last is None:
+        return []
+    notes = []
+    if last.state == "running":
+        notes.append(f"night {last.night} ended without a word in step {last.step}; this one goes on")
+    if last.latest > now:
+        notes.append(
+            f"the clock went back: it is {now:%Y-%m-%d %H:%M} UTC, and nights have seen "
+            f"{last.latest:%Y-%m-%d %H:%M}, which counts until it is later. Nights are counted, so their "
+            f"order stays right. If that time was wrong, delete {site.status}"
+        )
+    return notes
+
+
 def write_status(site: Site, status: Status) -> None:
     """Write the status; OutputError when the disk is full or takes nothing."""
     write_json(site.status, status.model_dump(mode="json"))
@@ -96,10 +120,10 @@ def close(site: Site, status: Status, keep: int) -> None:
     """Write the record of a night that ended, and delete those older than the newest `keep`."""
     write_json(site.nights / f"{status.night:04d}.json", status.model_dump(mode="json"))
     write_status(site, status)
-    records = sorted((path for path in site.nights.glob("*.json") if path.stem.isdecimal()), key=_number)
-    for old in records[:-keep]:
-        remove(old)
+    for number in recorded(site)[:-keep]:
+        remove(site.nights / f"{number:04d}.json")
 
 
-def _number(path: os.PathLike[str]) -> int:
-    return int(os.path.basename(path).partition(".")[0])  # noqa: PTH119 - of any path
+def recorded(site: Site) -> list[int]:
+    """Return the numbers of the nights that have a record, in order."""
+    return sorted(int(path.stem) for path in site.nights.glob("*.json") if path.stem.isdecimal())

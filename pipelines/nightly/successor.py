@@ -182,7 +182,15 @@ def verdict_of(site: Site, config: NightlyConfig, model: Model) -> Verdict:
     except (OSError, ValueError):
         pass  # not judged yet
     chips = config.held_out or site.successor / "chips"
-    before, after = (judge(chips, folder).mean_iou for folder in (model.folder, trained))
+    try:
+        before, after = (judge(chips, folder).mean_iou for folder in (model.folder, trained))
+    except ConfigError as error:
+        if config.held_out is not None:
+            raise
+        raise ConfigError(
+            f"the successor cannot be judged on its own chips: {error} Those of a training are a copy: to "
+            f"begin one with the chips as they are then, delete {site.successor}; or give others as held_out."
+        ) from None
     keep = after >= before - config.worse_by
     found = Verdict(digest=digest, before=before, after=after, keep=keep, chips=read_card(chips).digest)
     write_json(file, found.model_dump(mode="json"))

@@ -55,6 +55,11 @@ OTHER_MODEL: Final = (
     "does not say by which. With these maps in the run, make it anew (python -m jobs.evaluate --run …), and "
     "then this grid."
 )
+NOT_SEEN: Final = (
+    "There is no uncertainty: the network had a say in some of these maps and in none of the test scenes' "
+    "that evaluation.json of the run compares, so its errors are not known. More test scenes may show them; "
+    "a grid of the clear scenes' maps (scenes: …) has an uncertainty."
+)
 ERRORS: Final = (
     "The uncertainty follows from how {of} of {scenes} test scenes differ from their truth "
     "(evaluation.json): how far the mapped share leans to one side, and how well that is known from so few "
@@ -173,7 +178,7 @@ def plan(target: Target, grid: MapGrid, period: Period, rule: Rule, pixels: int)
 def errors_of(work: Work) -> tuple[MapErrors | None, str]:
     """Return what the run's evaluation says of the errors of its maps, or labels, and a sentence about it.
 
-    None where it is silent, and where it is of maps by another model than these.
+    None where it is silent, and where it is of maps by other networks than these.
     """
     evaluation, of = read_evaluation(work.run.evaluation), work.config.of
     method: Method = "model" if of == "maps" else "labels"
@@ -181,11 +186,18 @@ def errors_of(work: Work) -> tuple[MapErrors | None, str]:
     errors = MapErrors.of([table[method].matrix for table in tables if method in table])
     if errors is None or evaluation is None:
         return None, NO_ERRORS.format(of=of)
-    models = {each.model for each in work.maps} - {None}
-    if of == "maps" and (evaluation.models is None or set(evaluation.models) != models):
-        _LOG.warning(OTHER_MODEL)
-        return None, OTHER_MODEL
+    networks = {each.network for each in work.maps} - {None}
+    if of == "maps" and (wrong := _of_others(evaluation.models, networks)):
+        _LOG.warning(wrong)
+        return None, wrong
     return errors, ERRORS.format(of=of, scenes=len(errors.counts))
+
+
+def _of_others(evaluated: list[str] | None, drawn: set[str | None]) -> str | None:
+    """Return why the errors of maps that some networks had a say in are not those of maps by others."""
+    if evaluated is None or len(drawn.union(evaluated)) > 1:
+        return OTHER_MODEL
+    return NOT_SEEN if drawn and not evaluated else None
 
 
 def _slice(work: Work, grid: MapGrid, period: Period, pieces: list[Piece], errors: MapErrors | None) -> Slice:

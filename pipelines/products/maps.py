@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from labeling.errors import ConfigError, SceneError
 from labeling.files.layout import CLASSES, DONE, LABELS, STATUS, Run, read_done
-from labeling.files.marks import FileMark, is_intact
+from labeling.files.marks import FileMark, is_intact, network_of
 from labeling.files.storage import AnyPath, at
 from labeling.results.layers import LAYERS
 from labeling.scenes.contract.scene import SceneInfo
@@ -48,8 +48,8 @@ class MapFile(NamedTuple):
     """What brightness meant where it was made."""
     classified: float
     """Share of its pixels that have a class."""
-    model: str | None
-    """sha256 of the network that had a say in it; None where none had."""
+    network: str | None
+    """The network that had a say in it, as labeling.files.marks.network_of says; None where none had."""
 
     def dumps(self) -> str:
         """Return the map as JSON, to travel in a task."""
@@ -179,7 +179,7 @@ def _finished(row: CatalogRow, run: Run, of: str) -> MapFile:
                 f"{place / file} is not the file that was finished there: its size or content differs from "
                 f"what {DONE} beside it says. {again}."
             )
-    facts = _rendering(row, done), _classified(done), done["inputs"].get("model")
+    facts = _rendering(row, done), _classified(done), network_of(done["inputs"])
     return MapFile(row.scene_id, row.info, place, name, read, *facts)
 
 

@@ -44,6 +44,69 @@ def test_systemd_finds_nothing_in_the_units(tmp_path):
     assert "ExecStrt" in verify().stderr, "the test would not see a mistake"
 
 
+STAND_INS = {
+    "squeue": 'cat "$HERE/waiting"',
+    "sbatch": 'printf "%s\\n" "$@" >>"$HERE/submitted"; exit "$(cat "$HERE/refused" 2>/dev/null || echo 0)"',
+    "python": 'echo "night $*" >>"$HERE/nights"; exit 3',
+}
+
+
+@pytest.fixture
+def slurm_job(tmp_path):
+    """Runs the script as Slurm would, with commands that note what they are given; `HERE` is the folder."""
+    for name, body in STAND_INS.items():
+        command = tmp_path / "bin" / name
+        command.parent.mkdir(exist_ok=True)
+        command.write_text(f"#!/bin/bash\n{body}\n")
+        command.chmod(0o755)
+    (tmp_path / "waiting").touch()
+
+    def run(**more):
+        environment = {
+            "HERE": str(tmp_path), "VENV": str(tmp_path), "POLYNYA": str(ROOT), "SLURM_JOB_NAME": "nightly",
+            "SLURM_JOB_PARTITION": "batch", "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        }  # fmt: skip
+        script = ["bash", ROOT / "jobs/slurm/nightly.sbatch", "--config", "a.yaml"]
+        return subprocess.run(script, env=environment | more, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def submitted(tmp_path):
+    file = tmp_path / "submitted"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def test_a_night_under_slurm_submits_the_next_once(slurm_job, tmp_path):
+    assert slurm_job().returncode == 3, "the night's own"
+    assert "--comment=nightly --config a.yaml" in submitted(tmp_path)
+    assert len((tmp_path / "nights").read_text().splitlines()) == 1
+    (tmp_path / "submitted").unlink()
+    (tmp_path / "waiting").write_text("nightly --config a.yaml\n")
+    slurm_job()
+    assert submitted(tmp_path) == []
+    (tmp_path / "waiting").write_text("nightly --config other.yaml\n")
+    slurm_job()
+    assert submitted(tmp_path) != [], "what waits is another site's"
+
+
+def test_a_night_that_has_no_next_says_so_and_is_no_success(slurm_job, tmp_path):
+    (tmp_path / "refused").write_text("1")
+    job = slurm_job()
+    assert job.returncode == 1
+    assert "this one is the last" in job.stderr
+    assert len((tmp_path / "nights").read_text().splitlines()) == 1
+    assert sum(line.startswith("--begin=") for line in submitted(tmp_path)) == 2, "tried again"
+
+
+def test_a_day_without_that_hour_has_a_night_too(slurm_job, tmp_path):
+    """Clocks in Berlin go from 2 to 3 on 29 March 2026, so 02:15 is no time of that day."""
+    job = slurm_job(TZ="Europe/Berlin", AT="2026-03-29 02:15")
+    assert "invalid date" in job.stderr, "the test shows nothing where date takes it"
+    [begin] = [line for line in submitted(tmp_path) if line.startswith("--begin=")]
+    assert re.fullmatch(r"--begin=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", begin)
+
+
 @pytest.mark.slow
 def test_cron_starts_a_night(tmp_path):
     cron = shutil.which("cron", path=PATH)

@@ -109,12 +109,21 @@ def test_clouds_that_cannot_be_taken_over_are_told(run, caplog):
     assert len(caplog.messages) == 2
 
 
-@pytest.mark.parametrize("fact", ["filter_soft_area", "pixels", "excluded"])
-def test_labels_with_a_shadow_that_say_too_little_are_told_what_they_lack(run, fact):
+@pytest.mark.parametrize(
+    ("fact", "change"),
+    [
+        ("filter_soft_area", lambda done: done.pop("filter_soft_area")),
+        ("thick_ice", lambda done: done.pop("pixels")),
+        ("thick_ice", lambda done: done["pixels"].pop("thick_ice")),
+        ("cloud", lambda done: done.pop("excluded")),
+        ("cloud", lambda done: done.update(excluded={})),
+    ],
+)
+def test_labels_with_a_shadow_that_say_too_little_are_told_what_they_lack(run, fact, change):
     label(run, ROWS[0], shadow=True)
     mark = run.labels("one") / "done.json"
     done = json.loads(mark.read_text())
-    del done[fact]
+    change(done)
     mark.write_text(json.dumps(done))
     with pytest.raises(ConfigError, match=f"does not say {fact}, which earlier versions") as told:
         sources(run, ROWS[:1])

@@ -59,7 +59,9 @@ def write_cog(
         dtype=dtype, count=1, crs=rasterio.CRS.from_wkt(grid.crs), nodata=nodata, SPARSE_OK=True,
         height=grid.height, width=grid.width,
     )  # fmt: skip
-    with replacing(target) as temporary, rasterio.Env(GDAL_CACHEMAX=_CACHE):
+    # A variable of the environment may forbid to look beside a file, where its overviews lie.
+    settings = {"GDAL_CACHEMAX": _CACHE, "GDAL_DISABLE_READDIR_ON_OPEN": "FALSE"}
+    with replacing(target) as temporary, rasterio.Env(**settings):
         plain = _plain_files(temporary, grid)
         try:
             with ExitStack() as stack:
@@ -78,12 +80,19 @@ def write_cog(
             copy_cog(plain[0], temporary, SPARSE_OK="YES", STATISTICS="NO", OVERVIEWS=overviews)
             lost = _lost(temporary, written, nodata)
         except (RasterioError, CPLE_BaseError) as error:
-            raise OutputError(_full(target, str(error))) from None
+            raise OutputError(
+                f"{target} cannot be written: {error}. If the disk is full, make room there, and run the "
+                "same command again: what is finished stays."
+            ) from None
         finally:
             for file in plain:
                 remove(file)
         if lost:
-            raise OutputError(_full(target, f"{lost} pixels that were written have another value in it"))
+            raise OutputError(
+                f"{target} cannot be written ({lost} pixels that were written have another value in it): "
+                "the disk is full, most likely. Make room there, and run the same command again: what is "
+                "finished stays."
+            )
     if isinstance(shows, Legend):
         write_names(target, shows)
 
@@ -142,10 +151,3 @@ def _lost(path: Path, written: list[_Written], nodata: float) -> int:
 
 def _valued(values: NDArray[Any], nodata: float) -> int:
     return int(np.count_nonzero(~np.isnan(values) if np.isnan(nodata) else values != nodata))
-
-
-def _full(target: AnyPath, reason: str) -> str:
-    return (
-        f"{target} cannot be written ({reason}): the disk is full, most likely. Make room there, and run the "
-        "same command again: what is finished stays."
-    )

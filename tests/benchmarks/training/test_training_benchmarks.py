@@ -11,7 +11,7 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.training import balance, exchange
+from benchmarks.training import balance, exchange, pace
 from benchmarks.training import scaling as training_scaling
 from benchmarks.training.precision import needed
 from benchmarks.training.ring import PUBLISHED, Job, Link, rate_for, reduction, times_faster
@@ -150,6 +150,13 @@ def test_what_hides_of_an_exchange():
     rows = rows_of(exchange.page(times, options))
     assert [row[0] for row in rows] == [*times]
     assert rows[-1][2:] == ("0.88 (0.88 to 0.88)", "0.75")
+
+
+def test_one_gpu_has_no_second_rank(tmp_path):
+    given = Namespace(only=("exchange", "efficiency"))
+    rows = list(pace.rows(given, tmp_path, [], gpus=1))
+    assert [name for name, *_ in rows] == ["exchange", "efficiency"]
+    assert all("two GPUs" in text for _, text, _ in rows)
 
 
 def test_what_a_step_cannot_do_without():

@@ -56,6 +56,15 @@ def test_an_item_stands_for_its_files(tmp_path):
     assert scenes_below(folder) == [item, str(other)]
 
 
+@pytest.mark.parametrize("href", ["a\\u0000b.tif", "\\ud800.tif", "x" * 5000, "s3://"])
+def test_a_link_that_no_file_can_have_hides_no_scene(tmp_path, href):
+    folder = download(tmp_path)
+    other = folder / "other.json"
+    red = '{"red": {"href": "' + href + '"}}'
+    other.write_text('{"type": "Feature", "stac_version": "1.0.0", "assets": ' + red + "}")
+    assert scenes_below(folder) == sorted([str(folder / "item.json"), str(other)])
+
+
 @pytest.mark.parametrize("file", ["B04.tif", "B02.tif", "SCL.tif"])
 def test_a_changed_file_of_an_item_changes_its_state(tmp_path, file):
     folder = download(tmp_path)

@@ -11,6 +11,7 @@ from s3_server import S3Server
 from safe_writer import ProductSpec, native_dn, write_product
 from stac_catalogues import edit
 
+from labeling.errors import StorageError
 from labeling.files.object_store import ObjectStore
 from labeling.scenes import seen
 from labeling.scenes.seen import look_at
@@ -116,6 +117,19 @@ def test_an_item_in_a_bucket_with_a_file_elsewhere_or_nowhere_is_not_known(items
     edit(bucket / "in/a.json", lambda item: item["assets"]["red"].update(href="https://host.example/a.png"))
     (bucket / "in/b-red.png").unlink()
     assert list(look_at(items)) == items[2:]
+
+
+def test_an_item_that_cannot_be_read_now_is_not_known_by_itself_alone(items, monkeypatch):
+    monkeypatch.setattr(seen, "_LEAST_LISTED", 4)
+    read = ObjectStore.cat_file
+
+    def down(self, path, *given, **options):
+        if path.endswith("b.json"):
+            raise StorageError("the server does not answer")
+        return read(self, path, *given, **options)
+
+    monkeypatch.setattr(ObjectStore, "cat_file", down)
+    assert list(look_at(items)) == [items[0], items[2]]
 
 
 def test_a_few_items_list_no_folder_that_may_hold_millions(items, asked):

@@ -253,8 +253,22 @@ def test_products_are_made_where_the_configuration_asks_for_them(nights):
     assert config.spark.master == "local[1]"
     assert [failure.scene for failure in outcome.failures] == ["b"]
     assert nights.status()["failed"] == {"b": "it has no map"}
-    nights.fail("infer", ModelError("no"))
+    # Of a scene by itself it is known what is lacking; of a folder it is not.
+    nights.hidden.add("a")
+    place = nights.rows()["a"].place
     del nights.given["products"]
+    nights.fail("label", Failure(place, "open", "damaged"))
+    nights.night(products=wanted)
+    assert "products" in nights.given
+    del nights.given["products"]
+    nights.fail("label", Failure(place.rpartition("/")[0], "open", "it holds no scene"))
+    outcome = nights.night(products=wanted)
+    assert "products" not in nights.given
+    assert any("products stay as they were: of 1 scene(s)" in note for note in nights.status()["notes"])
+    assert outcome.failures
+    nights.hidden.clear()
+    nights.works()
+    nights.fail("infer", ModelError("no"))
     with pytest.raises(ModelError):
         nights.night(products=wanted)
     assert "products" not in nights.given, "there are no new maps"
@@ -314,6 +328,37 @@ def test_a_clock_that_goes_back_is_told_and_nights_stay_in_order(nights):
     assert any("the clock went back" in note for note in nights.status()["notes"])
     assert nights.rows()["c"].night == 2
     assert nights.status()["training"] == "0 of 7 days since the last training"
+
+
+def test_results_outlive_nights_with_a_clock_of_1970(nights):
+    start = dt.datetime(2026, 3, 1, 2, tzinfo=dt.UTC)
+    nights.at(start)
+    nights.night()
+    nights.hidden.add("b")
+    for day in range(2):
+        nights.at(dt.datetime(1970, 1, 1 + day, tzinfo=dt.UTC))
+        nights.night()
+        assert any("the clock went back" in note for note in nights.status()["notes"])
+    nights.at(start + dt.timedelta(days=3))
+    nights.night(train_when="30 days", retention={"vanished_days": 90})
+    assert nights.site.run.labels("b").is_dir()
+    assert nights.status()["training"] == "3 of 30 days since the last training"
+
+
+def test_a_clock_that_was_ahead_is_forgotten_as_the_note_says(nights):
+    nights.at(dt.datetime(2099, 1, 1, tzinfo=dt.UTC))
+    nights.night(train_when="30 days")
+    nights.at(dt.datetime(2026, 3, 1, tzinfo=dt.UTC))
+    nights.night(train_when="30 days")
+    assert any(f"delete {nights.site.status}" in note for note in nights.status()["notes"])
+    nights.site.status.unlink()
+    nights.at(dt.datetime(2026, 3, 2, tzinfo=dt.UTC))
+    nights.night(train_when="30 days")
+    assert not any("clock" in note for note in nights.status()["notes"])
+    assert nights.status()["night"] == 3
+    nights.at(dt.datetime(2026, 3, 6, tzinfo=dt.UTC))
+    nights.night(train_when="30 days")
+    assert nights.status()["training"] == "4 of 30 days since the last training"
 
 
 @pytest.mark.parametrize("step", ["label", "map", "evaluate", "series", "report", "successor", "retention"])

@@ -232,7 +232,7 @@ def test_uncertainty_is_there_with_an_evaluation_and_holds_the_truth(maps, monke
     ("drawn_by", "evaluated", "fits"),
     [
         (["m"], ["m"], True), (["m", None], ["m"], True), (["m"], ["n"], False), (["m"], ["m", "n"], False),
-        (["m", "n"], ["m"], False), (["m"], [], False), (["m"], None, False),
+        (["m", "n"], ["m"], False), (["m"], None, False), ([None], ["m"], True), ([None], [], True),
     ],
 )  # fmt: skip
 def test_errors_of_another_models_maps_are_not_these_maps(
@@ -251,6 +251,22 @@ def test_errors_of_another_models_maps_are_not_these_maps(
     said = "is of maps by another model than these maps"
     assert (said in found.attrs["comment"]) is not fits
     assert any(said in message for message in caplog.messages) is not fits
+
+
+def test_errors_of_a_network_that_drew_no_test_scene_are_not_known(tmp_path, monkeypatch, caplog):
+    factory, transform = MapFactory(tmp_path / "run"), Affine(100, 0, 306_000, 0, -100, 1_560_000)
+    for number, model in enumerate(["m", None]):
+        classes = observed(UTM, transform, (100, 100))
+        factory.add(f"s{number}", classes, UTM, transform, time=TIME, model=model)
+    maps = factory.write()
+    matrices = [[[90, 10, 0], [0, 50, 0], [0, 0, 100]], [[80, 20, 0], [0, 50, 0], [0, 0, 100]]]
+    write_json(maps.evaluation, evaluation(matrices).model_dump(mode="json"))
+    products_here(monkeypatch, maps, "concentration")
+    assert any("in none of the test scenes" in message for message in caplog.messages)
+    assert np.isnan(opened(maps).total_standard_uncertainty.values).all()
+    # The way out that the message names.
+    products_here(monkeypatch, maps, "concentration", scenes=["s1"])
+    assert not np.isnan(opened(maps).total_standard_uncertainty.values).all()
 
 
 @pytest.mark.parametrize(

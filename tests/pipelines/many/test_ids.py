@@ -1,0 +1,59 @@
+"""Scenes keep their ids when folders are away for a while, and when files move."""
+
+from conftest import patchwork
+from pictures import write_png
+
+from labeling.files.layout import make_run, write_done
+from pipelines.catalog import build_catalog, write_catalog
+
+
+def names(run, *folders):
+    """Catalogue these folders, label what there is, and return ids by place below the first's parent."""
+    rows, _ = build_catalog([str(folder) for folder in folders], run)
+    write_catalog(rows, run)
+    for row in rows:
+        write_done(run.labels(row.scene_id), row.info.identity(), [])
+    top = folders[0].parent
+    return {row.info.uri.removeprefix(f"{top}/"): row.scene_id for row in rows}
+
+
+def scene(folder, name="a", seed=0):
+    folder.mkdir(exist_ok=True)
+    write_png(folder / f"{name}.png", patchwork(20, 30, seed=seed))
+
+
+def test_a_folder_that_is_away_for_a_night_changes_no_id(tmp_path):
+    run, x, y = make_run(tmp_path / "run"), tmp_path / "x", tmp_path / "y"
+    scene(x)
+    scene(y, seed=1)
+    first = names(run, x, y)
+    assert len(set(first.values())) == 2
+    assert names(run, y) == {"y/a.png": first["y/a.png"]}
+    assert names(run, x, y) == first
+
+
+def test_a_name_whose_scene_is_away_is_not_given_to_another(tmp_path):
+    run, x, y = make_run(tmp_path / "run"), tmp_path / "x", tmp_path / "y"
+    scene(x)
+    scene(x, "b")
+    assert names(run, x) == {"x/a.png": "a", "x/b.png": "b"}
+    (x / "a.png").rename(tmp_path / "kept")
+    assert names(run, x) == {"x/b.png": "b"}
+    scene(y, seed=1)
+    assert names(run, x, y)["y/a.png"].startswith("a-")
+    (tmp_path / "kept").rename(x / "a.png")
+    assert names(run, x, y)["x/a.png"] == "a"
+
+
+def test_a_file_that_moves_keeps_its_id_and_another_of_its_name_does_not_get_it(tmp_path):
+    run, x = make_run(tmp_path / "run"), tmp_path / "x"
+    scene(x)
+    scene(x, "b")
+    names(run, x)
+    (x / "done").mkdir()
+    (x / "a.png").rename(x / "done/a.png")
+    scene(x / "other", "b", seed=1)
+    (x / "b.png").unlink()
+    found = names(run, x)
+    assert found["x/done/a.png"] == "a"
+    assert found["x/other/b.png"].startswith("b-")
