@@ -168,11 +168,7 @@ def out_of_reach(rows: Sequence[Row], failures: Mapping[str, str]) -> list[str]:
     Where that is left out of what is asked for they are not failures any more, and vanish.
     """
     names = {name.rstrip("/") for name in failures}
-    return [
-        row.scene
-        for row in rows
-        if row.state == "failed" and not names & {row.scene, row.place, parse(row.place).location}
-    ]
+    return [row.scene for row in rows if row.state == "failed" and not names & {row.scene, row.place}]
 
 
 class Reasons:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labeling.errors import ConfigError
-from pipelines.nightly.series import FIGURES, SCHEMA, Found, Night, Row, merge
+from pipelines.nightly.series import FIGURES, SCHEMA, Found, Night, Row, merge, out_of_reach
 from pipelines.nightly.series_file import read_series, table_of, write_series
 from pipelines.nightly.site import Site
 
@@ -191,3 +191,19 @@ def test_a_scene_that_is_there_twice_is_no_series(tmp_path):
     pq.write_table(table_of(rows + rows), site.series)
     with pytest.raises(ConfigError, match="a scene twice"):
         read_series(site)
+
+
+def test_scenes_are_out_of_reach_with_their_folder_or_list_and_not_by_themselves():
+    places = {"a": "/in/a.tif", "b": "/in/b.tif", "c": "/in/items.json#c", "d": "/in/items.json#d"}
+    scenes = [found(name, place=place) for name, place in places.items()]
+
+    def away(failures):
+        rows, _ = after((scenes, {}), ([], failures))
+        return out_of_reach(list(rows.values()), failures)
+
+    assert away({"/in/a.tif": "damaged", "b": "too dark", "/in/items.json": "it cannot be read"}) == [
+        "c",
+        "d",
+    ]
+    assert sorted(away({"/in/": "it holds no scene"})) == ["a", "b", "c", "d"]
+    assert away({"/in/items.json#c": "no red", "/in/items.json#d": "no red"}) == []
