@@ -94,7 +94,8 @@ install_system_packages() {
   fi
 }
 
-# What tests/slurm and tests/image run; without it they skip. A Slurm that a site has set up is left alone.
+# What tests/slurm, tests/image and the test of jobs/schedule/crontab run; without it they skip. A Slurm that a site
+# has set up is left alone.
 install_test_packages() {
   local missing=
   if [ "${DEV:-1}" = 0 ] || [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then return; fi
@@ -102,11 +103,12 @@ install_test_packages() {
   [ -e /etc/slurm/slurm.conf ] \
     || { type -P slurmctld && type -P slurmd && type -P sbatch && type -P munged && type -P ip; } >/dev/null \
     || missing="$missing $SLURM_PACKAGES"
+  PATH=$PATH:/usr/sbin type -P cron >/dev/null || missing="$missing cron"
   if [ -z "$missing" ]; then return; fi
   say "installing with apt-get, for tests: $missing"
   # shellcheck disable=SC2086  # a list of words is meant
   { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } \
-    >/dev/null || say "going on without: tests that need a Slurm or make an image skip"
+    >/dev/null || say "going on without: tests that need cron or a Slurm, or make an image, skip"
 }
 
 # The lines of the lock about some packages; with `but` in front, about all others.
