@@ -32,6 +32,7 @@ from labeling.files.storage import AnyPath
 from labeling.ice.profile import LabelingProfile
 from labeling.masks.clouds.raster import CLOUDS
 from labeling.masks.limits import LimitSettings
+from labeling.uncollected import uncollected
 from pipelines.chip_groups import ground, groups_of
 from pipelines.chip_worker import CUT, SURVEYED, WORK, ChipJob, cut_scenes, survey_scenes
 from pipelines.config import ChipSettings
@@ -131,6 +132,7 @@ def _by_spark(
     return found
 
 
+@uncollected()
 def _inputs(
     rows: list[CatalogRow], groups: list[str], marks: Marks, settings: ChipSettings
 ) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from labeling.doubt import Doubt
+from labeling.uncollected import uncollected
 from pipelines.many.marks import Marks
 
 SHOWN: Final = 20
@@ -24,6 +25,7 @@ def doubts_in(mark: dict[str, Any] | None) -> list[Doubt]:
     return [Doubt(**each) for each in (mark or {}).get("doubts", [])]
 
 
+@uncollected()
 def tell_doubts(marks: Marks, scene_ids: Iterable[str], done: str = "labelled") -> None:
     """Log what speaks against these scenes' labels or maps, as their marks say, as warnings."""
     found = [

@@ -26,6 +26,7 @@ from labeling.ice.profile import LabelingProfile, load_variants
 from labeling.masks.land import checked
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.stages.steps import Recipe
+from labeling.uncollected import uncollected
 from pipelines.catalog import build_catalog, part_by_folder, part_by_sun, write_catalog
 from pipelines.chips import CUT_FROM
 from pipelines.config import LabelConfig
@@ -139,6 +140,7 @@ def label_scenes(
     return failures
 
 
+@uncollected()
 def unfinished(rows: list[CatalogRow], job: LabelJob, marks: Marks) -> list[CatalogRow]:
     """Return the scenes whose labels are not finished or not up to date, in their order."""
     finished = job.finished()

@@ -20,11 +20,13 @@ from labeling.files.atomic import write_bytes
 from labeling.files.layout import versions
 from labeling.files.marks import FRESH_NS
 from labeling.files.storage import open_regular
+from labeling.uncollected import uncollected
 
 PASSED: Final = ".passed"
 """Name of the file beside the card."""
 
 
+@uncollected()
 def look_at_chips(chips: Path, card: ChipCard, checks: str) -> str | None:
     """Return a digest of a card and of what its folder looks like from outside; `checks` says what is asked.
 

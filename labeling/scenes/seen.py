@@ -31,6 +31,7 @@ from labeling.files.storage import AnyPath, at, is_s3, named_like
 from labeling.files.uri import LISTS, is_url, parse, suffix
 from labeling.scenes.products.safe.known import is_safe
 from labeling.scenes.search import places_of
+from labeling.uncollected import uncollected
 
 _LEAST_LISTED: Final = 16
 """Scenes of one folder of a bucket for which listing it is worth while: it may hold a million others."""
@@ -39,6 +40,7 @@ _AT_ONCE: Final = 32
 """Items in buckets that are read at a time."""
 
 
+@uncollected()
 def look_at(uris: Iterable[str]) -> dict[str, str]:
     """Return a digest for each of these scenes that can be known again by what it looks like from outside.
 
