@@ -28,6 +28,7 @@ from labeling.scenes.products.safe.known import is_safe
 from labeling.scenes.products.stac.reader import is_stac
 from labeling.scenes.search import is_hidden, own_scenes, scenes_below
 from labeling.scenes.seen import look_at
+from labeling.uncollected import uncollected
 from pipelines.engine.scenes import CATALOG, CatalogRow, Failure, table_of
 from pipelines.many.ids import known_ids
 from pipelines.many.opening import describe_all
@@ -127,6 +128,7 @@ def part_by_folder(
     return good, bad
 
 
+@uncollected()
 def write_catalog(rows: Iterable[CatalogRow], run: Run) -> None:
     """Write catalog.parquet, replacing an earlier one."""
     table = table_of(rows)
@@ -134,6 +136,7 @@ def write_catalog(rows: Iterable[CatalogRow], run: Run) -> None:
         pq.write_table(table, temporary)
 
 
+@uncollected()
 def read_catalog(run: Run) -> list[CatalogRow]:
     """Read catalog.parquet; ConfigError when the run has none."""
     if not run.catalog.is_file():
@@ -174,6 +177,7 @@ def expand(scenes: Iterable[str]) -> list[str]:
     return look_up(scenes, _USUAL)[0]
 
 
+@uncollected()
 def look_up(scenes: Iterable[str], limits: LimitSettings) -> tuple[list[str], list[Failure]]:
     """Return the URIs of all scenes named by files, folders, globs and URLs, without doubles, in order.
 

@@ -10,9 +10,11 @@ from labeling.chips.ground import Ground, ground_of, joined, overlaps, same
 from labeling.files.layout import LABELS, Run, read_done
 from labeling.files.uri import stem
 from labeling.scenes.contract.scene import SceneInfo
+from labeling.uncollected import uncollected
 from pipelines.engine.scenes import CatalogRow
 
 
+@uncollected()
 def groups_of(rows: Sequence[CatalogRow], run: Run) -> list[str]:
     """Return the name of each labelled scene's group; chips of one group never fall into different splits.
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from pyspark.sql import SparkSession
@@ -26,21 +26,25 @@ from labeling.chips.card import CARD_FILE, SPLITS, ChipCard, HeldFile, Split, ca
 from labeling.chips.splits import split_groups
 from labeling.classes import CLASS_COUNT
 from labeling.files.atomic import refilling, write_json
-from labeling.files.layout import LABELS, Run, is_done, read_done, write_done, write_mark
-from labeling.files.marks import FileMark, digest_of_json, mark_of
+from labeling.files.layout import LABELS, Run, finished_mark, write_done, write_mark
+from labeling.files.marks import FileMark, mark_of
 from labeling.files.storage import AnyPath
 from labeling.ice.profile import LabelingProfile
 from labeling.masks.clouds.raster import CLOUDS
 from labeling.masks.limits import LimitSettings
+from labeling.uncollected import uncollected
 from pipelines.chip_groups import ground, groups_of
 from pipelines.chip_worker import CUT, SURVEYED, WORK, ChipJob, cut_scenes, survey_scenes
 from pipelines.config import ChipSettings
 from pipelines.engine.scenes import CatalogRow, Failure
 from pipelines.engine.session import collect
 from pipelines.many.batches import batch_size, batches, shared_tasks
-from pipelines.many.looks import of_each
+from pipelines.many.marks import Marks
 
 CHANNELS = 3
+
+CUT_FROM: Final = (LABELS, CLOUDS)
+"""Files of a scene's labels that decide its chips."""
 
 _LOG = logging.getLogger("polynya.label")
 
@@ -52,15 +56,18 @@ def make_chips(
     profile: LabelingProfile,
     settings: ChipSettings,
     limits: LimitSettings,
+    marks: Marks,
 ) -> list[Failure]:
     """Cut the labelled scenes into `run.chips`, unless that is done; return the scenes that gave an error.
 
+    `marks` are those of their labels, which tell of CUT_FROM.
     The folder appears whole, with its card; an earlier one is replaced. In a bucket the card comes last. When
     no scene gives any chip, each is returned with the reason.
     """
     groups = groups_of(rows, run)
-    inputs = _inputs(rows, groups, run, settings)
-    if not rows or is_done(run.chips, inputs, [CARD_FILE, *_held(run)]):
+    inputs = _inputs(rows, groups, marks, settings)
+    done = finished_mark(run.chips, inputs)
+    if not rows or (done is not None and CARD_FILE in done["files"]):
         return []
     splits = _splits_by_group(groups, settings)
     work = [_Work(row, group, splits.get(group)) for row, group in zip(rows, groups, strict=True)]
@@ -125,18 +132,16 @@ def _by_spark(
     return found
 
 
-def _held(run: Run) -> list[str]:
-    done = read_done(run.chips)
-    return [] if done is None else list(done["files"])
-
-
-def _inputs(rows: list[CatalogRow], groups: list[str], run: Run, settings: ChipSettings) -> dict[str, Any]:
+@uncollected()
+def _inputs(
+    rows: list[CatalogRow], groups: list[str], marks: Marks, settings: ChipSettings
+) -> dict[str, Any]:
     """Return what decides the chips; of what decides each scene's a digest, for there may be very many."""
-    lines = []
-    marks = of_each(lambda row: read_done(run.labels(row.scene_id)) or {}, rows, run.root)
-    for (row, done), group in zip(marks, groups, strict=True):
-        outputs = {name: done.get("outputs", {}).get(name) for name in (LABELS, CLOUDS)}
-        lines.append(f"{row.scene_id} {digest_of_json([group, done.get('inputs'), outputs])}")
+    said = marks.of_each(row.scene_id for row in rows)
+    lines = [
+        f"{scene_id} {json.dumps(group)} {mark.digest}"
+        for (scene_id, mark), group in zip(said, groups, strict=True)
+    ]
     digest = sha256("\n".join(sorted(lines)).encode())  # in whatever order they were given
     return {"settings": settings.model_dump(), "scenes": {"count": len(rows), "sha256": digest.hexdigest()}}
 

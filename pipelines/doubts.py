@@ -11,9 +11,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from labeling.doubt import Doubt
-from labeling.files.layout import read_done
-from labeling.files.storage import AnyPath
-from pipelines.many.looks import of_each
+from labeling.uncollected import uncollected
+from pipelines.many.marks import Marks
 
 SHOWN: Final = 20
 """Doubts that the log tells one by one."""
@@ -26,15 +25,17 @@ def doubts_in(mark: dict[str, Any] | None) -> list[Doubt]:
     return [Doubt(**each) for each in (mark or {}).get("doubts", [])]
 
 
-def tell_doubts(folder: AnyPath, scene_ids: Iterable[str], done: str = "labelled") -> None:
-    """Log what speaks against these scenes' labels or maps below `folder`, as warnings."""
-    marks = of_each(lambda scene: doubts_in(read_done(folder / scene)), scene_ids, folder)
-    found = [(scene, doubt) for scene, doubts in marks for doubt in doubts]
+@uncollected()
+def tell_doubts(marks: Marks, scene_ids: Iterable[str], done: str = "labelled") -> None:
+    """Log what speaks against these scenes' labels or maps, as their marks say, as warnings."""
+    found = [
+        (scene, doubt) for scene, said in marks.of_each(scene_ids) for doubt in doubts_in(said._asdict())
+    ]
     for scene, doubt in found[:SHOWN]:
         _LOG.warning("%s in doubt: %s", done, doubt.text, extra={"scene": scene, "doubt": doubt.code})
     if len(found) > SHOWN:
         scenes = len({scene for scene, _ in found})
         _LOG.warning(
             "%d more doubts: %d scenes are %s in doubt; see %s/<scene>/done.json",
-            len(found) - SHOWN, scenes, done, folder,
+            len(found) - SHOWN, scenes, done, marks.folder,
         )  # fmt: skip

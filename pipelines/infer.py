@@ -31,6 +31,7 @@ from pipelines.engine.session import collect, lazy_session, one_task_each
 from pipelines.infer_worker import InferJob, predict_tasks, write_scene
 from pipelines.many.batches import batches
 from pipelines.many.looks import of_each
+from pipelines.many.marks import Marks
 from pipelines.map_sources import MapRow, choose_sources
 from pipelines.schemas import OUTCOME, PREDICTED, WINDOWS
 from pipelines.worker_gpu import check_executors
@@ -99,7 +100,9 @@ def _infer(
     # Of tasks that were killed, or had lost to another attempt and were late.
     remove_leftovers(run, job.folder, job.scratch)
     failed = {failure.scene for failure in failures}
-    tell_doubts(job.folder, [scene.scene_id for scene in scenes if scene.scene_id not in failed], "mapped")
+    tell_doubts(
+        Marks(job.folder), [scene.scene_id for scene in scenes if scene.scene_id not in failed], "mapped"
+    )
     return close_job(run, "infer", started, config, rows, failures)
 
 

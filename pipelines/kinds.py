@@ -18,6 +18,7 @@ from pipelines.catalog import made_for
 from pipelines.chips import make_chips
 from pipelines.config import ChipSettings
 from pipelines.engine.scenes import CatalogRow, Failure
+from pipelines.many.marks import Marks
 
 _LOG = logging.getLogger("polynya.label")
 
@@ -57,11 +58,12 @@ def cut_chips(
     run: Run,
     settings: ChipSettings,
     limits: LimitSettings,
+    marks: Marks,
 ) -> list[Failure]:
     """Cut chips from the labelled scenes of one kind, that of most; those of others are listed as not made.
 
     Brightness means another reflectance in each rendering, so no folder of chips mixes them. `failed` names
-    the scenes without labels.
+    the scenes without labels, `marks` are those of the others.
     """
     labelled = [
         kind._replace(rows=[row for row in kind.rows if row.scene_id not in failed]) for kind in kinds
@@ -81,7 +83,7 @@ def cut_chips(
         if kind is not most
         for row in kind.rows
     ]
-    return without + make_chips(spark, most.rows, run, most.profile, settings, limits)
+    return without + make_chips(spark, most.rows, run, most.profile, settings, limits, marks)
 
 
 def _other_kind(profile: LabelingProfile, chosen: LabelingProfile) -> str:

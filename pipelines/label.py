@@ -26,7 +26,9 @@ from labeling.ice.profile import LabelingProfile, load_variants
 from labeling.masks.land import checked
 from labeling.scenes.contract.scene import SceneInfo
 from labeling.stages.steps import Recipe
+from labeling.uncollected import uncollected
 from pipelines.catalog import build_catalog, part_by_folder, part_by_sun, write_catalog
+from pipelines.chips import CUT_FROM
 from pipelines.config import LabelConfig
 from pipelines.doubts import tell_doubts
 from pipelines.engine.isolate import Label, isolating
@@ -47,6 +49,7 @@ from pipelines.label_worker import (
 )
 from pipelines.many.batches import batch_size, batches, shared_tasks
 from pipelines.many.looks import of_each
+from pipelines.many.marks import Marks
 from pipelines.schemas import COMPARED, DECODED, EXCLUDED, OUTCOME, WORK
 
 Steps = tuple[tuple[str, ...], ...]
@@ -71,16 +74,17 @@ def _label(config: LabelConfig, profiles: list[LabelingProfile], run: Run, start
         rows = [row for kind in kinds for row in kind.rows]
         write_catalog(rows, run)
         jobs = [_job(config, kind.profile, run) for kind in kinds]
+        marks = Marks(run.root / "labels", CUT_FROM)
         _clean(run)
         for kind, job in zip(kinds, jobs, strict=True):
-            failures += label_scenes(spark, kind.rows, job, config)
+            failures += label_scenes(spark, kind.rows, job, config, marks)
         if "chips" in config.outputs:
             failed = {failure.scene for failure in failures}
-            failures += cut_chips(spark, kinds, failed, run, config.chips, config.limits)
+            failures += cut_chips(spark, kinds, failed, run, config.chips, config.limits, marks)
     # Of tasks that were killed, or had lost to another attempt and were late.
     _clean(run)
     failed = {failure.scene for failure in failures if failure.step == "label"}
-    tell_doubts(run.root / "labels", [row.scene_id for row in rows if row.scene_id not in failed])
+    tell_doubts(marks, [row.scene_id for row in rows if row.scene_id not in failed])
     return close_job(run, "label", started, config, rows, failures)
 
 
@@ -99,14 +103,21 @@ def _clean(run: Run) -> None:
 
 
 def label_scenes(
-    spark: Callable[[], SparkSession], rows: list[CatalogRow], job: LabelJob, config: LabelConfig
+    spark: Callable[[], SparkSession],
+    rows: list[CatalogRow],
+    job: LabelJob,
+    config: LabelConfig,
+    marks: Marks,
 ) -> list[Failure]:
-    """Label the scenes that are not finished yet; return those that could not be."""
+    """Label the scenes that are not finished yet; return those that could not be.
+
+    Of those that are finished `marks` keeps what their marks say.
+    """
     rows, failures = part_by_sun(rows, job.recipe.limits, "label")
     rows, elsewhere = part_by_folder(rows, job.folder, "label")
     failures += elsewhere
     todo, refused = part_by_size(
-        unfinished(rows, job),
+        unfinished(rows, job, marks),
         memory=config.spark.worker_memory,
         scratch=config.spark.scratch,
     )
@@ -129,11 +140,17 @@ def label_scenes(
     return failures
 
 
-def unfinished(rows: list[CatalogRow], job: LabelJob) -> list[CatalogRow]:
+@uncollected()
+def unfinished(rows: list[CatalogRow], job: LabelJob, marks: Marks) -> list[CatalogRow]:
     """Return the scenes whose labels are not finished or not up to date, in their order."""
     finished = job.finished()
-    marks = of_each(lambda row: finished(row.scene_id, row.info), rows, job.folder)
-    return [row for row, ended in marks if not ended]
+    todo = []
+    for row, done in of_each(lambda row: finished(row.scene_id, row.info), rows, job.folder):
+        if done is None:
+            todo.append(row)
+        else:
+            marks.keep(row.scene_id, done)
+    return todo
 
 
 def _works(plan: Plan, most: int) -> Iterator[tuple[list[PlannedScene], Label[LabelJob], Steps]]:

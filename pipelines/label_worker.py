@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from labeling.files.layout import LABELS, is_done, own_folder
+from labeling.files.layout import LABELS, finished_mark, own_folder
 from labeling.files.storage import AnyPath
 from labeling.grid import Block
 from labeling.ice.scene_sums import SceneSums
@@ -53,14 +53,17 @@ class LabelJob(NamedTuple):
 
     def is_done(self, scene_id: str, info: SceneInfo) -> bool:
         """Tell whether a scene's labels are finished and up to date."""
-        return self.finished()(scene_id, info)
+        return self.finished()(scene_id, info) is not None
 
-    def finished(self) -> Callable[[str, SceneInfo], bool]:
-        """Return what `is_done` is, to ask of many scenes: what decides the labels of all is made once."""
+    def finished(self) -> Callable[[str, SceneInfo], dict[str, Any] | None]:
+        """Return what returns a scene's mark where its labels are finished and up to date, and else None.
+
+        To ask of many scenes: what decides the labels of all is made once.
+        """
         # As JSON has it, like the marks that it is compared with.
         deciding = json.loads(json.dumps(self.recipe.deciding | {"palette": self.palette}))
         files = self.output("_").files + self.recipe.extras
-        return lambda scene_id, info: is_done(
+        return lambda scene_id, info: finished_mark(
             own_folder(self.folder, scene_id), info.identity() | deciding, files
         )
 

@@ -14,6 +14,7 @@ from typing import Final
 import keras
 
 from labeling.chips.check import check_chips
+from labeling.chips.passed import has_passed, look_at_chips, note_passed
 from labeling.errors import ConfigError
 from labeling.files.locks.holder import machine
 from training.data.store import ChipStore
@@ -147,12 +148,15 @@ def meet_devices(own: Device) -> None:
 def meet(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) -> None:
     """Check that all ranks were given the same: chips, configuration, chips of the right size; a collective.
 
-    ConfigError on all ranks names what differs, on which rank and host.
+    Chips that have passed before, and look as they did then, are not opened. ConfigError on all ranks names
+    what differs, on which rank and host.
     """
     own = config.model_dump(mode="json", exclude={"chips", "out", "start", "threads"})
     own |= {"chips": train.fingerprint, "validation chips": val.fingerprint, "start": start_digest(config)}
-    hosts = collectives.gathered((platform.node(), str(config.chips), own), "meet")
-    for rank, (host, chips, given) in enumerate(hosts):
+    look = look_at_chips(config.chips, train.card, config.task)
+    told = (platform.node(), str(config.chips), own, look, has_passed(config.chips, look))
+    hosts = collectives.gathered(told, "meet")
+    for rank, (host, chips, given, *_) in enumerate(hosts):
         found = differences(hosts[0][2], given)
         if found:
             raise ConfigError(
@@ -160,10 +164,15 @@ def meet(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) ->
                 f"(chips {hosts[0][1]}) does: {'; '.join(found)}. Give every rank the same configuration and "
                 "the same chips folder, or a copy of it."
             )
+    if all(passed for *_, passed in hosts):
+        return
     with collectives.agreeing("sizes"):
         for store in (train, val):
             store.check_sizes(rank=world.rank, size=world.size)
         check_chips(config.chips, train.card, rank=world.rank, size=world.size)
+    # Each rank has looked before any began to check, and all saw the same files, not copies of their own.
+    if world.leads and look is not None and all(each == look for *_, each, _ in hosts):
+        note_passed(config.chips, look)
 
 
 def keep_unpacked(config: TrainConfig, world: World, *stores: ChipStore) -> None:

@@ -15,7 +15,8 @@ rerun        jobs.label with nothing to do
 plan         the plan, and all tasks of labelling in batches, as they would be sent to Spark
 evaluation   jobs.evaluate on all test scenes, by Spark
 report       the page
-training     what a rank does before it meets the others: chips opened and checked
+training     what a rank does at the start: chips opened and checked, as the only one
+again        the same of chips that have passed before
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from rich.table import Table
 from benchmarks.labelling.many_scenes import CHIP, copy_catalogue, finish, label_config, make_scenes
 from benchmarks.labelling.measure import Measured, measure
 from labeling.files.layout import Run, make_run
-from labeling.scenes.seen import FRESH_NS
+from labeling.files.marks import FRESH_NS
 
 _CORES_OF_A_NODE: Final = 16
 _NODES: Final = (16, 64)
@@ -112,16 +113,32 @@ def report(run: Run, scenes: Path) -> str:
 
 
 def training(run: Run, scenes: Path) -> str:
-    """Open and check the chips, as the only rank."""
+    """Open and check the chips, as the only rank, for the first time."""
+    from labeling.chips.passed import PASSED
+
+    (run.chips / PASSED).unlink(missing_ok=True)
+    return again(run, scenes)
+
+
+def again(run: Run, scenes: Path) -> str:
+    """Open the chips, and check them where they have not passed yet."""
     from labeling.chips.check import check_chips
+    from labeling.chips.passed import has_passed, look_at_chips, note_passed
     from training.data.store import ChipStore
 
     chips = Path(str(run.chips))
     train, val = ChipStore(chips, "train"), ChipStore(chips, "val")
-    for store in (train, val):
-        store.check_sizes(rank=0, size=1)
-    check_chips(chips, train.card)
-    return f"{len(train)} chips of {CHIP} x {CHIP}"
+    seen = f"{train.fingerprint:.8} and {val.fingerprint:.8}"
+    look = look_at_chips(chips, train.card, "segment")
+    passed = has_passed(chips, look)
+    if not passed:
+        for store in (train, val):
+            store.check_sizes(rank=0, size=1)
+        check_chips(chips, train.card)
+        assert look is not None
+        note_passed(chips, look)
+    told = f"{len(train)} chips of {CHIP} x {CHIP}, {'passed before' if passed else 'new'}"
+    return f"{told}, seen as {seen}"
 
 
 _STEPS: Final[dict[str, Callable[[Run, Path], str]]] = {
@@ -132,6 +149,7 @@ _STEPS: Final[dict[str, Callable[[Run, Path], str]]] = {
     "evaluation": evaluation,
     "report": report,
     "training": training,
+    "again": again,
 }
 
 _MODULES: Final = {
@@ -141,7 +159,8 @@ _MODULES: Final = {
     "plan": ("pipelines.label",),
     "evaluation": ("pipelines.evaluate",),
     "report": ("pipelines.report.page",),
-    "training": ("labeling.chips.check", "training.data.store"),
+    "training": ("labeling.chips.check", "labeling.chips.passed", "training.data.store"),
+    "again": ("labeling.chips.check", "labeling.chips.passed", "training.data.store"),
 }
 """What each step works with."""
 

@@ -35,6 +35,7 @@ from pipelines.catalog import read_catalog, write_catalog
 from pipelines.config import LabelConfig
 from pipelines.engine.scenes import CatalogRow
 from pipelines.label import run as label
+from pipelines.many.marks import Marks
 
 SIDE: Final = 32
 """Pixels of a scene; its chips have half of it."""
@@ -125,7 +126,9 @@ def finish(run: Run, scenes: Path, first: Path) -> None:
         list(pool.map(partial(_mark_all, run, given), parts))
     template = next((first / "chips").glob("split=*/*.parquet"))
     with patch.object(chips, "_by_spark", partial(_cut_all, template)):
-        chips.make_chips(lambda: None, rows, run, load_profile("polynya"), config.chips, config.limits)  # type: ignore[arg-type, return-value]
+        marks = Marks(run.root / "labels", chips.CUT_FROM)
+        how = (load_profile("polynya"), config.chips, config.limits)
+        chips.make_chips(lambda: None, rows, run, *how, marks)  # type: ignore[arg-type, return-value]
 
 
 def _cut_all(template: Path, _spark: None, work: list[Any], step: Any, _schema: Any) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from labeling.files.marks import digest_of
 from labeling.files.storage import AnyPath
 from labeling.scene_id import SceneId
 from labeling.settings import Settings, describe_invalid
+from labeling.uncollected import uncollected
 
 Split = Literal["train", "val", "test"]
 SPLITS: Final[tuple[Split, ...]] = ("train", "val", "test")
@@ -176,6 +177,7 @@ def split_files(chips: AnyPath, split: Split) -> Sequence[AnyPath]:
     return sorted((chips / f"split={split}").glob("*.parquet"), key=str)
 
 
+@uncollected()
 def read_card(chips: AnyPath) -> ChipCard:
     """Read the card of a chips folder; ConfigError when the folder holds no chips."""
     card = chips / CARD_FILE

@@ -214,10 +214,21 @@ def is_done(folder: AnyPath, inputs: dict[str, Any], files: Iterable[str]) -> bo
     Sizes are always compared; content where a file was touched after the mark was written. A mark of an older
     version, which says neither, is no mark of a finished folder.
     """
+    return finished_mark(folder, inputs, files) is not None
+
+
+def finished_mark(
+    folder: AnyPath, inputs: dict[str, Any], files: Iterable[str] | None = None
+) -> dict[str, Any] | None:
+    """Return the mark of a folder of which `is_done` holds, else None; no `files` are all that it names."""
     done = read_done(folder)
     if done is None or not _names(done, inputs):
-        return False
-    outputs = done.get("outputs", {})
+        return None
+    outputs, wanted = done.get("outputs", {}), done["files"] if files is None else files
+    return done if _are_intact(folder, outputs, wanted) else None
+
+
+def _are_intact(folder: AnyPath, outputs: dict[str, FileMark], files: Iterable[str]) -> bool:
     if not isinstance(folder, Path):
         return all(name in outputs and is_intact(folder / name, outputs[name]) for name in files)
     # As text: to make paths takes longer than to look at the files, of which there may be a million.

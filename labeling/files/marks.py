@@ -26,6 +26,10 @@ class FileMark(TypedDict, total=False):
 
 _KEYS: Final = FileMark.__annotations__.keys()
 
+FRESH_NS: Final = 2_000_000_000
+"""What was touched since counts as in work, and is not known by its times; some file systems keep whole
+seconds."""
+
 
 def digest_of_json(value: Any) -> str:
     """Return the sha256 of a JSON value, whatever the order of its keys."""

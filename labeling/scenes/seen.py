@@ -26,13 +26,12 @@ from typing import Any, Final
 from labeling.errors import StorageError
 from labeling.files.layout import versions
 from labeling.files.links import VARIABLE
+from labeling.files.marks import FRESH_NS
 from labeling.files.storage import AnyPath, at, is_s3, named_like
 from labeling.files.uri import LISTS, is_url, parse, suffix
 from labeling.scenes.products.safe.known import is_safe
 from labeling.scenes.search import places_of
-
-FRESH_NS: Final = 2_000_000_000
-"""What was touched since counts as in work; some file systems keep whole seconds."""
+from labeling.uncollected import uncollected
 
 _LEAST_LISTED: Final = 16
 """Scenes of one folder of a bucket for which listing it is worth while: it may hold a million others."""
@@ -41,6 +40,7 @@ _AT_ONCE: Final = 32
 """Items in buckets that are read at a time."""
 
 
+@uncollected()
 def look_at(uris: Iterable[str]) -> dict[str, str]:
     """Return a digest for each of these scenes that can be known again by what it looks like from outside.
 

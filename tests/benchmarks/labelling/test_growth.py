@@ -3,6 +3,8 @@
 import json
 import sys
 import time
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -38,7 +40,7 @@ def test_a_copied_catalogue_is_the_one_that_opening_makes(scenes, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_job_finds_nothing_to_do_in_a_finished_run(scenes, tmp_path):
+def test_the_job_finds_nothing_to_do_and_reads_each_mark_once(scenes, tmp_path, monkeypatch):
     run = make_run(tmp_path / "run")
     copy_catalogue(run, scenes)
     finish(run, scenes, tmp_path / "first")
@@ -47,7 +49,16 @@ def test_the_job_finds_nothing_to_do_in_a_finished_run(scenes, tmp_path):
     assert sum(card.counts.values()) == 9 * 4
     times = {path: path.stat().st_mtime_ns for path in run.root.rglob("done.json")}
     assert len(times) == 2 * 9 + 1
+    read, read_text = Counter(), Path.read_text
+
+    def counting(path, *given, **named):
+        read[path] += path.name == "done.json"
+        return read_text(path, *given, **named)
+
+    monkeypatch.setattr(Path, "read_text", counting)
     assert label(label_config(scenes, run.root)) == (9, ())
+    labels = [run.labels(row.scene_id) for row in read_catalog(run)]
+    assert +read == {folder / "done.json": 1 for folder in (*labels, run.chips)}
     assert {path: path.stat().st_mtime_ns for path in run.root.rglob("done.json")} == times
     assert [row.scene_id for row in read_catalog(run)] == [f"scene-{number:06}" for number in range(9)]
 
