@@ -50,12 +50,16 @@ def look_at_chips(chips: Path, card: ChipCard, checks: str) -> str | None:
 
 
 def has_passed(chips: Path, look: str | None) -> bool:
-    """Tell whether a folder that looks so has passed."""
+    """Tell whether a folder that looks so has passed, by the word of the user that asks.
+
+    Somebody else who may write there could say so of chips that have not, and knows what they look like.
+    """
     if look is None:
         return False
     try:
         with open_regular(chips / PASSED) as file:
-            return file.read(len(look) + 1) == look.encode()
+            own = os.fstat(file.fileno()).st_uid == os.geteuid()
+            return own and file.read(len(look) + 1) == look.encode()
     except OSError:
         return False
 
