@@ -1,0 +1,135 @@
+"""The loops of skies and tones, each one pass over a field or a band; see skies.py and tones.py.
+
+numba compiles them to vector code, which needs bands that lie by themselves. They hold no lock of Python's,
+so threads draw side by side. All numbers are float32 and each operation rounds by itself.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labeling.ice.kernels import compiled
+
+Field = NDArray[np.float32]
+Band = NDArray[np.uint8]
+
+
+@compiled
+def add_enlarged(knots: Field, height: int, width: int, total: Field) -> None:
+    """Add to `total` the lower right corner of `knots` enlarged to (height, width).
+
+    Between knots it is cubic as cv2.resize's INTER_CUBIC is, which cannot make a corner alone.
+    """
+    rows, columns = total.shape
+    nearest = np.empty((2, max(rows, columns), 4), np.int64)
+    weights = np.empty((2, max(rows, columns), 4), np.float32)
+    one, five, eight = np.float32(1), np.float32(5), np.float32(8)
+    bend, two, three, four = np.float32(-0.75), np.float32(2), np.float32(3), np.float32(4)
+    for axis in range(2):
+        size, count = (height, rows) if axis == 0 else (width, columns)
+        last = knots.shape[axis] - 1
+        for i in range(count):
+            place = (size - count + i + 0.5) * ((last + 1) / size) - 0.5
+            first = int(np.floor(place))
+            for k in range(4):
+                nearest[axis, i, k] = min(max(first - 1 + k, 0), last)
+            part = np.float32(place - first)
+            far, rest, weight = part + one, one - part, weights[axis, i]
+            weight[0] = ((bend * far - five * bend) * far + eight * bend) * far - four * bend
+            weight[1] = ((bend + two) * part - (bend + three)) * part * part + one
+            weight[2] = ((bend + two) * rest - (bend + three)) * rest * rest + one
+            weight[3] = one - weight[0] - weight[1] - weight[2]
+    wide = np.empty((knots.shape[0], columns), np.float32)
+    for y in range(nearest[0, 0, 0], knots.shape[0]):
+        for x in range(columns):
+            value = np.float32(0)
+            for k in range(4):
+                value += knots[y, nearest[1, x, k]] * weights[1, x, k]
+            wide[y, x] = value
+    for y in range(rows):
+        into, around = total[y], nearest[0, y]
+        a, b, c, d = wide[around[0]], wide[around[1]], wide[around[2]], wide[around[3]]
+        p, q, r, s = weights[0, y]
+        for x in range(columns):
+            into[x] += p * a[x] + q * b[x] + (r * c[x] + s * d[x])
+
+
+@compiled
+def light_left(cloud: Field, shadow: Field, spread: np.float32, kept: Field, lost: Field) -> None:
+    """Fill `kept` with the share of the surface's light under cloud and shadow, shares 0..1.
+
+    `lost` becomes `spread` times what that takes from the deviation of noise. All are (height, width).
+    """
+    one = np.float32(1)
+    for y in range(cloud.shape[0]):
+        over, shade, left, missing = cloud[y], shadow[y], kept[y], lost[y]
+        for x in range(over.size):
+            share = (one - over[x]) * (one - shade[x])
+            left[x] = share
+            missing[x] = np.sqrt(one - share * share) * spread
+
+
+@compiled
+def look_through(band: Band, kept: Field, cloud: Field, light: np.float32, lost: Field, noise: Field) -> None:
+    """Change a band, u8, into what is `kept` of it, cloud of a `light` and noise as `lost` says.
+
+    None of it becomes 0. All are (height, width).
+    """
+    one, most = np.float32(1), np.float32(255)
+    for y in range(band.shape[0]):
+        into, left, over, missing, grain = band[y], kept[y], cloud[y], lost[y], noise[y]
+        for x in range(into.size):
+            level = np.rint(left[x] * np.float32(into[x]) + (light * over[x] + missing[x] * grain[x]))
+            into[x] = np.uint8(np.int32(min(max(level, one), most)))
+
+
+@compiled
+def mix(one: Field, other: Field, way: Field, steps: np.float32) -> None:
+    """Change `one` into `other` as far as `way` says, of which 0..1 counts; all are (height, width).
+
+    With `steps` above 0 the way is rounded to that many.
+    """
+    none, whole = np.float32(0), np.float32(1)
+    for y in range(one.shape[0]):
+        into, goal, far = one[y], other[y], way[y]
+        if steps > none:
+            for x in range(into.size):
+                share = np.rint(min(max(far[x], none), whole) * steps) / steps
+                into[x] += share * (goal[x] - into[x])
+        else:
+            for x in range(into.size):
+                into[x] += min(max(far[x], none), whole) * (goal[x] - into[x])
+
+
+@compiled
+def bounded_ratio(
+    value: Band, wanted: Field, noise: Field, spread: np.float32, water_max: int, thin_ice_max: int
+) -> None:
+    """Change `wanted` values into what `value`, u8, is to be multiplied by; all are (height, width).
+
+    They get noise of `spread`, are rounded, and stay in the class of `value`.
+    """
+    lowest_thin, lowest_thick = np.float32(water_max + 1), np.float32(thin_ice_max + 1)
+    one, most = np.float32(1), np.float32(255)
+    for y in range(value.shape[0]):
+        into, seen, grain = wanted[y], value[y], noise[y]
+        for x in range(into.size):
+            now = np.float32(seen[x])
+            low = min(now, one)
+            high = lowest_thin - one if now > 0 else now
+            if now >= lowest_thin:
+                low, high = lowest_thin, lowest_thick - one
+            if now >= lowest_thick:
+                low, high = lowest_thick, most
+            level = np.rint(into[x] + spread * grain[x])
+            into[x] = min(max(level, low), high) / max(now, one)
+
+
+@compiled
+def multiply(band: Band, ratio: Field) -> None:
+    """Multiply a band, u8, by ratios that leave it below 255.5; both are (height, width)."""
+    for y in range(band.shape[0]):
+        into, times = band[y], ratio[y]
+        for x in range(into.size):
+            into[x] = np.uint8(np.int32(np.rint(np.float32(into[x]) * times[x])))
