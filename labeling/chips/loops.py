@@ -6,6 +6,8 @@ so threads draw side by side. All numbers are float32 and each operation rounds 
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,9 @@ from labeling.ice.kernels import compiled
 
 Field = NDArray[np.float32]
 Band = NDArray[np.uint8]
+
+_BEND: Final = -0.75
+"""Slope of cubic convolution, as OpenCV has it (Keys, 1981, has -0.5)."""
 
 
 @compiled
@@ -24,8 +29,6 @@ def add_enlarged(knots: Field, height: int, width: int, total: Field) -> None:
     rows, columns = total.shape
     nearest = np.empty((2, max(rows, columns), 4), np.int64)
     weights = np.empty((2, max(rows, columns), 4), np.float32)
-    one, five, eight = np.float32(1), np.float32(5), np.float32(8)
-    bend, two, three, four = np.float32(-0.75), np.float32(2), np.float32(3), np.float32(4)
     for axis in range(2):
         size, count = (height, rows) if axis == 0 else (width, columns)
         last = knots.shape[axis] - 1
@@ -34,12 +37,12 @@ def add_enlarged(knots: Field, height: int, width: int, total: Field) -> None:
             first = int(np.floor(place))
             for k in range(4):
                 nearest[axis, i, k] = min(max(first - 1 + k, 0), last)
-            part = np.float32(place - first)
-            far, rest, weight = part + one, one - part, weights[axis, i]
-            weight[0] = ((bend * far - five * bend) * far + eight * bend) * far - four * bend
-            weight[1] = ((bend + two) * part - (bend + three)) * part * part + one
-            weight[2] = ((bend + two) * rest - (bend + three)) * rest * rest + one
-            weight[3] = one - weight[0] - weight[1] - weight[2]
+            part, weight = place - first, weights[axis, i]
+            far, rest = 1 + part, 1 - part
+            weight[0] = ((_BEND * far - 5 * _BEND) * far + 8 * _BEND) * far - 4 * _BEND
+            weight[1] = ((_BEND + 2) * part - (_BEND + 3)) * part * part + 1
+            weight[2] = ((_BEND + 2) * rest - (_BEND + 3)) * rest * rest + 1
+            weight[3] = 1 - weight[0] - weight[1] - weight[2]
     wide = np.empty((knots.shape[0], columns), np.float32)
     for y in range(nearest[0, 0, 0], knots.shape[0]):
         for x in range(columns):

@@ -205,9 +205,8 @@ def _turned(rng: np.random.Generator, field: Field, rows: int, columns: int) -> 
 
 def _enlarged(field: Field, height: int, width: int) -> Field:
     rows, columns = field.shape
-    small = np.clip(field, 0.0, 0.95, dtype=np.float32)
-    large = cv2.resize(small, (columns * _STEP, rows * _STEP), interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(large[:height, :width])
+    large = cv2.resize(field, (columns * _STEP, rows * _STEP), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(large[:height, :width], np.float32)
 
 
 def _quantiles(field: Field, *shares: float) -> Iterator[float]:
