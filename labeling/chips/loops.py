@@ -59,31 +59,21 @@ def add_enlarged(knots: Field, height: int, width: int, total: Field) -> None:
 
 
 @compiled
-def light_left(cloud: Field, shadow: Field, spread: np.float32, kept: Field, lost: Field) -> None:
-    """Fill `kept` with the share of the surface's light under cloud and shadow, shares 0..1.
+def look_through(
+    band: Band, cloud: Field, shadow: Field, light: np.float32, noise: Field, spread: np.float32
+) -> None:
+    """Change a band, u8, into what it is under cloud and shadow, shares 0..1; none of it becomes 0.
 
-    `lost` becomes `spread` times what that takes from the deviation of noise. All are (height, width).
-    """
-    one = np.float32(1)
-    for y in range(cloud.shape[0]):
-        over, shade, left, missing = cloud[y], shadow[y], kept[y], lost[y]
-        for x in range(over.size):
-            share = (one - over[x]) * (one - shade[x])
-            left[x] = share
-            missing[x] = np.sqrt(one - share * share) * spread
-
-
-@compiled
-def look_through(band: Band, kept: Field, cloud: Field, light: np.float32, lost: Field, noise: Field) -> None:
-    """Change a band, u8, into what is `kept` of it, cloud of a `light` and noise as `lost` says.
-
-    None of it becomes 0. All are (height, width).
+    `light` is the cloud's own. Where no light of the surface is left, `noise` counts `spread` times. All are
+    (height, width).
     """
     one, most = np.float32(1), np.float32(255)
     for y in range(band.shape[0]):
-        into, left, over, missing, grain = band[y], kept[y], cloud[y], lost[y], noise[y]
+        into, over, shade, grain = band[y], cloud[y], shadow[y], noise[y]
         for x in range(into.size):
-            level = np.rint(left[x] * np.float32(into[x]) + (light * over[x] + missing[x] * grain[x]))
+            kept = (one - over[x]) * (one - shade[x])
+            lost = np.sqrt(one - kept * kept) * spread
+            level = np.rint(kept * np.float32(into[x]) + (light * over[x] + lost * grain[x]))
             into[x] = np.uint8(np.int32(min(max(level, one), most)))
 
 

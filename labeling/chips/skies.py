@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.chips.bands import split
-from labeling.chips.loops import Field, add_enlarged, light_left, look_through
+from labeling.chips.loops import Field, add_enlarged, look_through
 from labeling.chips.noise import draw_noise
 
 _STEP: Final = 4
@@ -133,12 +133,10 @@ def under(
     noise = draw_noise(rng, veil.cloud.shape)
     # Noise is independent from pixel to pixel, so one draw turned three ways will do for all bands.
     noises = noise, np.asarray(cv2.flip(noise, 0)), np.asarray(cv2.flip(noise, 1))
-    kept, lost = np.empty_like(noise), np.empty_like(noise)
-    light_left(veil.cloud, veil.shadow, spread, kept, lost)
     bands = split(picture)
     black = cv2.max(cv2.max(bands[0], bands[1]), bands[2]) == 0
     for band, own, turned in zip(bands, light.astype(np.float32), noises, strict=True):
-        look_through(band, kept, veil.cloud, own, lost, turned)
+        look_through(band, veil.cloud, veil.shadow, own, turned, spread)
     seen = np.asarray(cv2.merge(bands), np.uint8)
     if black.any():
         seen[black] = 0

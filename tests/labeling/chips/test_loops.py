@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labeling.chips.bands import split
-from labeling.chips.loops import add_enlarged, bounded_ratio, light_left, look_through, mix, multiply
+from labeling.chips.loops import add_enlarged, bounded_ratio, look_through, mix, multiply
 from labeling.chips.skies import brighten
 
 SIDES = st.tuples(st.integers(1, 40), st.integers(1, 70))
@@ -42,12 +42,10 @@ def test_a_sky_is_light_kept_and_added(rng):
     shape = (37, 53)
     band, cloud, shadow = levels(rng, shape), floats(rng, shape, 0, 0.9), floats(rng, shape, 0, 0.9)
     noise, light, spread = floats(rng, shape, -3, 3), np.float32(210.5), np.float32(1.3)
-    kept, lost = np.empty_like(cloud), np.empty_like(cloud)
-    light_left(cloud, shadow, spread, kept, lost)
-    np.testing.assert_array_equal(kept, (1 - cloud) * (1 - shadow))
-    np.testing.assert_array_equal(lost, np.sqrt(1 - kept * kept) * spread)
+    kept = (1 - cloud) * (1 - shadow)
+    lost = np.sqrt(1 - kept * kept) * spread
     expected = cv2.add(kept * band, light * cloud + lost * noise, dtype=cv2.CV_8U)
-    look_through(band, kept, cloud, light, lost, noise)
+    look_through(band, cloud, shadow, light, noise, spread)
     np.testing.assert_array_equal(band, np.maximum(expected, 1))
 
 
