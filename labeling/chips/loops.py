@@ -1,7 +1,7 @@
 """The loops of skies and tones, each one pass over a field or a band; see skies.py and tones.py.
 
 numba compiles them to vector code, which needs bands that lie by themselves. They hold no lock of Python's,
-so threads draw side by side. All numbers are float32 and each operation rounds by itself.
+so threads draw side by side. Fields are float32 and each operation on them rounds by itself.
 """
 
 from __future__ import annotations
