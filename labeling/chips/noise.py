@@ -21,5 +21,7 @@ def draw_noise(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.f
     which is far less than a level where noise is a level or two. To draw from the distribution itself takes
     four times as long.
     """
-    places = np.frombuffer(rng.bytes(prod(shape)), np.uint8).reshape(shape)
+    count = prod(shape)
+    words = rng.bit_generator.random_raw(-(-count // 8))  # half the time of rng.bytes
+    places = words.view(np.uint8)[:count].reshape(shape)
     return np.asarray(cv2.LUT(places, _TABLE), np.float32)

@@ -9,6 +9,7 @@ well under the simulated sky has therefore not been shown that sky.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import cos, exp, log, sin
 from typing import Final, NamedTuple
 
@@ -16,9 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from labeling.chips.bands import split
+from labeling.chips.loops import Field, add_enlarged, look_through
 from labeling.chips.noise import draw_noise
-
-Field = NDArray[np.float32]
 
 _STEP: Final = 4
 """Pixels between the points of a field; clouds are soft."""
@@ -126,28 +127,30 @@ def under(
     Light adds up linearly: shadow and cloud take their shares of the surface's light and the cloud adds its
     own. Both weaken the surface's noise, which would give them away, so sensor noise is put back.
     """
-    kept = (1.0 - veil.cloud) * (1.0 - veil.shadow)
     tint = 1.0 + rng.uniform(-_CLOUD_TINT, _CLOUD_TINT, 3)
     light = rng.uniform(*_CLOUD_VALUE) * (thin_ice_max / _THICK) * tint / tint.max()
-    lost = np.sqrt(1.0 - kept * kept) * np.float32(rng.uniform(*_NOISE))
-    noise = draw_noise(rng, kept.shape)
+    spread = np.float32(rng.uniform(*_NOISE))
+    noise = draw_noise(rng, veil.cloud.shape)
     # Noise is independent from pixel to pixel, so one draw turned three ways will do for all bands.
-    surface = cv2.split(picture)
-    bands = [
-        cv2.add(kept * band, np.float32(own) * veil.cloud + lost * turned, dtype=cv2.CV_8U)
-        for band, own, turned in zip(surface, light, (noise, noise[::-1], noise[:, ::-1]), strict=True)
-    ]
-    drawn = np.maximum(cv2.merge(bands), np.uint8(1))
-    black = cv2.max(cv2.max(surface[0], surface[1]), surface[2]) == 0
+    noises = noise, np.asarray(cv2.flip(noise, 0)), np.asarray(cv2.flip(noise, 1))
+    bands = split(picture)
+    black = cv2.max(cv2.max(bands[0], bands[1]), bands[2]) == 0
+    for band, own, turned in zip(bands, light.astype(np.float32), noises, strict=True):
+        look_through(band, veil.cloud, veil.shadow, own, turned, spread)
+    seen = np.asarray(cv2.merge(bands), np.uint8)
     if black.any():
-        drawn[black] = 0
-    return np.asarray(drawn, np.uint8)
+        seen[black] = 0
+    return seen
 
 
 def brighten(picture: NDArray[np.uint8], gain: float) -> NDArray[np.uint8]:
     """Return a picture, u8, times a gain; black stays black, and no other pixel becomes black."""
-    levels = np.clip(np.rint(np.arange(256) * gain), 1, 255).astype(np.uint8)
+    every = np.arange(256, dtype=np.uint8)
+    levels = np.clip(np.rint(every * gain), 1, 255).astype(np.uint8)
     levels[0] = 0
+    # OpenCV multiplies in half the time of a look-up, and hardly ever rounds another way.
+    if np.array_equal(cv2.convertScaleAbs(every, alpha=gain).ravel(), levels):
+        return np.asarray(cv2.convertScaleAbs(picture, alpha=gain), np.uint8)
     return np.asarray(cv2.LUT(np.ascontiguousarray(picture), levels), np.uint8)
 
 
@@ -155,13 +158,13 @@ def _cloud(rng: np.random.Generator, rows: int, columns: int) -> Field:
     """Return relative depth, f32 (rows, columns), 0 where clear and about 1 where deepest."""
     noise, cover = _lattice(rng, rows, columns), rng.uniform(*_COVER)
     if rng.random() < _SHARE_FILAMENTS:
-        noise = 1.0 - np.abs(noise - np.float32(np.median(noise[::4, ::4])))
+        noise = 1.0 - np.abs(noise - next(_quantiles(noise, 0.5)))
         cover = max(cover, 0.6)  # thinner ones would have edges like floes
-    low, high = np.quantile(noise[::4, ::4], [max(0.0, 1.0 - cover), 0.995])
+    low, high = _quantiles(noise, max(0.0, 1.0 - cover), 0.995)
     if cover > 1.0:
         low -= (cover - 1.0) * (high - low)
     above = np.clip((noise - low) / max(high - low, 1e-3), 0.0, 1.2)
-    return np.asarray(above ** np.float32(_between(rng, (0.6, 2.0))), np.float32)
+    return np.asarray(above ** _between(rng, (0.6, 2.0)), np.float32)
 
 
 def _lattice(rng: np.random.Generator, rows: int, columns: int) -> Field:
@@ -175,8 +178,7 @@ def _lattice(rng: np.random.Generator, rows: int, columns: int) -> Field:
         coarse = rng.random((knots, knots), dtype=np.float32) * np.float32(strength)
         # A lattice drawn larger than the field and cut somewhere, so that knots do not line up.
         span = max(side, round((knots - 1) * cell))
-        fine = cv2.resize(coarse, (span, span), interpolation=cv2.INTER_CUBIC)
-        total += fine[span - side :, span - side :]
+        add_enlarged(coarse, span, span, total)
         cell, strength = cell / 2, strength * rough
     return _turned(rng, total, rows, columns)
 
@@ -184,11 +186,15 @@ def _lattice(rng: np.random.Generator, rows: int, columns: int) -> Field:
 def _turned(rng: np.random.Generator, field: Field, rows: int, columns: int) -> Field:
     """Return a part of a square field, (rows, columns), turned and stretched at random."""
     angle, stretch = rng.uniform(0.0, np.pi), _between(rng, _STRETCH)
-    turn = np.array([[cos(angle), sin(angle)], [-sin(angle), cos(angle)]])
-    matrix = np.diag([1.0 / stretch, 1.0]) @ turn
-    centre = np.array([columns, rows]) / 2
-    shift = np.array(field.shape) / 2 - matrix @ centre
-    warp = np.column_stack([matrix, shift])
+    down, across = (side / 2 for side in field.shape)
+    matrix = (cos(angle) / stretch, sin(angle) / stretch), (-sin(angle), cos(angle))
+    # The middle stays in the middle.
+    warp = np.array(
+        [
+            [right, below, middle - right * columns / 2 - below * rows / 2]
+            for (right, below), middle in zip(matrix, (across, down), strict=True)
+        ]
+    )
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(
         cv2.warpAffine(field, warp, (columns, rows), flags=flags, borderMode=cv2.BORDER_REFLECT), np.float32
@@ -197,10 +203,15 @@ def _turned(rng: np.random.Generator, field: Field, rows: int, columns: int) -> 
 
 def _enlarged(field: Field, height: int, width: int) -> Field:
     rows, columns = field.shape
-    large = cv2.resize(
-        field.astype(np.float32), (columns * _STEP, rows * _STEP), interpolation=cv2.INTER_LINEAR
-    )
-    return np.clip(large[:height, :width], 0.0, 0.95)
+    large = cv2.resize(field, (columns * _STEP, rows * _STEP), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(large[:height, :width], np.float32)
+
+
+def _quantiles(field: Field, *shares: float) -> Iterator[float]:
+    """Yield what each of these shares of a field is below, as every fourth row and column has it."""
+    ordered = np.sort(field[::4, ::4], axis=None)
+    places = np.array(shares) * (ordered.size - 1)
+    return map(float, np.interp(places, np.arange(ordered.size), ordered))
 
 
 def _between(rng: np.random.Generator, limits: tuple[float, float]) -> float:

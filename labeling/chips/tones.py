@@ -10,6 +10,8 @@ are blurred as far as no pixel leaves its class.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import pairwise
 from math import exp, log
 from typing import Final, NamedTuple
 
@@ -17,8 +19,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from labeling.chips.bands import split
+from labeling.chips.loops import add_enlarged, bounded_ratio, mix, multiply
 from labeling.chips.noise import draw_noise
-from labeling.classes import CLASS_COUNT
 
 _NARROWEST: Final = 0.1
 """Least part of a class's range of V that a curve uses."""
@@ -44,6 +47,9 @@ _NOISE: Final = (0.3, 1.5)
 """Standard deviation, in levels, of the sensor's noise, which a narrow range would take away."""
 
 
+Numbers = NDArray[np.float64]
+
+
 class CutPoints(NamedTuple):
     """Where the thresholds cut, V inclusive: open water from 1, then thin ice, then thick ice to 255."""
 
@@ -56,59 +62,58 @@ def draw_tones(rng: np.random.Generator, picture: NDArray[np.uint8], cuts: CutPo
 
     Colours keep their hue; black pixels, which hold no data, stay black.
     """
-    bands = cv2.split(np.ascontiguousarray(picture))
+    bands = split(picture)
     value = np.asarray(cv2.max(cv2.max(bands[0], bands[1]), bands[2]), np.uint8)
-    lowest, highest = _limits(cuts)
     toned = np.asarray(cv2.LUT(value, draw_curve(rng, cuts)), np.float32)
     if rng.random() < _SHARE_WANDERING:
         other = np.asarray(cv2.LUT(value, draw_curve(rng, cuts)), np.float32)
-        toned += _wandering(rng, value.shape) * (other - toned)
+        mix(toned, other, *_wandering(rng, value.shape))
     if rng.random() < _SHARE_GRADUAL:
         toned = np.asarray(cv2.GaussianBlur(toned, (0, 0), _between(rng, _BLUR)), np.float32)
-    toned += np.float32(rng.uniform(*_NOISE)) * draw_noise(rng, value.shape)
-    toned = np.clip(np.rint(toned), cv2.LUT(value, lowest), cv2.LUT(value, highest))
-    ratio = toned / np.maximum(value, 1)
-    return np.asarray(cv2.merge([cv2.multiply(band, ratio, dtype=cv2.CV_8U) for band in bands]), np.uint8)
+    spread = np.float32(rng.uniform(*_NOISE))
+    bounded_ratio(value, toned, draw_noise(rng, value.shape), spread, *cuts)
+    for band in bands:
+        multiply(band, toned)
+    return np.asarray(cv2.merge(bands), np.uint8)
 
 
 def draw_curve(rng: np.random.Generator, cuts: CutPoints) -> NDArray[np.float32]:
     """Return a rising tone curve, f32 (256,), that maps each class's range of V into a part of itself."""
-    curve = np.zeros(256, np.float32)
-    for low, high in _ranges(cuts):
-        width = rng.uniform(_NARROWEST, 1.0) * (high - low)
-        start = rng.uniform(low, high - width)
-        along = np.linspace(0.0, 1.0, high - low + 1) ** exp(rng.uniform(-_BEND, _BEND))
-        curve[low : high + 1] = start + width * along
-    return curve
+    low, high, member, along = _classes(cuts)
+    used, place, bend = rng.random((len(low), 3)).T
+    width = (_NARROWEST + (1 - _NARROWEST) * used) * (high - low)
+    start = low + place * (high - width - low)
+    power = np.exp(_BEND * (2 * bend - 1))
+    curve = start[member] + width[member] * along ** power[member]
+    curve[0] = 0.0
+    return np.asarray(curve, np.float32)
 
 
-def _wandering(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return a random field, f32 0..1 (height, width): smooth, or in patches with sharp outlines."""
+@lru_cache(8)
+def _classes(cuts: CutPoints) -> tuple[Numbers, Numbers, NDArray[np.int64], Numbers]:
+    """Return lowest and highest V of each class that has any, each V's class, and where in its range it is.
+
+    The latter two are (256,), from 0 at the lowest V of the class to 1 at the highest. 0, which is in none,
+    counts as the first.
+    """
+    ends = (0, *cuts, 255)
+    ranges = [(start + 1, end) for start, end in pairwise(ends) if start < end]
+    low, high = np.array(ranges, np.float64).T
+    value = np.maximum(np.arange(256), 1)
+    member = np.searchsorted(high, value)
+    return low, high, member, (value - low[member]) / np.maximum(high - low, 1)[member]
+
+
+def _wandering(rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[NDArray[np.float32], np.float32]:
+    """Return a random field, f32 (height, width), of which 0..1 counts, and in how many steps; 0: smooth."""
     way = _between(rng, _WAYS)
     knots = rng.random([2 + int(side / way) for side in shape], dtype=np.float32)
-    smooth = cv2.resize(2 * knots - 0.5, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
-    field = np.asarray(np.clip(smooth, 0, 1), np.float32)
-    if rng.random() < _SHARE_PATCHES:
-        steps = np.float32(rng.integers(*_PATCHES) - 1)
-        field = np.rint(field * steps) / steps
-    return field
+    field = np.zeros(shape, np.float32)
+    add_enlarged(2 * knots - 0.5, *shape, field)
+    steps = rng.integers(*_PATCHES) - 1 if rng.random() < _SHARE_PATCHES else 0
+    return field, np.float32(steps)
 
 
 def _between(rng: np.random.Generator, limits: tuple[float, float]) -> float:
     """Draw a number whose logarithm is evenly spread."""
     return exp(rng.uniform(log(limits[0]), log(limits[1])))
-
-
-def _ranges(cuts: CutPoints) -> list[tuple[int, int]]:
-    """Return lowest and highest V of each class that has any, in the order of the class codes."""
-    ends = (0, *cuts, 255)
-    found = [(ends[code] + 1, ends[code + 1]) for code in range(CLASS_COUNT)]
-    return [(low, high) for low, high in found if low <= high]
-
-
-def _limits(cuts: CutPoints) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return, for each V, f32 (256,), the lowest and the highest V of its class."""
-    lowest, highest = np.zeros(256, np.float32), np.zeros(256, np.float32)
-    for low, high in _ranges(cuts):
-        lowest[low : high + 1], highest[low : high + 1] = low, high
-    return lowest, highest

@@ -50,6 +50,14 @@ def augmented(chip: Chip, *, seed: int, epoch: int, index: int, changes: Changes
     return Chip(image, label)
 
 
+def warm() -> None:
+    """Draw on a chip until every compiled loop has run: an image is made with them in it."""
+    chip = Chip(np.full((64, 64, 3), 200, np.uint8), np.zeros((64, 64), np.uint8))
+    changes = Changes(skies=1.0, tones=1.0, cuts=CutPoints(30, 204))
+    for index in range(20):  # half of the tones wander
+        augmented(chip, seed=0, epoch=1, index=index, changes=changes)
+
+
 def _repainted(rng: np.random.Generator, image: NDArray[np.uint8], changes: Changes) -> NDArray[np.uint8]:
     toned, sky, gain = rng.random(), rng.random(), rng.uniform(-1.0, 1.0)
     if toned < changes.tones and changes.cuts is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple, Self, TypeVar
 
 import cv2
@@ -23,12 +24,7 @@ from training.network.inputs import picture_levels, unit_columns
 from training.settings.config import Channels, Scaling, TrainConfig
 
 AHEAD = 2
-"""Batches made ready before they are asked for."""
-
-AT_ONCE = 4
-"""Chips that a thread takes at a time, at most; one by one, batches were made a seventh slower."""
-
-Spread = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
+"""Batches made ready before they are asked for, besides one for each further thread."""
 
 T = TypeVar("T")
 
@@ -69,28 +65,14 @@ class Trouble:
 
 
 def make_batch(
-    store: ChipStore,
-    indices: Indices,
-    channels: Channels,
-    scaling: Scaling,
-    turning: Turning | None,
-    spread: Spread = map,
-    at_once: int = AT_ONCE,
+    store: ChipStore, indices: Indices, channels: Channels, scaling: Scaling, turning: Turning | None
 ) -> Batch:
-    """Read and stack the chips at `indices` (B,); EMPTY gives an empty one, `turning` None changes none.
-
-    `spread` is a map over `at_once` of them at a time, of threads for example.
-    """
-    count, size = len(indices), store.card.size
-    images = np.empty((count, size, size, 3), np.uint8)
-    labels = np.empty((count, *store.label_shape), np.uint8)
-
-    def put(first: int) -> None:
-        for place in range(first, min(first + at_once, count)):
-            images[place], labels[place] = _chip(store, int(indices[place]), turning)
-
-    for _ in spread(put, range(0, count, at_once)):
-        pass
+    """Read and stack the chips at `indices` (B,); EMPTY gives an empty one, `turning` None changes none."""
+    size = store.card.size
+    images = np.empty((len(indices), size, size, 3), np.uint8)
+    labels = np.empty((len(indices), *store.label_shape), np.uint8)
+    for place, index in enumerate(indices):
+        images[place], labels[place] = _chip(store, int(index), turning)
     levels = picture_levels(images, channels)
     return Batch(levels if scaling == "255" else unit_columns(levels), labels)
 
@@ -105,44 +87,48 @@ def batches(
     turning: Turning | None = None,
     threads: int = 1,
 ) -> Iterator[Tensors]:
-    """Yield the batches of `plan` (steps, B), as tensors, made ahead of time in a thread.
+    """Yield the batches of `plan` (steps, B), as tensors, made ahead of time in threads.
 
-    So many `threads` share the chips of a batch. When a chip cannot be read, the error goes to `trouble` and
-    the rest of the batches are empty: a rank that left alone would keep the others waiting.
+    Each of so many `threads` makes whole batches: they wait for each other only where Python makes them. When
+    a chip cannot be read, the error goes to `trouble` and the rest of the batches are empty: a rank that left
+    alone would keep the others waiting.
     """
+    nothing = np.full(plan.shape[1], EMPTY)
 
-    def made() -> Iterator[Tensors]:
-        cv2.setNumThreads(1)  # ours take whole chips
-        at_once = max(1, min(AT_ONCE, plan.shape[1] // threads))
-        with ThreadPoolExecutor(threads) as pool:
-            for indices in plan:
-                if trouble.error is None:
-                    try:
-                        batch = make_batch(store, indices, channels, scaling, turning, pool.map, at_once)
-                    except ConfigError as error:
-                        trouble.error = error
-                if trouble.error is not None:
-                    batch = make_batch(store, np.full_like(indices, EMPTY), channels, scaling, None)
-                yield tf.convert_to_tensor(batch.images), tf.convert_to_tensor(batch.labels)
+    def tensors(indices: Indices) -> Tensors:
+        batch = make_batch(store, indices, channels, scaling, turning)
+        return tf.convert_to_tensor(batch.images), tf.convert_to_tensor(batch.labels)
 
-    return _ahead(made())
+    def made(indices: Indices) -> Tensors | None:
+        try:
+            return None if trouble.error else tensors(indices)
+        except ConfigError as error:
+            trouble.error = error
+            return None
+
+    cv2.setNumThreads(1)  # ours take whole batches
+    failed = False
+    for found in _ahead(made, plan, threads):
+        failed = failed or found is None
+        yield tensors(nothing) if failed or found is None else found
 
 
-def _ahead(source: Iterator[T]) -> Iterator[T]:
-    """Yield what a source yields, AHEAD of which are made in a thread before they are asked for.
+def _ahead(work: Callable[[Indices], T], plan: Indices, threads: int) -> Iterator[T]:
+    """Yield `work` of each row of a plan in its order, AHEAD of which are done before they are asked for.
 
     A tf.data.Dataset of a generator does so too, and keeps something of each as long as the process lives:
     a training makes two an epoch.
     """
-    with ThreadPoolExecutor(1) as thread:
-        made: deque[Future[T | None]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
         try:
-            made.extend(thread.submit(next, source, None) for _ in range(AHEAD))
-            while (found := made.popleft().result()) is not None:
-                made.append(thread.submit(next, source, None))
+            rows = iter(plan)
+            done = deque(pool.submit(work, row) for row in islice(rows, AHEAD + threads - 1))
+            while done:
+                found = done.popleft().result()
+                done.extend(pool.submit(work, row) for row in islice(rows, 1))
                 yield found
         finally:
-            thread.shutdown(cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 def _chip(store: ChipStore, index: int, turning: Turning | None) -> Chip:

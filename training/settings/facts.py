@@ -16,8 +16,8 @@ FREE: Final = {
 _BY_CONTENT: Final = {"batch_size", "accumulate", "start"}
 """Settings that count by what they come to."""
 
-NOISE: Final = "256 quantiles"
-"""How the noise of skies and tones is drawn; earlier versions drew it otherwise."""
+NOISE: Final = "256 quantiles of raw words"
+"""How the noise of skies and tones is drawn; earlier versions drew it, and the fields of both, otherwise."""
 
 ELASTIC: Final = "elastic"
 """Global batch of a training whose ranks come and go; it may go on from, or to, any other."""

@@ -142,12 +142,14 @@ def test_the_dataset_yields_kinds_and_none_for_an_empty_chip(tmp_path):
     np.testing.assert_array_equal([np.ravel(labels) for _, labels in found], [[3, 0], [4, IGNORE]])
 
 
-def test_an_unreadable_chip_is_told_and_the_batches_go_on_empty(tmp_path):
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_unreadable_chip_is_told_and_the_batches_go_on_empty(tmp_path, threads):
     store = ChipStore(write_chips(tmp_path, train=6, size=16, per_file=2), "train")
     (tmp_path / "split=train" / "train-scene-001.parquet").write_bytes(b"gone")
     trouble = Trouble()
     plan = np.arange(6).reshape(3, 2)
-    found = [labels for _, labels in batches(store, plan, channels="rgb", scaling="255", trouble=trouble)]
+    options = {"channels": "rgb", "scaling": "255", "trouble": trouble, "threads": threads}
+    found = [labels for _, labels in batches(store, plan, **options)]
     np.testing.assert_array_equal(found[0][0], store[0].label)
     assert all((labels.numpy() == IGNORE).all() for labels in found[1:])
     assert len(found) == 3

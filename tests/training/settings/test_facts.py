@@ -58,5 +58,5 @@ def test_a_training_whose_noise_was_drawn_otherwise_is_told_from_one_of_now():
     for drawn in ({"skies": 0.7}, {"tones": 0.5}):
         now = facts(**drawn)
         before = {name: value for name, value in now.items() if name != "noise"}
-        assert differences(before, now) == ["noise was None, now '256 quantiles'"]
+        assert differences(before, now) == ["noise was None, now '256 quantiles of raw words'"]
     assert "noise" not in facts(brightness=0.1)
