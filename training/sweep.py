@@ -41,7 +41,7 @@ Blank = tuple[tuple[int, ...], str]
 class _Kept:
     """What layers keep from one band for the next, rows and whole bands; and which rows they work out now."""
 
-    def __init__(self, rows: list[Tensor], bands: list[Tensor], spans: Tensor | None) -> None:
+    def __init__(self, rows: list[Tensor], bands: list[Tensor], spans: list[range] | None) -> None:
         self.rows, self.bands, self.spans = list(rows), list(bands), spans
 
     def behind(self, values: Tensor, place: int | None) -> Tensor:
@@ -60,21 +60,22 @@ class _Kept:
         values, self.bands[place] = self.bands[place], values
         return values
 
-    def within(
-        self, number: int, blank: Blank, work: Callable[[int | Tensor, int | Tensor], Tensor]
-    ) -> Tensor:
+    def within(self, number: int, blank: Blank, work: Callable[[int, int], Tensor]) -> Tensor:
         """Return what a layer works out, from a first row to before a last one, and zeros around it."""
         (_, rows, *_), _ = blank
-        if self.spans is None:  # all layers work out all rows
-            return work(0, rows)
-        start, stop = self.spans[number, 0], self.spans[number, 1]
-        around = [[0, 0], [start, rows - stop], [0, 0], [0, 0]]
-        found = tf.cond(start < stop, lambda: tf.pad(work(start, stop), around), lambda: tf.zeros(*blank))
-        return tf.ensure_shape(found, blank[0])
+        span = range(rows) if self.spans is None else self.spans[number]
+        if not span:
+            return tf.zeros(*blank)
+        found = work(span.start, span.stop)
+        if len(span) == rows:
+            return found
+        return tf.pad(found, [[0, 0], [span.start, rows - span.stop], [0, 0], [0, 0]])
 
 
-def _rows(values: Tensor, start: int | Tensor, stop: int | Tensor) -> Tensor:
+def _rows(values: Tensor, start: int, stop: int) -> Tensor:
     """Return rows of values, from `start` to before `stop`."""
+    if (start, stop) == (0, values.shape[1]):
+        return values
     # Of the first dimension a part is no copy.
     part = tf.reshape(values, values.shape[1:])[start:stop]
     return tf.reshape(part, (1, stop - start, *values.shape[2:]))
@@ -102,6 +103,12 @@ def _extra_rows(network: keras.Model, rows: int) -> dict[int, int]:
     return found
 
 
+def _last_uses(layers: list[keras.Layer]) -> list[list[int]]:
+    """Return of each layer which tensors, by their id, no layer after it takes."""
+    last = {id(each): number for number, layer in enumerate(layers) for each in sources(layer)}
+    return [[each for each in last if last[each] == number] for number in range(len(layers))]
+
+
 class Sweep:
     """A network ready to be swept over pictures of one width."""
 
@@ -122,6 +129,7 @@ class Sweep:
         self._extra = _extra_rows(network, rows)
         for layer in self._layers:
             self._operations.append((id(layer.output), self._operation(layer)))
+        self._spent = _last_uses(self._layers)
         self.lag = self._lags[self._output][0]
         self._step = tf.function(self._graph, jit_compile=False, autograph=False)
 
@@ -150,7 +158,9 @@ class Sweep:
                 band = np.pad(band, [(0, self._rows - len(band)), (0, 0), (0, 0)])
             spans = self._spans(top, height, needed)
             heads = [queue[0] for queue in queues]
-            found, kept, tails = self._step(tf.constant(band[np.newaxis]), kept, heads, spans)
+            # At the border each band is another one, and planning them would take longer than doing them.
+            step = self._step if spans is None else self._graph
+            found, kept, tails = step(tf.constant(band[np.newaxis]), kept, heads, spans)
             for queue, tail in zip(queues, tails, strict=True):
                 queue.append(tail)
                 del queue[0]
@@ -173,8 +183,8 @@ class Sweep:
                 found[each] = range(min(start, other.start), max(stop, other.stop))
         return found
 
-    def _spans(self, top: int, height: int, needed: dict[int, range]) -> Tensor | None:
-        """Return which rows of its band each layer works out, from one to before another; None: all do all.
+    def _spans(self, top: int, height: int, needed: dict[int, range]) -> list[range] | None:
+        """Return which rows of its band each layer works out; None: all do all.
 
         `top` is the band's first row in the picture. They are those in the picture, or none where none
         decides anything; so how many they are does not depend on what else is wanted, and neither does the
@@ -185,17 +195,19 @@ class Sweep:
             (lag, step), extra = self._lags[place], self._extra[place]
             start, rows = top // step - lag - extra, self._rows // step + extra
             decides = start < needed[place].stop and needed[place].start < start + rows
-            inside = [min(max(0, edge - start), rows) for edge in (0, height // step)]
-            found.append(inside if decides else [0, 0])
-            whole = whole and found[-1] == [0, rows]
-        return None if whole else tf.constant(found, tf.int32)
+            inside = (min(max(0, edge - start), rows) for edge in (0, height // step))
+            found.append(range(*inside) if decides else range(0))
+            whole = whole and len(found[-1]) == rows
+        return None if whole else found
 
     def _graph(
-        self, band: Tensor, rows: list[Tensor], bands: list[Tensor], spans: Tensor | None
+        self, band: Tensor, rows: list[Tensor], bands: list[Tensor], spans: list[range] | None
     ) -> tuple[Tensor, ...]:
         values, kept = {self._input: band}, _Kept(rows, bands, spans)
-        for place, operation in self._operations:
+        for (place, operation), spent in zip(self._operations, self._spent, strict=True):
             values[place] = operation(values, kept)
+            for each in spent:
+                del values[each]
         return values[self._output], kept.rows, kept.bands
 
     # --- plans, one a layer ---
@@ -227,7 +239,7 @@ class Sweep:
         def operation(values: dict[int, Tensor], kept: _Kept) -> Tensor:
             full = tf.cast(kept.behind(values[source], place), layer.compute_dtype)
 
-            def work(start: int | Tensor, stop: int | Tensor) -> Tensor:
+            def work(start: int, stop: int) -> Tensor:
                 kernel, part = tf.cast(layer.kernel, layer.compute_dtype), _rows(full, start, stop + 2 * side)
                 found = tf.nn.conv2d(part, kernel, 1, [[0, 0], [0, 0], [side, side], [0, 0]])
                 if layer.use_bias:

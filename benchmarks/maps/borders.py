@@ -64,7 +64,7 @@ def main() -> None:
     margin = predictor.margin
     side = given.side + 2 * margin
     distance = border_distance(given.side, given.side)
-    edges = [0, 4, 16, 64, margin, given.side]
+    edges = [*(edge for edge in (0, 4, 16) if edge < margin), margin, given.side]
     right: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in BEYOND}
     other: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in BEYOND}
     with TemporaryDirectory() as folder:
@@ -91,7 +91,7 @@ def main() -> None:
         moved = [float(np.stack(other[name])[:, where].mean()) for name in BEYOND[:2]]
         name = "all" if (nearest, farthest) == (0, given.side) else f"{nearest} to {farthest - 1}"
         table.add_row(name, *(f"{share:.2%}" for share in shares), *(f"{share:.3%}" for share in moved))
-    Console(width=160).print(table)
+    Console(width=180).print(table)
 
 
 if __name__ == "__main__":
