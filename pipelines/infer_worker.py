@@ -41,7 +41,7 @@ from pipelines.schemas import OUTCOME, PREDICTED
 from pipelines.worker_gpu import predictor
 from training.settings.config import Precision
 
-SWEPT: Final = 1
+SWEPT: Final = 2
 """How scenes go through the network; maps are redone when it changes what comes out."""
 
 _CLASS, _STATE, _PREVIEW = "class", "state", "preview"

@@ -125,24 +125,23 @@ class Predictor:
         """Rows of a band of a sweep."""
         return band_rows(self.card)
 
-    def sweep(self, bands: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
-        """Yield class probabilities, (n, width, 3), float32, of a picture that comes in bands from its top.
+    def sweep(
+        self, bands: Iterable[NDArray[np.uint8]], *, first: int, height: int, width: int, wanted: range
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield class probabilities, (n, width, 3), float32, of the wanted rows of a picture, from their top.
 
-        Bands are u8 (rows, width, 3), R, G, B, `rows` high, all of one width that is a multiple of the
-        network's cells. As a layer waits for what is below, fewer rows come out than went in, none at first.
-        Within `margin` of the picture's border they mean nothing. ModelError for a network that is broken.
+        The picture, of `height` x `width` pixels, multiples of the network's cells, comes in bands, u8 (rows,
+        width, 3), R, G, B, from row `first` on, a multiple of `rows`; the last one may be lower. Around the
+        picture the network sees what it sees around chips, zeros in every layer. `margin` rows on both sides
+        of the wanted ones decide them, as far as the picture has them: ValueError where some do not come.
+        ModelError for a network that is broken.
         """
-        sweep, behind = None, 0
-        for band in bands:
-            if sweep is None:
-                sweep = self._swept(band.shape[1])
-                behind = sweep.lag
-            found = sweep(network_input(band[np.newaxis], self.card.channels, self.card.scaling)[0])
-            fault = output_fault(found[np.newaxis], (1, *band.shape[:2], len(CLASSES[self.card.task])))
+        values = (network_input(band[np.newaxis], self.card.channels, self.card.scaling)[0] for band in bands)
+        for found in self._swept(width)(values, first=first, height=height, wanted=wanted):
+            fault = output_fault(found[np.newaxis], (1, len(found), width, len(CLASSES[self.card.task])))
             if fault is not None:
                 raise faulty(self.folder, fault)
-            yield found[behind:]
-            behind = max(0, behind - len(found))
+            yield found
 
     def _swept(self, width: int) -> Sweep:
         """Return the network ready for pictures of a width; the one for the last width is kept."""
@@ -150,7 +149,6 @@ class Predictor:
 
         if self._last is None or self._last[0] != width:
             self._last = width, Sweep(self._opened(), rows=self.rows, width=width)
-        self._last[1].restart()
         return self._last[1]
 
     def _check_size(self, height: int, width: int) -> None:

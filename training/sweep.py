@@ -4,12 +4,16 @@ Windows need margins as wide as the network sees, which are computed and thrown 
 with 96 around. Here the picture comes in bands, and each layer keeps those last rows of a band that it needs
 with the next. So it is behind the one before it by half its kernel, and the probabilities are `lag` rows
 behind the picture. All bands have one size, and TensorFlow plans its work once.
+
+Beyond the picture every layer sees zeros, as where Keras pads. So of a band that reaches over the picture's
+top or bottom a layer works out the rows inside alone, and nothing of one that decides no wanted row.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from typing import Any, Final
 
 import keras
@@ -30,13 +34,15 @@ _AGAIN: Final = {
 
 Tensor = Any
 Operation = Callable[[dict[int, Tensor], "_Kept"], Tensor]
+Blank = tuple[tuple[int, ...], str]
+"""Shape and type of values."""
 
 
 class _Kept:
-    """What layers keep from one band for the next: rows, and whole bands."""
+    """What layers keep from one band for the next, rows and whole bands; and which rows they work out now."""
 
-    def __init__(self, rows: list[Tensor], bands: list[Tensor]) -> None:
-        self.rows, self.bands = list(rows), list(bands)
+    def __init__(self, rows: list[Tensor], bands: list[Tensor], spans: list[range] | None) -> None:
+        self.rows, self.bands, self.spans = list(rows), list(bands), spans
 
     def behind(self, values: Tensor, place: int | None) -> Tensor:
         """Return values with the rows before them that were kept in a place, and keep their last ones."""
@@ -54,13 +60,25 @@ class _Kept:
         values, self.bands[place] = self.bands[place], values
         return values
 
+    def within(self, number: int, blank: Blank, work: Callable[[int, int], Tensor]) -> Tensor:
+        """Return what a layer works out, from a first row to before a last one, and zeros around it."""
+        (_, rows, *_), _ = blank
+        span = range(rows) if self.spans is None else self.spans[number]
+        if not span:
+            return tf.zeros(*blank)
+        found = work(span.start, span.stop)
+        if len(span) == rows:
+            return found
+        return tf.pad(found, [[0, 0], [span.start, rows - span.stop], [0, 0], [0, 0]])
 
-def _first(values: Tensor, rows: int) -> Tensor:
-    """Return the first rows of values."""
-    if values.shape[1] == rows:
+
+def _rows(values: Tensor, start: int, stop: int) -> Tensor:
+    """Return rows of values, from `start` to before `stop`."""
+    if (start, stop) == (0, values.shape[1]):
         return values
     # Of the first dimension a part is no copy.
-    return tf.reshape(tf.reshape(values, values.shape[1:])[:rows], (1, rows, *values.shape[2:]))
+    part = tf.reshape(values, values.shape[1:])[start:stop]
+    return tf.reshape(part, (1, stop - start, *values.shape[2:]))
 
 
 def _extra_rows(network: keras.Model, rows: int) -> dict[int, int]:
@@ -85,6 +103,12 @@ def _extra_rows(network: keras.Model, rows: int) -> dict[int, int]:
     return found
 
 
+def _last_uses(layers: list[keras.Layer]) -> list[list[int]]:
+    """Return of each layer which tensors, by their id, no layer after it takes."""
+    last = {id(each): number for number, layer in enumerate(layers) for each in sources(layer)}
+    return [[each for each in last if last[each] == number] for number in range(len(layers))]
+
+
 class Sweep:
     """A network ready to be swept over pictures of one width."""
 
@@ -93,43 +117,97 @@ class Sweep:
 
         ValueError for a network with layers of another kind than training/network/reach.py knows.
         """
-        self._rows, self._width = rows, width
+        self._rows, self._width, self._channels = rows, width, network.input.shape[-1]
         self._input, self._output = id(network.input), id(network.output)
-        self._empty: list[tuple[tuple[int, ...], str]] = []
-        self._waits: list[tuple[int, tuple[tuple[int, ...], str]]] = []
+        self._layers = [each for each in network.layers if not isinstance(each, keras.layers.InputLayer)]
+        self._empty: list[Blank] = []
+        self._waits: list[tuple[int, Blank]] = []
         self._operations: list[tuple[int, Operation]] = []
+        self._spanned: list[int] = []
         # Of each tensor: rows that it is behind, in its own, and picture pixels from one to the next.
         self._lags = {self._input: (0, 1)}
         self._extra = _extra_rows(network, rows)
-        for layer in network.layers:
-            if not isinstance(layer, keras.layers.InputLayer):
-                self._operations.append((id(layer.output), self._operation(layer)))
+        for layer in self._layers:
+            self._operations.append((id(layer.output), self._operation(layer)))
+        self._spent = _last_uses(self._layers)
         self.lag = self._lags[self._output][0]
         self._step = tf.function(self._graph, jit_compile=False, autograph=False)
-        self.restart()
 
-    def restart(self) -> None:
-        """Forget what was seen: the next band is the first of a picture."""
-        self._kept = [tf.zeros(*each) for each in self._empty]
-        self._queues = [[tf.zeros(*each)] * count for count, each in self._waits]
+    def __call__(
+        self, bands: Iterable[NDArray[np.float32]], *, first: int, height: int, wanted: range
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield the probabilities, (n, width, classes), of the wanted rows of a picture of `height` rows.
 
-    def __call__(self, band: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the probabilities, (rows, width, classes), of the rows `lag` above those of a band.
-
-        `band`, f32 (rows, width, channels), follows the one before. What is above the first band, and beside
-        all of them, is unknown, so values that lie within the network's reach of there mean nothing.
+        `bands`, f32 (rows, width, channels), come from row `first` on, a multiple of `rows`; the last one
+        may be lower. Above, below and beside the picture the network sees zeros, as where Keras pads. What is
+        said of a row is the same, bit by bit, whatever rows are wanted with it. ValueError where rows that
+        decide the wanted ones do not come.
         """
-        heads = [queue[0] for queue in self._queues]
-        found, self._kept, tails = self._step(tf.constant(band[np.newaxis]), self._kept, heads)
-        for queue, tail in zip(self._queues, tails, strict=True):
-            queue.append(tail)
-            del queue[0]
-        return np.asarray(found[0], np.float32)
+        needed = self._needed(wanted)
+        asked = range(max(0, needed[self._input].start), min(height, needed[self._input].stop))
+        if asked.start < first:
+            raise ValueError(f"bands begin at row {first}, and row {asked.start} is needed")
+        kept = [tf.zeros(*each) for each in self._empty]
+        queues = [[tf.zeros(*each)] * waiting for waiting, each in self._waits]
+        given, nothing = iter(bands), np.zeros((0, self._width, self._channels), np.float32)
+        for top in count(first, self._rows):
+            band = next(given, nothing)
+            if len(band) < self._rows:
+                if top + len(band) < asked.stop:
+                    raise ValueError(f"bands end at row {top + len(band)}, and {asked.stop} rows are needed")
+                band = np.pad(band, [(0, self._rows - len(band)), (0, 0), (0, 0)])
+            spans = self._spans(top, height, needed)
+            heads = [queue[0] for queue in queues]
+            # At the border each band is another one, and planning them would take longer than doing them.
+            step = self._step if spans is None else self._graph
+            found, kept, tails = step(tf.constant(band[np.newaxis]), kept, heads, spans)
+            for queue, tail in zip(queues, tails, strict=True):
+                queue.append(tail)
+                del queue[0]
+            start = top - self.lag
+            if start + self._rows > wanted.start:
+                part = found[0, max(0, wanted.start - start) : wanted.stop - start]
+                yield np.asarray(part, np.float32)
+            if start + self._rows >= wanted.stop:
+                return
 
-    def _graph(self, band: Tensor, rows: list[Tensor], bands: list[Tensor]) -> tuple[Tensor, ...]:
-        values, kept = {self._input: band}, _Kept(rows, bands)
-        for place, operation in self._operations:
+    def _needed(self, wanted: range) -> dict[int, range]:
+        """Return which rows of each layer's values, by their id, decide the wanted ones of the output."""
+        found = {self._output: wanted}
+        for layer in reversed(self._layers):
+            kind, rows = kind_of(layer), found[id(layer.output)]
+            start = (rows.start - kind.side) * kind.shrink // kind.grow
+            stop = -(-(rows.stop + kind.side) * kind.shrink // kind.grow)
+            for each in map(id, sources(layer)):
+                other = found.get(each, range(start, stop))
+                found[each] = range(min(start, other.start), max(stop, other.stop))
+        return found
+
+    def _spans(self, top: int, height: int, needed: dict[int, range]) -> list[range] | None:
+        """Return which rows of its band each layer works out; None: all do all.
+
+        `top` is the band's first row in the picture. They are those in the picture, or none where none
+        decides anything; so how many they are does not depend on what else is wanted, and neither does the
+        order in which sums are added up.
+        """
+        found, whole = [], True
+        for place in self._spanned:
+            (lag, step), extra = self._lags[place], self._extra[place]
+            start, rows = top // step - lag - extra, self._rows // step + extra
+            decides = start < needed[place].stop and needed[place].start < start + rows
+            inside = (min(max(0, edge - start), rows) for edge in (0, height // step))
+            found.append(range(*inside) if decides else range(0))
+            whole = whole and len(found[-1]) == rows
+        return None if whole else found
+
+    def _graph(
+        self, band: Tensor, rows: list[Tensor], bands: list[Tensor], spans: list[range] | None
+    ) -> tuple[Tensor, ...]:
+        values, kept = {self._input: band}, _Kept(rows, bands, spans)
+        for (place, operation), spent in zip(self._operations, self._spent, strict=True):
             values[place] = operation(values, kept)
+            for each in spent:
+                del values[each]
         return values[self._output], kept.rows, kept.bands
 
     # --- plans, one a layer ---
@@ -148,23 +226,50 @@ class Sweep:
             size = kind.shrink
             place = self._keep(taken[0], -lag % size)  # cells of rows begin at multiples of their size
             return lambda values, kept: tf.nn.max_pool2d(
-                _first(kept.behind(values[first], place), self._rows // step), size, size, "VALID"
+                _rows(kept.behind(values[first], place), 0, self._rows // step), size, size, "VALID"
             )
         place = self._keep(taken[0], extra // kind.grow - had)
+        if kind.name == "grow":
+            return self._grow(layer, kind.grow, place)
         return lambda values, kept: layer(kept.behind(values[first], place), training=False)
 
     def _convolve(self, layer: keras.layers.Conv2D, side: int, place: int | None) -> Operation:
-        source = id(layer.input)
+        source, number, blank = id(layer.input), *self._span(layer)
 
         def operation(values: dict[int, Tensor], kept: _Kept) -> Tensor:
             full = tf.cast(kept.behind(values[source], place), layer.compute_dtype)
-            kernel = tf.cast(layer.kernel, layer.compute_dtype)
-            found = tf.nn.conv2d(full, kernel, 1, [[0, 0], [0, 0], [side, side], [0, 0]])
-            if layer.use_bias:
-                found = tf.nn.bias_add(found, tf.cast(layer.bias, layer.compute_dtype))
-            return layer.activation(found)
+
+            def work(start: int, stop: int) -> Tensor:
+                kernel, part = tf.cast(layer.kernel, layer.compute_dtype), _rows(full, start, stop + 2 * side)
+                found = tf.nn.conv2d(part, kernel, 1, [[0, 0], [0, 0], [side, side], [0, 0]])
+                if layer.use_bias:
+                    found = tf.nn.bias_add(found, tf.cast(layer.bias, layer.compute_dtype))
+                return layer.activation(found)
+
+            return kept.within(number, blank, work)
 
         return operation
+
+    def _grow(self, layer: keras.layers.Conv2DTranspose, times: int, place: int | None) -> Operation:
+        source, number, blank = id(layer.input), *self._span(layer)
+
+        def operation(values: dict[int, Tensor], kept: _Kept) -> Tensor:
+            full = kept.behind(values[source], place)
+            return kept.within(
+                number,
+                blank,
+                # Pictures are whole cells high, so no value grows over the border.
+                lambda start, stop: layer(_rows(full, start // times, stop // times), training=False),
+            )
+
+        return operation
+
+    def _span(self, layer: keras.Layer) -> tuple[int, Blank]:
+        """Return a new place among the spans, and what the layer's values are."""
+        out = layer.output
+        self._spanned.append(id(out))
+        rows = self._rows // self._lags[id(out)][1] + self._extra[id(out)]
+        return len(self._spanned) - 1, self._blank(out, rows)
 
     def _join(self, layer: keras.layers.Concatenate) -> Operation:
         taken = sources(layer)
@@ -183,7 +288,7 @@ class Sweep:
 
         def operation(values: dict[int, Tensor], kept: _Kept) -> Tensor:
             seen = (kept.behind(kept.late(values[p], w), place) for p, w, place in parts)
-            return tf.concat([_first(each, rows + extra) for each in seen], axis=-1)
+            return tf.concat([_rows(each, 0, rows + extra) for each in seen], axis=-1)
 
         return operation
 
@@ -193,6 +298,6 @@ class Sweep:
         self._empty.append(self._blank(tensor, rows))
         return len(self._empty) - 1
 
-    def _blank(self, tensor: keras.KerasTensor, rows: int) -> tuple[tuple[int, ...], str]:
+    def _blank(self, tensor: keras.KerasTensor, rows: int) -> Blank:
         """Return shape and type of so many rows of a layer's values."""
         return (1, rows, self._width // self._lags[id(tensor)][1], tensor.shape[-1]), tensor.dtype

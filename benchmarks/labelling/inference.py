@@ -78,9 +78,9 @@ class Watched:
         self.stages: Counter[str] = Counter()
         self.swept = 0
 
-    def sweep(self, bands: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
+    def sweep(self, bands: Iterable[NDArray[np.uint8]], **picture: Any) -> Iterator[NDArray[np.float32]]:
         """See labeling.scenes.bands.Sweeper."""
-        found = self.network.sweep(self._read(bands))
+        found = self.network.sweep(self._read(bands), **picture)
         while True:
             began, read = time.process_time(), self.stages[READ]
             rows = next(found, None)
@@ -132,11 +132,14 @@ def bare(given: Given) -> Callable[[], object]:
 
 
 def mapped(given: Given) -> Callable[[], Watched]:
-    """Prepare the tasks of a map: the network is planned for their width by a first band."""
+    """Prepare the tasks of a map: the network is planned for their width by a low picture."""
     job = given.job
     network = predictor(job.model, job.model_digest, job.precision)
-    width = swept_width(job.columns_of(given.row.info), network, cell=job.cell)
-    list(network.sweep(np.zeros((2, network.rows, width, 3), np.uint8)))
+    info, rows = given.row.info, network.rows
+    width = swept_width(info.width, job.columns_of(info), network, cell=job.cell)
+    bands = np.zeros((network.margin // rows + 3, rows, width, 3), np.uint8)
+    height = len(bands) * rows
+    list(network.sweep(bands, first=0, height=height, width=width, wanted=range(height)))
 
     def do() -> Watched:
         watched = Watched(network)

@@ -34,6 +34,7 @@ def write_quicklook(
     for axes, (name, picture) in zip(figure.subplots(1, len(pictures)), pictures, strict=True):
         axes.imshow(picture, interpolation="nearest" if max(height, width) < PREVIEW_SIDE // 4 else None)
         axes.set_title(name)
+        axes.set(xticks=[], yticks=[])  # they are not shown, and placing them takes a sixth of the time
         axes.set_axis_off()
     shown = set(np.unique(np.concatenate([classes.ravel() for _, classes in panels])).tolist())
     figure.legend(handles=legend_patches(palette, IGNORE in shown), loc="outside lower center", ncols=4)

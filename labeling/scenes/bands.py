@@ -1,4 +1,8 @@
-"""Scenes in bands for a network: rows from top to bottom, mirrored where they reach over the border."""
+"""Scenes in bands for a network: rows from top to bottom, of a picture of whole cells.
+
+Where a scene ends within one of the network's cells, at its bottom and right, pixels are mirrored to fill it.
+Beyond that there is nothing: the network sees what it saw around chips when it was trained.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +25,25 @@ class Sweeper(Protocol):
 
     @property
     def margin(self) -> int:
-        """Pixels around a part of a picture that decide what is said of it."""
+        """Pixels around a part of a picture that decide what is said of it, whole cells."""
 
     @property
     def rows(self) -> int:
         """Rows of a band."""
 
-    def sweep(self, bands: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.float32]]:
-        """Yield what is said, (n, width, classes), of bands (rows, width, 3) from the top on."""
+    def sweep(
+        self, bands: Iterable[NDArray[np.uint8]], *, first: int, height: int, width: int, wanted: range
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield what is said, (n, width, classes), of the wanted rows of a picture.
+
+        Its bands, (rows, width, 3), come from row `first` on; the last one may be lower.
+        """
 
 
-def swept_width(columns: int, network: Sweeper, *, cell: int) -> int:
-    """Return how wide a picture is swept over for so many columns: with what decides them on both sides."""
-    return -(-(columns + 2 * network.margin) // cell) * cell
+def swept_width(width: int, columns: int, network: Sweeper, *, cell: int) -> int:
+    """Return how wide all strips of a scene are swept: `columns`, and what decides them on inner sides."""
+    inner = min(2, -(-width // columns) - 1)
+    return _whole(min(width, columns + inner * network.margin), cell)
 
 
 def sweep(
@@ -41,26 +51,29 @@ def sweep(
 ) -> Iterator[tuple[Pixels, NDArray[np.float32]]]:
     """Yield pixels of blocks that lie one below the other, and what a network says of them.
 
-    The first block begins at a multiple of the network's rows, all at one of `cell` columns. What is said of
-    a pixel, (height, width, classes), does not depend on the blocks: all that the network sees of it is read,
-    and all strips of a scene are swept at the width of `columns`, also one that has fewer. For a network is
-    planned for a width, and may add up in another order for another.
+    Strips have `columns` columns, whole cells, or fewer at the scene's right. What is said of a pixel,
+    (height, width, classes), does not depend on the blocks: all that the network sees of it is read, and all
+    strips of a scene are swept at one width, also one that has fewer columns or a side at the scene's border.
+    For a network is planned for a width, and may add up in another order for another.
     """
+    info, rows = scene.info, network.rows
     part = Block(cut[0].row, cut[0].column, sum(block.height for block in cut), cut[0].width)
-    margin, rows = network.margin, network.rows
-    width = swept_width(columns, network, cell=cell)
-    inside = slice(margin, margin + part.width)
-    first = _first(part, margin, rows)
-    pictures, said = [RowBuffer(first) for _ in Pixels._fields], RowBuffer(first)
+    wanted = range(part.row, part.row + part.height)
+    height, width = _whole(info.height, cell), swept_width(info.width, columns, network, cell=cell)
+    left = min(max(0, part.column - network.margin), _whole(info.width, cell) - width)
+    first = max(0, part.row - network.margin) // rows * rows
+    below = min(height, wanted.stop + network.margin)
+    inside = slice(part.column - left, part.column - left + part.width)
+    pictures, said = [RowBuffer(first) for _ in Pixels._fields], RowBuffer(part.row)
 
     def bands() -> Iterator[NDArray[np.uint8]]:
-        for pixels in read_bands(scene, part, margin=margin, rows=rows, width=width):
+        for pixels in read_bands(scene, Block(first, left, below - first, width), rows=rows):
             for held, values in zip(pictures, pixels, strict=True):
                 if values is not None:
                     held.put(np.moveaxis(values[..., inside], -2, 0))  # rows first
             yield np.ascontiguousarray(pixels.rgb.transpose(1, 2, 0))
 
-    swept = network.sweep(bands())
+    swept = network.sweep(bands(), first=first, height=height, width=width, wanted=wanted)
     for block in cut:
         start, stop = block.row, block.row + block.height
         while not said.holds(stop):
@@ -70,15 +83,14 @@ def sweep(
         yield Pixels(*pixels), said.take(start, stop)  # type: ignore[arg-type]  # rgb is always there
 
 
-def read_bands(scene: Scene, part: Block, *, margin: int, rows: int, width: int) -> Iterator[Pixels]:
-    """Yield the picture around a part of a scene in bands of `rows` x `width` pixels, from top to bottom.
+def read_bands(scene: Scene, part: Block, *, rows: int) -> Iterator[Pixels]:
+    """Yield a part of a scene in bands of `rows` rows, the last one maybe lower, from top to bottom.
 
-    The first pixel is at least `margin` above the part, and exactly so to its left; `margin` pixels below the
-    part come with the last band. `part.row` must be a multiple of `rows`, so that bands lie the same whatever
-    part is asked for. Over the scene's border its pixels are mirrored, again and again for a small scene.
+    Where the part reaches over the scene's bottom or right, its pixels are mirrored, again and again for a
+    small scene.
     """
     info = scene.info
-    columns = mirrored(np.arange(part.column - margin, part.column - margin + width), info.width)
+    columns = mirrored(np.arange(part.column, part.column + part.width), info.width)
     left, right = int(columns.min()), int(columns.max()) + 1
     step = max(rows, min(_MOST, info.block[0]))
 
@@ -87,17 +99,18 @@ def read_bands(scene: Scene, part: Block, *, margin: int, rows: int, width: int)
         top = index * step
         return scene.read(Block(top, left, min(step, info.height - top), right - left))
 
-    for start in range(_first(part, margin, rows), part.row + part.height + margin, rows):
-        lines = mirrored(np.arange(start, start + rows), info.height)
+    end = part.row + part.height
+    for start in range(part.row, end, rows):
+        lines = mirrored(np.arange(start, min(start + rows, end)), info.height)
         # Of each slab the lines that lie in it, in their order: mirrored ones come back.
         turns = np.flatnonzero(np.diff(lines // step)) + 1
         parts = [(slab(int(some[0]) // step), some % step) for some in np.split(lines, turns)]
         yield Pixels(*(_gathered(parts, field, columns - left) for field in range(3)))
 
 
-def _first(part: Block, margin: int, rows: int) -> int:
-    """Return where the first band begins that has all rows above a part that decide what is said of it."""
-    return part.row - -(-margin // rows) * rows
+def _whole(pixels: int, cell: int) -> int:
+    """Return so many pixels or more, a multiple of a cell."""
+    return -(-pixels // cell) * cell
 
 
 def _gathered(parts: list[tuple[Pixels, NDArray[np.int64]]], field: int, columns: NDArray[np.int64]) -> Any:
@@ -109,7 +122,7 @@ def _gathered(parts: list[tuple[Pixels, NDArray[np.int64]]], field: int, columns
 
 
 def mirrored(places: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
-    """Return places on a line of `limit` pixels that goes on mirrored on both sides, edge pixels twice."""
+    """Return places on a line of `limit` pixels that goes on mirrored, edge pixels twice."""
     turned = places % (2 * limit)
     return np.minimum(turned, 2 * limit - 1 - turned)
 

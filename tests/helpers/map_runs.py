@@ -62,15 +62,15 @@ def run_label(scenes, out, profile="polynya", **options):
     assert label_job.run(config) == (len(scenes), ())
 
 
-def plain_probabilities(model, scene, margin=128):
-    """Return the network's probabilities (height, width, 3) of a scene in one pass, mirrored all around."""
+def plain_probabilities(model, scene):
+    """Return Keras's probabilities (height, width, 3) of a scene in one pass, mirrored to whole cells."""
     with open_scene(str(scene)) as opened:
         height, width = opened.info.height, opened.info.width
         rgb = opened.read(Block(0, 0, height, width)).rgb
-    sides = [(margin, margin + -side % 32) for side in (height, width)]
+    predictor = Predictor.load(model, batch=1)
+    sides = [(0, -side % predictor.card.multiple) for side in (height, width)]
     picture = np.pad(rgb, [(0, 0), *sides], mode="symmetric").transpose(1, 2, 0)
-    found = Predictor.load(model, batch=1).predict(picture[np.newaxis])[0]
-    return found[margin:, margin:][:height, :width]
+    return predictor.predict(picture[np.newaxis])[0, :height, :width]
 
 
 def read_map(run, scene_id, name="classes.tif"):

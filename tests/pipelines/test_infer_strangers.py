@@ -25,8 +25,9 @@ class AllThick:
 
     margin, rows = 16, 64
 
-    def sweep(self, bands):
-        return (np.broadcast_to(np.float32([0, 0, 1]), (*band.shape[:2], 3)) for band in bands)
+    def sweep(self, bands, *, first, height, width, wanted):
+        list(bands)
+        yield np.broadcast_to(np.float32([0, 0, 1]), (len(wanted), width, 3))
 
 
 def mapped(path, folder, monkeypatch, rendering="rgb8", columns=64, limits=None):

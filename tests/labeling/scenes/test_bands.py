@@ -25,68 +25,72 @@ def test_mirrored_places_are_those_of_numpy(limit, margin):
 
 
 @given(
-    height=st.integers(1, 90), width=st.integers(1, 40), margin=st.integers(0, 50),
-    rows=st.sampled_from([1, 4, 16]), block=st.sampled_from([1, 7, 64]), data=st.data(),
+    height=st.integers(1, 90), width=st.integers(1, 40), rows=st.sampled_from([1, 4, 16]),
+    block=st.sampled_from([1, 7, 64]), data=st.data(),
 )  # fmt: skip
-def test_bands_are_parts_of_the_mirrored_picture(height, width, margin, rows, block, data):
+def test_bands_are_parts_of_the_mirrored_picture(height, width, rows, block, data):
     rgb, scene = scene_of(height, width, block=block)
-    top = data.draw(st.integers(0, (height - 1) // rows)) * rows
-    left = data.draw(st.integers(0, width - 1))
-    part = Block(top, left, data.draw(st.integers(1, height - top)), data.draw(st.integers(1, width - left)))
-    wide = part.width + 2 * margin + data.draw(st.integers(0, 5))
-    far = 200
-    around = np.pad(rgb, [(0, 0), (far, far), (far, far)], mode="symmetric")
-    seen = np.pad(scene.read(Block(0, 0, height, width)).valid, far, mode="symmetric")
-    first = top - -(-margin // rows) * rows
-    found = list(read_bands(scene, part, margin=margin, rows=rows, width=wide))
-    assert first + len(found) * rows >= top + part.height + margin > first + (len(found) - 1) * rows
-    columns = slice(far + left - margin, far + left - margin + wide)
-    for index, pixels in enumerate(found):
-        lines = slice(far + first + index * rows, far + first + (index + 1) * rows)
-        np.testing.assert_array_equal(pixels.rgb, around[:, lines, columns])
-        np.testing.assert_array_equal(pixels.valid, seen[lines, columns])
-        assert pixels.beyond is None
+    top, left = (data.draw(st.integers(0, limit - 1)) for limit in (height, width))
+    part = Block(top, left, *(data.draw(st.integers(1, 150)) for _ in "hw"))
+    far = [(0, 200), (0, 200)]
+    around = np.pad(rgb, [(0, 0), *far], mode="symmetric")[:, *part.slices]
+    seen = np.pad(scene.read(Block(0, 0, height, width)).valid, far, mode="symmetric")[part.slices]
+    found = list(read_bands(scene, part, rows=rows))
+    assert {pixels.rgb.shape[1] for pixels in found[:-1]} <= {rows}
+    np.testing.assert_array_equal(np.concatenate([pixels.rgb for pixels in found], axis=1), around)
+    np.testing.assert_array_equal(np.concatenate([pixels.valid for pixels in found]), seen)
+    assert all(pixels.beyond is None for pixels in found)
 
 
-def test_rows_of_a_files_pieces_are_read_once_but_for_the_mirror():
+def test_rows_of_a_files_pieces_are_read_once():
     _, scene = scene_of(300, 20, block=64)
-    list(read_bands(scene, Block(0, 0, 300, 20), margin=16, rows=16, width=52))
-    # The one full read of each slab; the first and the last are there when they are mirrored.
+    list(read_bands(scene, Block(0, 0, 304, 24), rows=16))
     assert scene.reads.max() == 1
 
 
-class Blurred:
-    """A network that adds up the rows around, and lags behind as one does."""
+class Summed:
+    """A network that adds up the square around, as one with zeros around the picture, and is late."""
 
     margin, rows = 8, 16
 
     def __init__(self, widths):
         self.widths = widths
 
-    def sweep(self, bands):
-        whole, given_ = np.zeros((0, 0, 3)), 0
-        for band in bands:
-            self.widths.add(band.shape[1])
-            whole = band.astype(float) if not whole.size else np.concatenate([whole, band])
-            ready = max(0, len(whole) - self.margin)
-            sums = np.stack([np.roll(whole, -shift, axis=0) for shift in range(-8, 9)]).sum(axis=0)
-            yield sums[given_:ready].astype(np.float32)
-            given_ = ready
+    def sweep(self, bands, *, first, height, width, wanted):
+        assert first % self.rows == 0
+        bands = list(bands)
+        assert {len(band) for band in bands[:-1]} <= {self.rows}
+        picture = np.concatenate(bands).astype(float)
+        assert picture.shape[1] == width
+        self.widths.add(width)
+        # What is not there and not beyond the picture must not count.
+        above, below = (0.0 if edge else np.nan for edge in (first == 0, first + len(picture) == height))
+        sums = square_sums(picture, above, below)[wanted.start - first : wanted.stop - first]
+        yield from (sums[start : start + 5].astype(np.float32) for start in range(0, len(sums), 5))
+
+
+def square_sums(picture, above=0.0, below=0.0):
+    """Return sums over 17 x 17 values of a picture (height, width, channels) with zeros beside it."""
+    height, width, _ = picture.shape
+    around = np.pad(picture, [(8, 8), (8, 8), (0, 0)])
+    around[:8], around[-8:] = above, below
+    lines = sum(around[shift : shift + height] for shift in range(17))
+    return sum(lines[:, shift : shift + width] for shift in range(17))
 
 
 @pytest.mark.parametrize("valid", [True, False])
-@pytest.mark.parametrize(("columns", "parts"), [(70, 1), (24, 1), (24, 3), (8, 7)])
+@pytest.mark.parametrize(("columns", "parts"), [(72, 1), (72, 3), (36, 2), (40, 2), (24, 1), (24, 3), (8, 7)])
 def test_what_is_said_does_not_depend_on_the_parts(valid, columns, parts):
     rgb, scene = scene_of(101, 70, valid)
-    around = np.pad(rgb, [(0, 0), (8, 8), (0, 0)], mode="symmetric").astype(float)
-    expected = sum(around[:, 8 + shift : 109 + shift] for shift in range(-8, 9)).transpose(1, 2, 0)
+    whole = np.pad(rgb, [(0, 0), (0, 3), (0, 2)], mode="symmetric")  # cells of 4 pixels
+    expected = square_sums(whole.transpose(1, 2, 0).astype(float))
     cut = list(blocks(height=101, width=70, size=16, columns=columns))
     seen, widths = np.zeros((101, 70), int), set()
     for left in sorted({block.column for block in cut}):
         strip = [block for block in cut if block.column == left]
         for some in np.array_split(np.arange(len(strip)), parts):
             mine = [strip[i] for i in some]
-            found = sweep(scene, mine, Blurred(widths), columns=columns, cell=4)
+            found = sweep(scene, mine, Summed(widths), columns=columns, cell=4)
             for block, (pixels, said) in zip(mine, found, strict=True):
                 np.testing.assert_array_equal(said, expected[block.slices])
                 np.testing.assert_array_equal(pixels.rgb, rgb[:, *block.slices])
@@ -94,7 +98,12 @@ def test_what_is_said_does_not_depend_on_the_parts(valid, columns, parts):
                 seen[block.slices] += 1
     assert (seen == 1).all()
     # The last strip, too, which is narrower.
-    assert widths == {swept_width(columns, Blurred(set()), cell=4)}
+    assert widths == {swept_width(70, columns, Summed(set()), cell=4)}
+
+
+def test_strips_have_margins_on_inner_sides_only():
+    widths = [swept_width(4096, columns, Summed(set()), cell=32) for columns in (4096, 2048, 1376, 32)]
+    assert widths == [4096, 2048 + 32, 1376 + 32, 64]  # 8 or 16 pixels, in whole cells
 
 
 def test_a_buffer_gives_rows_as_they_are_asked_for():
