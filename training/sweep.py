@@ -236,17 +236,22 @@ class Sweep:
     def _convolve(self, layer: keras.layers.Conv2D, side: int, place: int | None) -> Operation:
         source, number, blank = id(layer.input), *self._span(layer)
 
+        def convolve(part: Tensor) -> Tensor:
+            kernel = tf.cast(layer.kernel, layer.compute_dtype)
+            found = tf.nn.conv2d(part, kernel, 1, [[0, 0], [0, 0], [side, side], [0, 0]])
+            if layer.use_bias:
+                found = tf.nn.bias_add(found, tf.cast(layer.bias, layer.compute_dtype))
+            return layer.activation(found)
+
+        (_, _, columns, _), _ = blank
+        taken = tf.TensorSpec((1, None, columns, layer.input.shape[-1]), layer.compute_dtype)
+        # By itself, too, it is planned, once for any number of rows: what follows the sums is done with them.
+        alone = tf.function(convolve, jit_compile=False, autograph=False).get_concrete_function(taken)
+
         def operation(values: dict[int, Tensor], kept: _Kept) -> Tensor:
             full = tf.cast(kept.behind(values[source], place), layer.compute_dtype)
-
-            def work(start: int, stop: int) -> Tensor:
-                kernel, part = tf.cast(layer.kernel, layer.compute_dtype), _rows(full, start, stop + 2 * side)
-                found = tf.nn.conv2d(part, kernel, 1, [[0, 0], [0, 0], [side, side], [0, 0]])
-                if layer.use_bias:
-                    found = tf.nn.bias_add(found, tf.cast(layer.bias, layer.compute_dtype))
-                return layer.activation(found)
-
-            return kept.within(number, blank, work)
+            work = convolve if kept.spans is None else alone
+            return kept.within(number, blank, lambda start, stop: work(_rows(full, start, stop + 2 * side)))
 
         return operation
 
