@@ -53,7 +53,6 @@ def build_catalog(
     """Return the scenes that can be opened, and why the others cannot.
 
     An argument that names no scene is one that cannot. Raises ConfigError when there is not a single file to
-    An argument that names no scene is one that cannot. Raises ConfigError when there is not a single file to
     try. A scene keeps its id, so that labels and maps of one scene meet: one that the run's catalogue knows,
     one that moved, and one that has labels here although it was away the last time. One that is known is
     opened only where it does not look as it did then; many are opened by `spark`, if there is one. `known` is

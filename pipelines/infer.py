@@ -114,9 +114,10 @@ def map_scenes(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[F
         # The tasks of very many scenes would fill the driver's memory, and their opinions the disk.
         for some in batches(rows, _MOST_PIXELS, weight=lambda row: max(_pixels(row), _LEAST_PIXELS)):
             pixels = sum(map(_pixels, some))
+            work = partial(_map_batch, spark, job, set())
             try:
                 with shown.wave(spark, scenes=len(some), pixels=pixels, steps=(("predict", "write"),)):
-                    failed = halving(partial(_map_batch, spark, job), spark, some, _lost)
+                    failed = halving(work, spark, some, _lost)
             finally:
                 remove(job.scratch)
             shown.failed(len(failed))
@@ -124,13 +125,15 @@ def map_scenes(spark: SparkSession, rows: list[MapRow], job: InferJob) -> list[F
     return failures
 
 
-def _map_batch(spark: SparkSession, job: InferJob, rows: list[MapRow]) -> list[Failure]:
+def _map_batch(spark: SparkSession, job: InferJob, tried: set[str], rows: list[MapRow]) -> list[Failure]:
     # Some were finished before Spark gave up on another.
     rows = [row for row, ended in of_each(job.is_done, rows, job.folder) if not ended]
     if not rows:
         return []
     for row in rows:
-        forget_time(job.scratch / row.scene_id)  # an attempt that Spark gave up may have cut it otherwise
+        if row.scene_id in tried:  # an attempt that Spark gave up may have cut it otherwise
+            forget_time(job.scratch / row.scene_id)
+        tried.add(row.scene_id)
     work = plan_work(rows, job, spark.sparkContext.defaultParallelism)
     tasks = one_task_each(spark, work, WINDOWS)
     predicted = tasks.mapInPandas(partial(predict_tasks, job=job), PREDICTED)

@@ -19,13 +19,17 @@ class FileState(NamedTuple):
     modified_ns: int
     etag: str | None = None
 
-    def joined(self, others: Iterable[str]) -> FileState:
+    def joined(self, others: Iterable[str], folder: str) -> FileState:
         """Return the state of this file together with that of `others` that are read for it.
 
         Without such it is the state of the file alone. With them a digest of all their names, sizes, times
-        and etags stands in the place of its etag. Files on servers (http) do not count.
+        and etags stands in the place of its etag. Names count from this file's `folder`, so that a folder
+        which moves stays the same. Files on servers (http) do not count.
         """
-        lines = [f"{name} {' '.join(map(str, state))}" for name, state in _states(others)]
+        lines = [
+            f"{name.removeprefix(f'{folder}/')} {' '.join(map(str, state))}"
+            for name, state in _states(others)
+        ]
         if not lines:
             return self
         digest = sha256("\n".join([str(self.etag), *lines]).encode("utf-8", "backslashreplace"))

@@ -107,7 +107,7 @@ class PictureScene:
     def info(self) -> SceneInfo:
         """The picture's description."""
         data, place = self._dataset, place_of(str(self._path), self._dataset)
-        state = state_of(self._path).joined(read_beside(data))
+        state = state_of(self._path).joined(read_beside(data), str(self._path.parent))
         return SceneInfo(
             uri=str(self._path),
             group=encodable(self._path.stem),

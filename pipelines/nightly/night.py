@@ -26,7 +26,7 @@ from pipelines.nightly.config import NightlyConfig
 from pipelines.nightly.figures import find_scenes
 from pipelines.nightly.models import Model, current
 from pipelines.nightly.page import write_page
-from pipelines.nightly.series import Night, merge, out_of_reach
+from pipelines.nightly.series import AWAY, Night, merge, out_of_reach
 from pipelines.nightly.series_file import read_series, write_series
 from pipelines.nightly.site import Site, open_site, remove_half_written
 from pipelines.nightly.status import (
@@ -179,11 +179,12 @@ class Work:
 
         Where a folder, list or pattern could not be opened, an archive may be half there, for this night.
         """
-        away = out_of_reach(self.rows, self._reasons())
+        away = out_of_reach(self.rows, self._reasons(), self.night.number)
         if away:
             self._note(
                 f"products stay as they were: of {len(away)} scene(s) in them, such as {away[0]}, the "
-                "folder, list or pattern could not be opened. Bring it back, or leave it out of scenes."
+                "folder, list or pattern could not be opened. Bring it back, or leave it out of scenes; "
+                f"after {AWAY} nights they are made without."
             )
             return
         self._note_failures(products.run(self.config.products_config()))

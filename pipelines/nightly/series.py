@@ -23,6 +23,9 @@ FORMAT: Final = "polynya-series-1"
 KINDS: Final = ("water", "thin_ice", "thick_ice", "ignore")
 """What pixels are counted by, as completion marks call it."""
 
+AWAY: Final = 7
+"""Nights for which what is out of reach counts as away, and not as gone."""
+
 State = Literal["good", "failed", "vanished"]
 
 _STAMP: Final = pa.timestamp("ms", "UTC")
@@ -162,13 +165,17 @@ def _missed(row: Row, reason: str | None, night: Night, changes: Changes) -> Row
     return row if after == row else after._replace(night=night.number, changed=night.time)
 
 
-def out_of_reach(rows: Sequence[Row], failures: Mapping[str, str]) -> list[str]:
+def out_of_reach(rows: Sequence[Row], failures: Mapping[str, str], night: int) -> list[str]:
     """Return the scenes that failed with the folder, list or pattern that they come from, not by themselves.
 
-    Where that is left out of what is asked for they are not failures any more, and vanish.
+    Not those that have done so for AWAY nights: they hardly come back.
     """
     names = {name.rstrip("/") for name in failures}
-    return [row.scene for row in rows if row.state == "failed" and not names & {row.scene, row.place}]
+    return [
+        row.scene
+        for row in rows
+        if row.state == "failed" and not names & {row.scene, row.place} and night - row.night < AWAY
+    ]
 
 
 class Reasons:

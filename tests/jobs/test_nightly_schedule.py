@@ -45,7 +45,7 @@ def test_systemd_finds_nothing_in_the_units(tmp_path):
 
 
 STAND_INS = {
-    "squeue": 'cat "$HERE/waiting"',
+    "squeue": 'case "$*" in *--job=*) echo "${STATE:-RUNNING}" ;; *) cat "$HERE/waiting" ;; esac',
     "sbatch": 'printf "%s\\n" "$@" >>"$HERE/submitted"; exit "$(cat "$HERE/refused" 2>/dev/null || echo 0)"',
     "python": 'echo "night $*" >>"$HERE/nights"; exit 3',
 }
@@ -64,7 +64,8 @@ def slurm_job(tmp_path):
     def run(**more):
         environment = {
             "HERE": str(tmp_path), "VENV": str(tmp_path), "POLYNYA": str(ROOT), "SLURM_JOB_NAME": "nightly",
-            "SLURM_JOB_PARTITION": "batch", "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+            "SLURM_JOB_PARTITION": "batch", "SLURM_JOB_ID": "7",
+            "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
         }  # fmt: skip
         script = ["bash", ROOT / "jobs/slurm/nightly.sbatch", "--config", "a.yaml"]
         return subprocess.run(script, env=environment | more, capture_output=True, text=True, check=False)
@@ -79,15 +80,21 @@ def submitted(tmp_path):
 
 def test_a_night_under_slurm_submits_the_next_once(slurm_job, tmp_path):
     assert slurm_job().returncode == 3, "the night's own"
-    assert "--comment=nightly --config a.yaml" in submitted(tmp_path)
+    [mark] = [line for line in submitted(tmp_path) if line.startswith("--comment=nightly-")]
     assert len((tmp_path / "nights").read_text().splitlines()) == 1
-    (tmp_path / "submitted").unlink()
-    (tmp_path / "waiting").write_text("nightly --config a.yaml\n")
-    slurm_job()
-    assert submitted(tmp_path) == []
-    (tmp_path / "waiting").write_text("nightly --config other.yaml\n")
-    slurm_job()
-    assert submitted(tmp_path) != [], "what waits is another site's"
+    other = "--comment=nightly-0123456789abcdef"
+    for comment, ours in ((mark, True), (other, False), ("--comment=", True)):
+        (tmp_path / "submitted").unlink(missing_ok=True)
+        (tmp_path / "waiting").write_text(f"12 {comment.removeprefix('--comment=')}\n")
+        told = slurm_job().stderr
+        assert (submitted(tmp_path) == []) is ours, comment
+        assert ("the next night is job 12" in told) is ours
+
+
+def test_a_night_that_is_cancelled_submits_none(slurm_job, tmp_path):
+    (tmp_path / "refused").write_text("1")
+    assert slurm_job(STATE="COMPLETING").returncode == 3
+    assert sum(line.startswith("--begin=") for line in submitted(tmp_path)) == 1, "not tried again"
 
 
 def test_a_night_that_has_no_next_says_so_and_is_no_success(slurm_job, tmp_path):

@@ -199,7 +199,7 @@ def test_scenes_are_out_of_reach_with_their_folder_or_list_and_not_by_themselves
 
     def away(failures):
         rows, _ = after((scenes, {}), ([], failures))
-        return out_of_reach(list(rows.values()), failures)
+        return out_of_reach(list(rows.values()), failures, 2)
 
     assert away({"/in/a.tif": "damaged", "b": "too dark", "/in/items.json": "it cannot be read"}) == [
         "c",
@@ -207,3 +207,11 @@ def test_scenes_are_out_of_reach_with_their_folder_or_list_and_not_by_themselves
     ]
     assert sorted(away({"/in/": "it holds no scene"})) == ["a", "b", "c", "d"]
     assert away({"/in/items.json#c": "no red", "/in/items.json#d": "no red"}) == []
+
+
+def test_what_is_out_of_reach_for_a_week_is_not_waited_for():
+    empty = {"/in": "it holds no scene"}
+    nights = [([found("a")], {}), *[([], empty)] * 8]
+    for number in range(2, 10):
+        rows, _ = after(*nights[:number])
+        assert out_of_reach(list(rows.values()), empty, number) == (["a"] if number < 9 else [])

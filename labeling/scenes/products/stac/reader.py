@@ -59,7 +59,8 @@ def open_stac(uri: str) -> Iterator[tuple[BandRasters, FileState]]:
     check_mission(found)
     with raster_files() as files:
         item, read = _read_item(found, files)
-        yield item, found.state if is_url(found.location) else found.state.joined(read)
+        folder = found.location.rpartition("/")[0]
+        yield item, found.state if is_url(found.location) else found.state.joined(read, folder)
 
 
 def _read_item(found: Found, files: RasterFiles) -> tuple[BandRasters, list[str]]:

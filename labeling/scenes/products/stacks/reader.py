@@ -75,7 +75,8 @@ def open_stack(uri: str) -> Iterator[tuple[BandRasters, FileState]]:
     state = probe(uri) if is_url(uri) else state_of(Path(uri))
     with raster_files(beside=listed) as files:
         stack = _read_stack(uri, files)
-        yield stack, state.joined(read_beside(files.open([uri]))) if listed else state
+        beside = read_beside(files.open([uri])) if listed else []
+        yield stack, state.joined(beside, uri.rpartition("/")[0])
 
 
 def _read_stack(uri: str, files: RasterFiles) -> BandRasters:
