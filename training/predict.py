@@ -112,12 +112,14 @@ class Predictor:
 
         From the layers of the network, which is read for it; ModelError where one is of an unknown kind.
         """
-        from training.network.reach import reach
+        from training.network.reach import cell, reach
 
         try:
-            found = reach(self._opened())
+            found, own = reach(self._opened()), cell(self._opened())
         except ValueError as error:
             raise faulty(self.folder, f"cannot be swept over scenes: {error}") from None
+        if self.card.multiple % own:
+            raise faulty(self.folder, f"has cells of {own} pixels, and its card says {self.card.multiple}")
         return -(-found // self.card.multiple) * self.card.multiple
 
     @property
@@ -131,10 +133,11 @@ class Predictor:
         """Yield class probabilities, (n, width, 3), float32, of the wanted rows of a picture, from their top.
 
         The picture, of `height` x `width` pixels, multiples of the network's cells, comes in bands, u8 (rows,
-        width, 3), R, G, B, from row `first` on, a multiple of `rows`; the last one may be lower. Around the
-        picture the network sees what it sees around chips, zeros in every layer. `margin` rows on both sides
-        of the wanted ones decide them, as far as the picture has them: ValueError where some do not come.
-        ModelError for a network that is broken.
+        width, 3), R, G, B, from row `first` on, a multiple of `rows`; the last one may be lower, or reach
+        beyond the picture. With column-l2 a column is scaled by its part in a band. Around the picture the
+        network sees what it sees around chips, zeros in every layer. `margin` rows on both sides of the
+        wanted ones decide them, as far as the picture has them: ValueError where some do not come. ModelError
+        for a network that is broken.
         """
         values = (network_input(band[np.newaxis], self.card.channels, self.card.scaling)[0] for band in bands)
         for found in self._swept(width)(values, first=first, height=height, wanted=wanted):

@@ -139,9 +139,9 @@ class Sweep:
         """Yield the probabilities, (n, width, classes), of the wanted rows of a picture of `height` rows.
 
         `bands`, f32 (rows, width, channels), come from row `first` on, a multiple of `rows`; the last one
-        may be lower. Above, below and beside the picture the network sees zeros, as where Keras pads. What is
-        said of a row is the same, bit by bit, whatever rows are wanted with it. ValueError where rows that
-        decide the wanted ones do not come.
+        may be lower, and rows beyond the picture do not count. Above, below and beside the picture the
+        network sees zeros, as where Keras pads. What is said of a row is the same, bit by bit, whatever rows
+        are wanted with it. ValueError where rows that decide the wanted ones do not come.
         """
         needed = self._needed(wanted)
         asked = range(max(0, needed[self._input].start), min(height, needed[self._input].stop))
@@ -151,7 +151,7 @@ class Sweep:
         queues = [[tf.zeros(*each)] * waiting for waiting, each in self._waits]
         given, nothing = iter(bands), np.zeros((0, self._width, self._channels), np.float32)
         for top in count(first, self._rows):
-            band = next(given, nothing)
+            band = next(given, nothing)[: max(0, height - top)]
             if len(band) < self._rows:
                 if top + len(band) < asked.stop:
                     raise ValueError(f"bands end at row {top + len(band)}, and {asked.stop} rows are needed")

@@ -1,7 +1,8 @@
 """Scenes in bands for a network: rows from top to bottom, of a picture of whole cells.
 
 Where a scene ends within one of the network's cells, at its bottom and right, pixels are mirrored to fill it.
-Beyond that there is nothing: the network sees what it saw around chips when it was trained.
+Beyond that there is nothing: the network sees what it saw around chips when it was trained. Bands are whole
+all the same, mirrored at the bottom: some networks are given colours scaled by their band's.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Sweeper(Protocol):
     ) -> Iterator[NDArray[np.float32]]:
         """Yield what is said, (n, width, classes), of the wanted rows of a picture.
 
-        Its bands, (rows, width, 3), come from row `first` on; the last one may be lower.
+        Its bands, (rows, width, 3), come from row `first` on; the last one may reach beyond the picture.
         """
 
 
@@ -62,7 +63,7 @@ def sweep(
     height, width = _whole(info.height, cell), swept_width(info.width, columns, network, cell=cell)
     left = min(max(0, part.column - network.margin), _whole(info.width, cell) - width)
     first = max(0, part.row - network.margin) // rows * rows
-    below = min(height, wanted.stop + network.margin)
+    below = first + _whole(min(height, wanted.stop + network.margin) - first, rows)
     inside = slice(part.column - left, part.column - left + part.width)
     pictures, said = [RowBuffer(first) for _ in Pixels._fields], RowBuffer(part.row)
 

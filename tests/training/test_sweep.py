@@ -6,9 +6,12 @@ import re
 import keras
 import numpy as np
 import pytest
+from array_scene import ArrayScene
 from model_factory import write_model
 
 from labeling.errors import ConfigError, ModelError
+from labeling.grid import blocks
+from labeling.scenes.bands import sweep
 from training.folder.card import read_model_card
 from training.network.inputs import network_input
 from training.network.reach import reach
@@ -149,6 +152,32 @@ def test_a_predictor_gives_rows_in_their_order_and_forgets_a_picture_before(tmp_
         results.append(sweep(picture))
         np.testing.assert_array_equal(results[-1], network.predict_on_batch(values[np.newaxis])[0])
     np.testing.assert_array_equal(sweep(picture), results[-1])
+
+
+@pytest.mark.parametrize("scaling", ["255", "column-l2"])
+def test_parts_of_a_scene_are_those_of_the_whole_however_colours_are_scaled(tmp_path, scaling):
+    channels = "grey" if scaling == "column-l2" else "rgb"
+    predictor = Predictor.load(write_model(tmp_path / "model", channels=channels, scaling=scaling), batch=1)
+    height = 4 * predictor.rows + 5
+    scene = ArrayScene(np.random.default_rng(4).integers(0, 256, (3, height, 40), np.uint8), None)
+    cut = list(blocks(height=height, width=40, size=predictor.rows, columns=40))
+
+    def said(parts):
+        found = (sweep(scene, part, predictor, columns=40, cell=predictor.card.multiple) for part in parts)
+        return np.concatenate([each for part in found for _, each in part])
+
+    whole = said([cut])
+    assert np.unique(whole).size > height
+    for parts in ([cut[:1], cut[1:]], [cut[:3], cut[3:]], [[each] for each in cut]):
+        np.testing.assert_array_equal(said(parts), whole)
+
+
+def test_a_network_deeper_than_its_card_says_is_told(tmp_path, monkeypatch):
+    predictor = Predictor.load(write_model(tmp_path / "model", channels="rgb"), batch=1)
+    deep = network_of(predictor.card.depth + 1, 2)
+    monkeypatch.setattr("training.predict._open_network", lambda *_: deep)
+    with pytest.raises(ModelError, match=r"is broken: it has cells of \d+ pixels, and its card says \d+"):
+        _ = predictor.margin
 
 
 def test_networks_that_cannot_be_swept_are_refused(tmp_path, monkeypatch):

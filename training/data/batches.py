@@ -24,7 +24,10 @@ from training.network.inputs import picture_levels, unit_columns
 from training.settings.config import Channels, Scaling, TrainConfig
 
 AHEAD = 2
-"""Batches made ready before they are asked for, besides one for each further thread."""
+"""Batches made ready before they are asked for, besides one for each further thread, within MOST."""
+
+MOST = 256 << 20
+"""Bytes of the batches of further threads, which all wait in memory; an update of many chips is a batch."""
 
 T = TypeVar("T")
 
@@ -108,7 +111,9 @@ def batches(
 
     cv2.setNumThreads(1)  # ours take whole batches
     failed = False
-    for found in _ahead(made, plan, threads):
+    levels = 4 if scaling != "255" else 1
+    size = plan.shape[1] * (levels * store.chip_bytes[0] + store.chip_bytes[1])
+    for found in _ahead(made, plan, 1 + min(threads - 1, MOST // max(1, size))):
         failed = failed or found is None
         yield tensors(nothing) if failed or found is None else found
 

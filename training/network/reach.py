@@ -37,12 +37,22 @@ def reach(network: keras.Model) -> int:
     The picture is walked through layer by layer: a convolution sees its neighbours, pooling and growing those
     in their cell. Exact for what networks of this project are made of; ValueError for another layer.
     """
+    _, before, after = _sights(network)[id(network.output)]
+    return max(before, after)
+
+
+def cell(network: keras.Model) -> int:
+    """Return how many pixels of a picture one value of the network's coarsest layer stands for, a side."""
+    return max(sight.step for sight in _sights(network).values())
+
+
+def _sights(network: keras.Model) -> dict[int, Sight]:
+    """Return what each layer's output sees, by its id."""
     sights = {id(network.input): Sight(1, 0, 0)}
     for layer in network.layers:
         if not isinstance(layer, layers.InputLayer):
             sights[id(layer.output)] = _through(kind_of(layer), [sights[id(each)] for each in sources(layer)])
-    _, before, after = sights[id(network.output)]
-    return max(before, after)
+    return sights
 
 
 def sources(layer: keras.Layer) -> list[keras.KerasTensor]:

@@ -59,8 +59,8 @@ class Summed:
     def sweep(self, bands, *, first, height, width, wanted):
         assert first % self.rows == 0
         bands = list(bands)
-        assert {len(band) for band in bands[:-1]} <= {self.rows}
-        picture = np.concatenate(bands).astype(float)
+        assert {len(band) for band in bands} == {self.rows}
+        picture = np.concatenate(bands)[: height - first].astype(float)
         assert picture.shape[1] == width
         self.widths.add(width)
         # What is not there and not beyond the picture must not count.
