@@ -28,4 +28,5 @@ def test_both_ways_are_timed_for_each_number_of_workers():
         assert len(shares) == 5
         assert abs(sum(shares) - 100) < 0.5
         [[around, _]] = [row[1:] for row in rest if row[0] == workers and len(row) == 3]
-        assert float(around) > 1
+        # Nothing around a scene of whole cells is swept, but two workers each begin with rows of the other's.
+        assert float(around) == 1 if workers == "1" else float(around) > 1
