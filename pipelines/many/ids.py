@@ -43,7 +43,7 @@ def _ids_of_labels(run: Run, uris: Iterable[str], taken: Iterable[str]) -> dict[
     `taken` are nobody else's, whatever the labels say: those of a scene that moved are made anew only later.
     """
     names: list[str] = []
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, NotADirectoryError):  # the latter of a bucket
         names = [path.name for path in (run.root / "labels").iterdir()]
     given = {name.casefold() for name in taken}
     free = {name.casefold(): name for name in names if name.casefold() not in given}

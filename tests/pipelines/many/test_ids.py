@@ -4,8 +4,11 @@ import shutil
 
 from conftest import patchwork
 from pictures import write_png
+from s3_server import S3Server
 
 from labeling.files.layout import make_run, write_done
+from labeling.files.object_store import ObjectStore
+from labeling.files.storage import at
 from pipelines.catalog import build_catalog, write_catalog
 
 
@@ -32,6 +35,22 @@ def test_a_folder_that_is_away_for_a_night_changes_no_id(tmp_path):
     assert len(set(first.values())) == 2
     assert names(run, y) == {"y/a.png": first["y/a.png"]}
     assert names(run, x, y) == first
+
+
+def test_so_it_is_in_a_bucket(tmp_path, monkeypatch):
+    x, y = tmp_path / "x", tmp_path / "y"
+    scene(x)
+    scene(y, seed=1)
+    with S3Server(tmp_path / "buckets") as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        ObjectStore.clear_instance_cache()
+        server.make_bucket("ids")
+        run = make_run(at("s3://ids/run"))
+        first = names(run, x, y)
+        assert names(run, y) == {"y/a.png": first["y/a.png"]}
+        assert names(run, x, y) == first
+    ObjectStore.clear_instance_cache()
 
 
 def test_a_name_whose_scene_is_away_is_not_given_to_another(tmp_path):
