@@ -106,6 +106,21 @@ def test_a_night_that_has_no_next_says_so_and_is_no_success(slurm_job, tmp_path)
     assert sum(line.startswith("--begin=") for line in submitted(tmp_path)) == 2, "tried again"
 
 
+@pytest.mark.parametrize(("state", "tries"), [("RUNNING", 2), ("COMPLETING", 1)])
+def test_a_signal_reaches_a_night_without_a_next_and_its_exit_code_stays(slurm_job, tmp_path, state, tries):
+    """A time limit leaves the job running, and scancel does not."""
+    (tmp_path / "refused").write_text("1")
+    night = tmp_path / "bin/python"
+    night.write_text(
+        f"#!/bin/bash\ntrap 'sleep 0.3; touch {tmp_path}/ended; exit 7' TERM\n"
+        f"kill -TERM $PPID\nfor _ in {{1..100}}; do sleep 0.1; done\n"
+    )
+    job = slurm_job(STATE=state)
+    assert (tmp_path / "ended").exists(), "it came to its own end"
+    assert sum(line.startswith("--begin=") for line in submitted(tmp_path)) == tries
+    assert job.returncode == (1 if tries == 2 else 7)
+
+
 def test_a_day_without_that_hour_has_a_night_too(slurm_job, tmp_path):
     """Clocks in Berlin go from 2 to 3 on 29 March 2026, so 02:15 is no time of that day."""
     job = slurm_job(TZ="Europe/Berlin", AT="2026-03-29 02:15")
