@@ -220,5 +220,6 @@ def _simulated_sky(rng: np.random.Generator, value: Field, sky: str) -> NDArray[
 
 def _drawn_sky(rng: np.random.Generator, clear: NDArray[np.uint8], sky: str) -> NDArray[np.uint8]:
     depths = (0, _DEEP) if sky == "thin" else (_DEEP, 1)
-    seen = draw_sky(rng, np.ascontiguousarray(clear.transpose(1, 2, 0)), depths=depths)
-    return np.ascontiguousarray(seen.transpose(2, 0, 1))
+    seen = np.array(clear, order="C")
+    draw_sky(rng, seen, depths=depths)
+    return seen

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import pairwise
-from math import exp, log
+from math import exp, log, prod
 from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from labeling.chips.bands import split
-from labeling.chips.loops import add_enlarged, bounded_ratio, mix, multiply
+from labeling.chips.fields import Field, add_enlarged
+from labeling.chips.loops import Levels, curved, mix, retone
 from labeling.chips.noise import draw_noise
 
 _NARROWEST: Final = 0.1
@@ -47,9 +47,6 @@ _NOISE: Final = (0.3, 1.5)
 """Standard deviation, in levels, of the sensor's noise, which a narrow range would take away."""
 
 
-Numbers = NDArray[np.float64]
-
-
 class CutPoints(NamedTuple):
     """Where the thresholds cut, V inclusive: open water from 1, then thin ice, then thick ice to 255."""
 
@@ -57,40 +54,38 @@ class CutPoints(NamedTuple):
     thin_ice_max: int
 
 
-def draw_tones(rng: np.random.Generator, picture: NDArray[np.uint8], cuts: CutPoints) -> NDArray[np.uint8]:
-    """Return a picture, u8 (height, width, 3), in random tones; every pixel's V stays in its class's range.
+def draw_tones(rng: np.random.Generator, bands: Levels, cuts: CutPoints) -> None:
+    """Give a picture's bands, u8 (3, height, width), random tones; V stays in the range of its class.
 
     Colours keep their hue; black pixels, which hold no data, stay black.
     """
-    bands = split(picture)
-    value = np.asarray(cv2.max(cv2.max(bands[0], bands[1]), bands[2]), np.uint8)
-    toned = np.asarray(cv2.LUT(value, draw_curve(rng, cuts)), np.float32)
+    toned = np.empty(bands.shape[1:], np.float32)
+    curved(bands, draw_curve(rng, cuts), toned)
     if rng.random() < _SHARE_WANDERING:
-        other = np.asarray(cv2.LUT(value, draw_curve(rng, cuts)), np.float32)
-        mix(toned, other, *_wandering(rng, value.shape))
+        other = draw_curve(rng, cuts)
+        mix(bands, other, *_wandering(rng, toned.shape), toned)
     if rng.random() < _SHARE_GRADUAL:
-        toned = np.asarray(cv2.GaussianBlur(toned, (0, 0), _between(rng, _BLUR)), np.float32)
+        cv2.GaussianBlur(toned, (0, 0), _between(rng, _BLUR), toned)
     spread = np.float32(rng.uniform(*_NOISE))
-    bounded_ratio(value, toned, draw_noise(rng, value.shape), spread, *cuts)
-    for band in bands:
-        multiply(band, toned)
-    return np.asarray(cv2.merge(bands), np.uint8)
+    retone(bands, toned, draw_noise(rng, toned.shape), spread, *cuts)
 
 
-def draw_curve(rng: np.random.Generator, cuts: CutPoints) -> NDArray[np.float32]:
+def draw_curve(rng: np.random.Generator, cuts: CutPoints) -> Field:
     """Return a rising tone curve, f32 (256,), that maps each class's range of V into a part of itself."""
-    low, high, member, along = _classes(cuts)
-    used, place, bend = rng.random((len(low), 3)).T
-    width = (_NARROWEST + (1 - _NARROWEST) * used) * (high - low)
-    start = low + place * (high - width - low)
-    power = np.exp(_BEND * (2 * bend - 1))
-    curve = start[member] + width[member] * along ** power[member]
+    ranges, member, along = _classes(cuts)
+    draws = iter(rng.random(3 * len(ranges)).tolist())
+    parts = []
+    for (low, high), used, place, bend in zip(ranges, draws, draws, draws, strict=False):
+        width = (_NARROWEST + (1 - _NARROWEST) * used) * (high - low)
+        parts.append((low + place * (high - low - width), width, exp(_BEND * (2 * bend - 1))))
+    start, width, power = np.array(parts, np.float32)[member].T
+    curve = start + width * along**power
     curve[0] = 0.0
     return np.asarray(curve, np.float32)
 
 
 @lru_cache(8)
-def _classes(cuts: CutPoints) -> tuple[Numbers, Numbers, NDArray[np.int64], Numbers]:
+def _classes(cuts: CutPoints) -> tuple[list[tuple[int, int]], NDArray[np.int64], Field]:
     """Return lowest and highest V of each class that has any, each V's class, and where in its range it is.
 
     The latter two are (256,), from 0 at the lowest V of the class to 1 at the highest. 0, which is in none,
@@ -98,18 +93,20 @@ def _classes(cuts: CutPoints) -> tuple[Numbers, Numbers, NDArray[np.int64], Numb
     """
     ends = (0, *cuts, 255)
     ranges = [(start + 1, end) for start, end in pairwise(ends) if start < end]
-    low, high = np.array(ranges, np.float64).T
+    low, high = np.array(ranges).T
     value = np.maximum(np.arange(256), 1)
     member = np.searchsorted(high, value)
-    return low, high, member, (value - low[member]) / np.maximum(high - low, 1)[member]
+    along = (value - low[member]) / np.maximum(high - low, 1)[member]
+    return ranges, member, along.astype(np.float32)
 
 
-def _wandering(rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[NDArray[np.float32], np.float32]:
+def _wandering(rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[Field, np.float32]:
     """Return a random field, f32 (height, width), of which 0..1 counts, and in how many steps; 0: smooth."""
     way = _between(rng, _WAYS)
-    knots = rng.random([2 + int(side / way) for side in shape], dtype=np.float32)
+    counts = [2 + int(side / way) for side in shape]
+    knots = 2 * rng.random(prod(counts), dtype=np.float32) - 0.5
     field = np.zeros(shape, np.float32)
-    add_enlarged(2 * knots - 0.5, *shape, field)
+    add_enlarged(knots, np.array([counts]), np.array([shape]), np.ones(1, np.float32), field)
     steps = rng.integers(*_PATCHES) - 1 if rng.random() < _SHARE_PATCHES else 0
     return field, np.float32(steps)
 

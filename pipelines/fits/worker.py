@@ -156,6 +156,6 @@ def maps_of(
 def _under(
     rng: np.random.Generator, rgb: NDArray[np.uint8], depths: tuple[float, float], profile: LabelingProfile
 ) -> NDArray[np.uint8]:
-    picture = np.ascontiguousarray(rgb.transpose(1, 2, 0))
-    drawn = draw_sky(rng, picture, profile.thresholds.thin_ice_max, depths)
-    return np.ascontiguousarray(drawn.transpose(2, 0, 1))
+    drawn = np.array(rgb, order="C")
+    draw_sky(rng, drawn, profile.thresholds.thin_ice_max, depths)
+    return drawn

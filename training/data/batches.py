@@ -75,7 +75,7 @@ def make_batch(
     images = np.empty((len(indices), size, size, 3), np.uint8)
     labels = np.empty((len(indices), *store.label_shape), np.uint8)
     for place, index in enumerate(indices):
-        images[place], labels[place] = _chip(store, int(index), turning)
+        _show(store, int(index), turning, Chip(images[place], labels[place]))
     levels = picture_levels(images, channels)
     return Batch(levels if scaling == "255" else unit_columns(levels), labels)
 
@@ -136,8 +136,9 @@ def _ahead(work: Callable[[Indices], T], plan: Indices, threads: int) -> Iterato
             pool.shutdown(cancel_futures=True)
 
 
-def _chip(store: ChipStore, index: int, turning: Turning | None) -> Chip:
-    if index == EMPTY:
-        return store.empty()
-    chip = store[index]
-    return chip if turning is None else augmented(chip, index=index, **turning._asdict())
+def _show(store: ChipStore, index: int, turning: Turning | None, into: Chip) -> None:
+    chip = store.empty() if index == EMPTY else store[index]
+    if turning is None or index == EMPTY:
+        into.image[:], into.label[:] = chip
+    else:
+        augmented(chip, index=index, out=into, **turning._asdict())

@@ -16,8 +16,8 @@ FREE: Final = {
 _BY_CONTENT: Final = {"batch_size", "accumulate", "start"}
 """Settings that count by what they come to."""
 
-NOISE: Final = "256 quantiles of raw words"
-"""How the noise of skies and tones is drawn; earlier versions drew it, and the fields of both, otherwise."""
+DRAWN: Final = "fields at once, noise by SplitMix64"
+"""How skies, tones and brightness are drawn; earlier versions drew them otherwise."""
 
 ELASTIC: Final = "elastic"
 """Global batch of a training whose ranks come and go; it may go on from, or to, any other."""
@@ -43,8 +43,8 @@ def facts_of(
         "start": start,
         "global_batch": ELASTIC if elastic else config.rank_batch * ranks,
     }
-    if config.skies or config.tones:
-        facts["noise"] = NOISE
+    if config.skies or config.tones or config.brightness:
+        facts["drawn"] = DRAWN
     if config.schedule == "cosine":  # its length is part of its shape
         facts["epochs"] = config.epochs
     return facts

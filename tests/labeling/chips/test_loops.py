@@ -6,11 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeling.chips.bands import split
-from labeling.chips.loops import add_enlarged, bounded_ratio, look_through, mix, multiply
-from labeling.chips.skies import brighten
-
-SIDES = st.tuples(st.integers(1, 40), st.integers(1, 70))
+from labeling.chips.fields import STEP
+from labeling.chips.loops import curved, look_through, mix, multiply, retone
+from labeling.chips.noise import GRAINS
 
 
 def floats(rng, shape, low=0.0, high=1.0):
@@ -21,81 +19,78 @@ def levels(rng, shape):
     return rng.integers(0, 256, shape, dtype=np.uint8)
 
 
-@given(seed=st.integers(0, 10**6), knots=SIDES, part=SIDES, more=SIDES)
-def test_a_corner_is_that_of_opencvs_cubic_enlargement(seed, knots, part, more):
-    rng = np.random.default_rng(seed)
-    rows, columns = part
-    height, width = (max(side + extra, n) for side, extra, n in zip(part, more, knots, strict=True))
-    field, total = floats(rng, knots), floats(rng, part)
-    large = cv2.resize(field, (width, height), interpolation=cv2.INTER_CUBIC).reshape(height, width)
-    expected = total + large[height - rows :, width - columns :]
-    add_enlarged(field, height, width, total)
-    np.testing.assert_allclose(total, expected, atol=2e-5)
-
-
 @pytest.fixture
 def rng():
     return np.random.default_rng(4)
 
 
-def test_a_sky_is_light_kept_and_added(rng):
-    shape = (37, 53)
-    band, cloud, shadow = levels(rng, shape), floats(rng, shape, 0, 0.9), floats(rng, shape, 0, 0.9)
-    noise, light, spread = floats(rng, shape, -3, 3), np.float32(210.5), np.float32(1.3)
+@pytest.mark.parametrize("shape", [(37, 53), (1, 1), (3, 8), (64, 40)])
+def test_a_sky_is_light_kept_and_added(rng, shape):
+    points = [-(-side // STEP) + 1 for side in shape]
+    veil = [floats(rng, points, 0, 0.9) for _ in range(2)]
+    bands, noise = levels(rng, (3, *shape)), levels(rng, shape)
+    bands[:, :, ::7] = 0
+    lights, spread = np.array([210.5, 199.0, 240.0], np.float32), np.float32(1.3)
+    large = [cv2.resize(field, (points[1] * STEP, points[0] * STEP)) for field in veil]
+    cloud, shadow = (field[: shape[0], : shape[1]] for field in large)
     kept = (1 - cloud) * (1 - shadow)
     lost = np.sqrt(1 - kept * kept) * spread
-    expected = cv2.add(kept * band, light * cloud + lost * noise, dtype=cv2.CV_8U)
-    look_through(band, cloud, shadow, light, noise, spread)
-    np.testing.assert_array_equal(band, np.maximum(expected, 1))
+    grains = (GRAINS[turned] for turned in (noise, noise[::-1], noise[:, ::-1]))
+    expected = [
+        np.maximum(cv2.add(kept * band, light * cloud + lost * grain, dtype=cv2.CV_8U), 1)
+        for band, light, grain in zip(bands, lights, grains, strict=True)
+    ]
+    expected *= (bands != 0).any(axis=0)
+    look_through(bands, *veil, lights, noise, spread)
+    np.testing.assert_array_equal(bands, expected)
 
 
 @pytest.mark.parametrize("steps", [0, 1, 4])
 def test_curves_are_mixed_as_far_as_the_way_says(rng, steps):
     shape = (37, 53)
-    one, other, way = floats(rng, shape, 0, 255), floats(rng, shape, 0, 255), floats(rng, shape, -0.5, 1.5)
+    bands, curve = levels(rng, (3, *shape)), floats(rng, 256, 0, 255)
+    field, way = floats(rng, shape, 0, 255), floats(rng, shape, -0.5, 1.5)
     share = np.clip(way, 0, 1)
     if steps:
         share = np.rint(share * np.float32(steps)) / np.float32(steps)
-    expected = one + share * (other - one)
-    mix(one, other, way, np.float32(steps))
-    np.testing.assert_array_equal(one, expected)
+    expected = field + share * (curve[bands.max(axis=0)] - field)
+    mix(bands, curve, way, np.float32(steps), field)
+    np.testing.assert_array_equal(field, expected)
 
 
 @pytest.mark.parametrize("cuts", [(30, 204), (0, 120), (253, 254), (0, 255)])
 def test_values_stay_in_their_class(rng, cuts):
     value = np.arange(256, dtype=np.uint8).reshape(8, 32)
+    bounds = [(0, 0), (1, cuts[0]), (cuts[0] + 1, cuts[1]), (cuts[1] + 1, 255)]
     for wanted in (-300.0, 0.0, 117.4, 600.0):
-        ratio = np.full(value.shape, wanted, np.float32)
-        noise = floats(rng, value.shape, -3, 3)
-        bounded_ratio(value, ratio, noise, np.float32(1.5), *cuts)
-        band = value.copy()
-        multiply(band, ratio)
-        bounds = [(0, 0), (1, cuts[0]), (cuts[0] + 1, cuts[1]), (cuts[1] + 1, 255)]
-        for found, was, grain in zip(band.ravel(), value.ravel(), noise.ravel(), strict=True):
+        noise = levels(rng, value.shape)
+        bands = np.array([value // 3, value, value // 2])
+        retone(bands, np.full(value.shape, wanted, np.float32), noise, np.float32(1.5), *cuts)
+        for found, was, grain in zip(bands[1].ravel(), value.ravel(), GRAINS[noise].ravel(), strict=True):
             low, high = next((low, high) for low, high in bounds if low <= was <= high)
             assert found == min(max(round(wanted + 1.5 * float(grain)), low), high)
 
 
-def test_bands_are_multiplied_as_opencv_does(rng):
-    band, ratio = levels(rng, (37, 53)), floats(rng, (37, 53))
-    expected = cv2.multiply(band, ratio, dtype=cv2.CV_8U)
-    multiply(band, ratio)
-    np.testing.assert_array_equal(band, expected)
+def test_bands_are_multiplied_alike_as_opencv_does(rng):
+    bands, wanted = levels(rng, (3, 37, 53)), floats(rng, (37, 53), 1, 255)
+    value = bands.max(axis=0)
+    ratio = np.rint(wanted) / np.maximum(value, np.float32(1))
+    ratio[value == 0] = 0
+    expected = [cv2.multiply(band, ratio, dtype=cv2.CV_8U) for band in bands]
+    retone(bands, wanted, levels(rng, wanted.shape), np.float32(0), 0, 0)  # one class from 1 to 255
+    np.testing.assert_array_equal(bands, expected)
 
 
-def test_bands_are_copies(rng):
-    picture = levels(rng, (5, 7, 3))
-    before = picture.copy()
-    for place, band in enumerate(split(picture)):
-        np.testing.assert_array_equal(band, before[..., place])
-        band[:] = 0
-    np.testing.assert_array_equal(picture, before)
-    for band, turned in zip(split(picture[:, ::-1]), before.transpose(2, 0, 1), strict=True):
-        np.testing.assert_array_equal(band, turned[:, ::-1])
+def test_a_curve_is_looked_up_by_the_highest_band(rng):
+    bands, curve = levels(rng, (3, 37, 53)), floats(rng, 256)
+    found = np.empty((37, 53), np.float32)
+    curved(bands, curve, found)
+    np.testing.assert_array_equal(found, curve[bands.max(axis=0)])
 
 
 @given(gain=st.floats(0.5, 2.0))
 def test_brightness_is_the_exact_product_rounded(gain):
-    picture = np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(16, 16, 3)
+    bands = np.repeat(np.arange(256, dtype=np.uint8), 3)
     expected = [0, *(min(max(round(level * gain), 1), 255) for level in range(1, 256))]
-    np.testing.assert_array_equal(brighten(picture, gain)[..., 0].ravel(), expected)
+    multiply(bands, gain)
+    np.testing.assert_array_equal(bands[::3], expected)

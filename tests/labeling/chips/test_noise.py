@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from labeling.chips.noise import draw_noise
+from labeling.chips.noise import GRAINS, draw_noise
 
-DRAWN = draw_noise(np.random.default_rng(5), (600, 700))
+DRAWN = GRAINS[draw_noise(np.random.default_rng(5), (600, 700))]
 
 
 def test_its_mean_and_deviation_are_those_of_a_normal_number():

@@ -82,7 +82,7 @@ def test_the_map_is_the_one_that_the_job_makes(model, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_figures_of_two_scenes_and_one_that_is_too_small(model, scenes, tmp_path, capfd):
-    assert run_fits(model, scenes, tmp_path / "two", "--windows", "1") == ExitCode.DONE
+    assert run_fits(model, scenes, tmp_path / "two", "--skies", "8") == ExitCode.DONE
     found = json.loads((tmp_path / "two/fits.json").read_text())
     assert found["scenes"].keys() == {"s1", "s2"}
     assert found["all"].keys() == SKIES.keys()
@@ -93,7 +93,7 @@ def test_figures_of_two_scenes_and_one_that_is_too_small(model, scenes, tmp_path
     assert "| heavier" in told.out
     assert "2 scene(s) done" in told.err
     cv2.imwrite(str(small := tmp_path / "small.png"), np.full((2, 300, 3), 200, np.uint8))
-    assert run_fits(model, [*scenes, small], tmp_path / "three", "--windows", "1", master="local[1]") == 3
+    assert run_fits(model, [*scenes, small], tmp_path / "three", "--skies", "8", master="local[1]") == 3
     assert json.loads((tmp_path / "three/fits.json").read_text()) == found
     assert "smaller than 4 pixels" in capfd.readouterr().err
 

@@ -1,5 +1,5 @@
 from training.settings.config import TrainConfig
-from training.settings.facts import ELASTIC, FREE, differences, facts_of, joined
+from training.settings.facts import DRAWN, ELASTIC, FREE, differences, facts_of, joined
 
 
 def facts(ranks=1, chips="d", elastic=False, **changed):
@@ -53,10 +53,12 @@ def test_an_elastic_training_goes_on_with_any_number_of_ranks_and_stays_marked()
     assert differences(free, facts(loss="dice")) == ["loss was 'crossentropy', now 'dice'"]
 
 
-def test_a_training_whose_noise_was_drawn_otherwise_is_told_from_one_of_now():
-    """Checkpoints of earlier versions do not name it."""
-    for drawn in ({"skies": 0.7}, {"tones": 0.5}):
+def test_a_training_whose_chips_were_drawn_otherwise_is_told_from_one_of_now():
+    """Checkpoints of earlier versions do not name it, or name their noise."""
+    for drawn in ({"skies": 0.7}, {"tones": 0.5}, {"brightness": 0.1}):
         now = facts(**drawn)
-        before = {name: value for name, value in now.items() if name != "noise"}
-        assert differences(before, now) == ["noise was None, now '256 quantiles of raw words'"]
-    assert "noise" not in facts(brightness=0.1)
+        before = {name: value for name, value in now.items() if name != "drawn"}
+        assert differences(before, now) == [f"drawn was None, now {DRAWN!r}"]
+        told = differences(before | {"noise": "256 quantiles of raw words"}, now)
+        assert told[-1] == "noise was '256 quantiles of raw words', now None"
+    assert "drawn" not in facts()
