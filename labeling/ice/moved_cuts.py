@@ -81,7 +81,8 @@ def likeliest(probabilities: Field) -> NDArray[np.uint8]:
     """
     water, thin, thick = np.moveaxis(probabilities, -1, 0)
     above_both = (thick > water) & (thick > thin)
-    return np.maximum((thin > water).view(np.uint8), above_both.view(np.uint8) * np.uint8(IceClass.THICK_ICE))
+    thick_ice = above_both.view(np.uint8) * np.uint8(IceClass.THICK_ICE)
+    return np.asarray(np.maximum((thin > water).view(np.uint8), thick_ice), np.uint8)
 
 
 def weigh_lifts(

@@ -83,7 +83,9 @@ def plain_profile(**profile: Any) -> dict[str, Any]:
 
     It is deflated, unless `compress` says otherwise.
     """
-    profile = {"compress": "deflate", "ZLEVEL": 1} | profile | {"driver": "GTiff", "BIGTIFF": "IF_SAFER"}
+    profile |= {"driver": "GTiff", "BIGTIFF": "IF_SAFER"}
+    if "compress" not in profile:
+        profile |= {"compress": "deflate", "ZLEVEL": 1}
     if min(profile["height"], profile["width"]) >= TILE:
         profile |= {"tiled": True, "blockxsize": TILE, "blockysize": TILE, "interleave": "band"}
     return profile
