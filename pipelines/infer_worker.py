@@ -192,7 +192,7 @@ def _swept(scene: Scene, cut: Sequence[Block], job: InferJob) -> Iterator[Seen]:
 
 
 def _keep_likeliest(planes: FilePlanes, block: Block, seen: Seen) -> None:
-    planes.put(_CLASS, block, seen.said.argmax(axis=-1).astype(np.uint8))
+    planes.put(_CLASS, block, moved_cuts.likeliest(seen.said))
 
 
 def _keep_labels(planes: FilePlanes, labels: DatasetReader, block: Block, _: Seen) -> None:
@@ -238,7 +238,8 @@ def _write_map(row: MapRow, job: InferJob) -> None:
     status = np.where(state == PixelState.NODATA, np.uint8(PixelStatus.NODATA), np.uint8(0))
     del state
     cut = [block for strip in job.strips(info) for block in strip]
-    beyond = sum(int(planes.noted(_PREVIEW, core)["beyond"]) for core in cut)
+    notes = {core: planes.noted(_PREVIEW, core) for core in cut}
+    beyond = sum(int(note["beyond"]) for note in notes.values())
     nodata = int(np.count_nonzero(status))
     check_reflectance(info, beyond=beyond, pixels=status.size - nodata + beyond)
     check_nodata(info, nodata, job.limits)
@@ -277,7 +278,7 @@ def _write_map(row: MapRow, job: InferJob) -> None:
         cut,
         lambda core: np.where(ignored[core.slices], IGNORE, classes(core)).astype(np.uint8),
         statuses_of,
-        lambda core: planes.noted(_PREVIEW, core)["rgb"],
+        lambda core: notes[core]["rgb"],
         levels_of=levels_of,
         doubts=lambda: doubts,
         counted=lambda: facts,

@@ -11,6 +11,7 @@ clear sky. Between the middles of cells they run evenly. What this gains is in d
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -72,6 +73,18 @@ class Opinion(NamedTuple):
         return Opinion(*(plane[block.slices] for plane in self))
 
 
+def likeliest(probabilities: Field) -> NDArray[np.uint8]:
+    """Return the codes of the likeliest classes, u8 (height, width), the first of equally likely ones.
+
+    The same as argmax of (height, width, 3) over the last axis, which goes pixel by pixel and takes four
+    times as long.
+    """
+    water, thin, thick = np.moveaxis(probabilities, -1, 0)
+    above_both = (thick > water) & (thick > thin)
+    thick_ice = above_both.view(np.uint8) * np.uint8(IceClass.THICK_ICE)
+    return np.asarray(np.maximum((thin > water).view(np.uint8), thick_ice), np.uint8)
+
+
 def weigh_lifts(
     probabilities: Field, value: NDArray[np.uint8], labels: NDArray[np.uint8], thresholds: ThresholdSettings
 ) -> Field:
@@ -87,8 +100,9 @@ def weigh_lifts(
 
 def opinion(value: NDArray[np.uint8], probabilities: Field) -> Opinion:
     """Return what probabilities of classes, f32 0..1 (height, width, 3), say of pixels of this V."""
-    sureness = np.rint(255 * probabilities.max(axis=-1)).astype(np.uint8)
-    return Opinion(value, probabilities.argmax(axis=-1).astype(np.uint8), sureness)
+    highest = reduce(np.maximum, np.moveaxis(probabilities, -1, 0))
+    sureness = np.rint(255 * highest).astype(np.uint8)
+    return Opinion(value, likeliest(probabilities), sureness)
 
 
 def scene_cuts(

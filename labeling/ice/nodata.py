@@ -31,7 +31,7 @@ def settle(codes: NDArray[np.uint8], *, black: int, nodata: int, water: int) -> 
     so no pixel is `nodata` before.
     """
     least = MIN_SHARE * codes.size
-    for y, x in _edge_pixels(codes.shape):
+    for y, x in _on_edge(codes, black):
         if codes[y, x] == black:
             area, *_ = cv2.floodFill(codes, None, (x, y), nodata)
             if area < least:
@@ -56,12 +56,9 @@ def grow(codes: NDArray[np.uint8], pixels: int, *, nodata: int) -> None:
     np.copyto(codes, np.uint8(nodata), where=near & (codes < nodata))
 
 
-def _edge_pixels(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    """Yield (y, x) of the pixels on a picture's edge."""
-    height, width = shape
-    for x in range(width):
-        yield 0, x
-        yield height - 1, x
-    for y in range(1, height - 1):
-        yield y, 0
-        yield y, width - 1
+def _on_edge(codes: NDArray[np.uint8], code: int) -> Iterator[tuple[int, int]]:
+    """Yield (y, x) of the pixels on a picture's edge that have a code when their side is come to."""
+    for y in (0, -1):
+        yield from ((y % len(codes), int(x)) for x in np.flatnonzero(codes[y] == code))
+    for x in (0, -1):
+        yield from ((int(y), x % codes.shape[1]) for y in np.flatnonzero(codes[:, x] == code))

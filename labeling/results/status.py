@@ -52,16 +52,17 @@ def write_status(
 
     `statuses_of` returns a block's codes, u8 (height, width); `grid` is that of `write_codes`.
     """
-    counts = np.zeros(256, np.int64)
+    counts = dict.fromkeys(PixelStatus, 0)
 
     def passing() -> Iterator[tuple[Window, NDArray[np.uint8]]]:
         for block in cut:
             codes = statuses_of(block)
-            counts[:] += np.bincount(codes.ravel(), minlength=256)
+            for status in PixelStatus:
+                counts[status] += int(np.count_nonzero(codes == np.uint8(status)))
             yield block.window, codes
 
     write_codes(target, passing(), LEGEND, **grid)
-    return {status.name.lower(): int(counts[status]) for status in PixelStatus}
+    return {status.name.lower(): count for status, count in counts.items()}
 
 
 def grid_of(info: SceneInfo) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -72,7 +73,7 @@ def sweep(
             for held, values in zip(pictures, pixels, strict=True):
                 if values is not None:
                     held.put(np.moveaxis(values[..., inside], -2, 0))  # rows first
-            yield np.ascontiguousarray(pixels.rgb.transpose(1, 2, 0))
+            yield np.asarray(cv2.merge([*pixels.rgb]), np.uint8)
 
     swept = network.sweep(bands(), first=first, height=height, width=width, wanted=wanted)
     for block in cut:
@@ -80,7 +81,7 @@ def sweep(
         while not said.holds(stop):
             said.put(next(swept)[:, inside])
         found = (held.take(start, stop) if held.holds(stop) else None for held in pictures)
-        pixels = (None if a is None else np.ascontiguousarray(np.moveaxis(a, 0, -2)) for a in found)
+        pixels = (None if a is None else np.moveaxis(a, 0, -2) for a in found)
         yield Pixels(*pixels), said.take(start, stop)  # type: ignore[arg-type]  # rgb is always there
 
 
@@ -103,9 +104,9 @@ def read_bands(scene: Scene, part: Block, *, rows: int) -> Iterator[Pixels]:
     end = part.row + part.height
     for start in range(part.row, end, rows):
         lines = mirrored(np.arange(start, min(start + rows, end)), info.height)
-        # Of each slab the lines that lie in it, in their order: mirrored ones come back.
-        turns = np.flatnonzero(np.diff(lines // step)) + 1
-        parts = [(slab(int(some[0]) // step), some % step) for some in np.split(lines, turns)]
+        # Lines that follow each other in one slab are a part of it; mirrored ones come back one by one.
+        ends = np.flatnonzero((np.diff(lines) != 1) | (np.diff(lines // step) != 0)) + 1
+        parts = [(slab(int(some[0]) // step), some % step) for some in np.split(lines, ends)]
         yield Pixels(*(_gathered(parts, field, columns - left) for field in range(3)))
 
 
@@ -115,11 +116,20 @@ def _whole(pixels: int, cell: int) -> int:
 
 
 def _gathered(parts: list[tuple[Pixels, NDArray[np.int64]]], field: int, columns: NDArray[np.int64]) -> Any:
-    """Return lines and columns of a field of what was read, None where the scene does not have it."""
+    """Return lines and columns of a field of what was read, None where the scene does not have it.
+
+    It is a view of what was read where that has them side by side: do not write to it.
+    """
     if parts[0][0][field] is None:
         return None
-    found = [np.asarray(pixels[field])[..., lines, :] for pixels, lines in parts]
-    return np.ascontiguousarray(np.concatenate(found, axis=-2)[..., columns])
+    lines = [np.asarray(pixels[field])[..., some[0] : some[-1] + 1, :] for pixels, some in parts]
+    whole = _joined(lines, axis=-2)
+    runs = np.split(columns, np.flatnonzero(np.diff(columns) != 1) + 1)
+    return _joined([whole[..., some[0] : some[-1] + 1] for some in runs], axis=-1)
+
+
+def _joined(parts: list[NDArray[Any]], *, axis: int) -> NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
 
 
 def mirrored(places: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
@@ -144,8 +154,16 @@ class RowBuffer:
         return self._first + sum(map(len, self._held)) >= stop
 
     def take(self, start: int, stop: int) -> NDArray[Any]:
-        """Return the rows from `start` to before `stop`, and forget them and all above."""
-        whole = np.concatenate(self._held)
-        found = whole[start - self._first : stop - self._first]
-        self._held, self._first = [whole[stop - self._first :]], stop
-        return np.asarray(found)
+        """Return the rows from `start` to before `stop`, and forget them and all above.
+
+        They are a view where they came in one piece.
+        """
+        found, kept, top = [], [], self._first
+        for rows in self._held:
+            if top < stop and top + len(rows) > start:
+                found.append(rows[max(0, start - top) : stop - top])
+            if top + len(rows) > stop:
+                kept.append(rows[max(0, stop - top) :])
+            top += len(rows)
+        self._held, self._first = kept, stop
+        return _joined(found, axis=0)

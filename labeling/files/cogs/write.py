@@ -29,6 +29,13 @@ from labeling.files.storage import AnyPath
 _CACHE: Final = 32 << 20
 """Bytes that GDAL keeps of a raster while it is made: a row of tiles and more."""
 
+_ENV: Final[dict[str, Any]] = {
+    "GDAL_CACHEMAX": _CACHE,  # what is written is seen no more
+    # Overviews wait for the rest of the COG. GDAL would pack them with ZSTD, which takes as long as all else.
+    # Not packed at all they would be other bytes beyond the edge, in tiles that reach over it.
+    "COG_TMP_COMPRESSION": "PACKBITS",
+}
+
 _COG: Final = {
     "driver": "COG", "COMPRESS": "DEFLATE", "LEVEL": 1, "BLOCKSIZE": TILE, "BIGTIFF": "IF_SAFER",
     "STATISTICS": "YES", "ADD_ALPHA": "NO", "OVERVIEW_RESAMPLING": "NEAREST",
@@ -63,8 +70,7 @@ def new_cog(
     options: dict[str, Any] = {"NUM_THREADS": threads, "OVERVIEW_RESAMPLING": resampling}
     options |= {"PREDICTOR": "YES"} if predictor else {}
     with MemoryFile() as made, MemoryFile() as cog:
-        # What is written is seen no more, so GDAL need not keep it.
-        with rasterio.Env(GDAL_NUM_THREADS=threads, GDAL_CACHEMAX=_CACHE), quiet_georeference():
+        with rasterio.Env(GDAL_NUM_THREADS=threads, **_ENV), quiet_georeference():
             with made.open(**plain_profile(**profile)) as raster:
                 yield raster
             with made.open() as raster:
@@ -73,8 +79,13 @@ def new_cog(
 
 
 def plain_profile(**profile: Any) -> dict[str, Any]:
-    """Return the profile of the GeoTIFF that a COG is copied from, tiled where it is large enough."""
-    profile |= {"driver": "GTiff", "compress": "deflate", "ZLEVEL": 1, "BIGTIFF": "IF_SAFER"}
+    """Return the profile of the GeoTIFF that a COG is copied from, tiled where it is large enough.
+
+    It is deflated, unless `compress` says otherwise.
+    """
+    profile |= {"driver": "GTiff", "BIGTIFF": "IF_SAFER"}
+    if "compress" not in profile:
+        profile |= {"compress": "deflate", "ZLEVEL": 1}
     if min(profile["height"], profile["width"]) >= TILE:
         profile |= {"tiled": True, "blockxsize": TILE, "blockysize": TILE, "interleave": "band"}
     return profile
@@ -103,6 +114,7 @@ def write_codes(
     with new_cog(
         target, height=height, width=width, crs=crs, transform=transform, threads=threads,
         count=1, dtype="uint8", nodata=legend.nodata,
+        compress="packbits",  # codes lie in runs: hardly larger than deflated, and far quicker both ways
     ) as raster:  # fmt: skip
         explain(raster, legend)
         for window, codes in blocks:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from labeling.grid import blocks
 from labeling.ice.label import label_scene
-from labeling.ice.moved_cuts import CELL, LIFT, Opinion, cut, opinion, scene_cuts, weigh_lifts
+from labeling.ice.moved_cuts import CELL, LIFT, Opinion, cut, likeliest, opinion, scene_cuts, weigh_lifts
 from labeling.ice.profile import ThresholdSettings, load_profile
 
 THRESHOLDS = ThresholdSettings(water_max=30, thin_ice_max=204)
@@ -38,6 +38,15 @@ def cuts_of(whole, band=32):
 
 def found_by(value, probabilities):
     return cut(value, cuts_of(opinion(value, probabilities)))
+
+
+@given(st.lists(st.lists(st.sampled_from([0.0, 0.1, 0.5, 1.0]), min_size=3, max_size=3), min_size=1))
+def test_the_likeliest_class_is_the_first_of_the_highest(pixels):
+    probabilities = np.array([pixels], np.float32)
+    assert likeliest(probabilities).tolist() == [[each.index(max(each)) for each in pixels]]
+    assert likeliest(probabilities).dtype == np.uint8
+    sureness = opinion(np.zeros((1, len(pixels)), np.uint8), probabilities).sureness
+    assert sureness.tolist() == [[round(255 * max(each)) for each in np.float32(pixels).tolist()]]
 
 
 def test_cuts_follow_a_veil_that_grows_across_the_scene():

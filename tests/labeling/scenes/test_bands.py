@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from labeling.grid import Block, blocks
 from labeling.scenes.bands import RowBuffer, mirrored, read_bands, sweep, swept_width
+from labeling.scenes.contract.scene import Pixels
 
 RNG = np.random.default_rng(0)
 
@@ -46,6 +47,18 @@ def test_rows_of_a_files_pieces_are_read_once():
     _, scene = scene_of(300, 20, block=64)
     list(read_bands(scene, Block(0, 0, 304, 24), rows=16))
     assert scene.reads.max() == 1
+
+
+def test_bands_of_a_files_pieces_are_parts_of_them():
+    """Only what lies in two pieces is copied, and what is mirrored."""
+    rgb, scene = scene_of(128, 20, block=64)
+    pieces = [scene.read(Block(top, 0, 64, 20)).rgb for top in (0, 64)]
+    scene.read = lambda block: Pixels(pieces[block.row // 64], None)
+    whole = [pixels.rgb for pixels in read_bands(scene, Block(0, 0, 128, 20), rows=32)]
+    assert [np.shares_memory(band, pieces[number // 2]) for number, band in enumerate(whole)] == [True] * 4
+    across = [pixels.rgb for pixels in read_bands(scene, Block(16, 0, 96, 20), rows=32)]
+    assert [any(np.shares_memory(band, piece) for piece in pieces) for band in across] == [True, False, True]
+    np.testing.assert_array_equal(np.concatenate(across, axis=1), rgb[:, 16:112])
 
 
 class Summed:
@@ -116,3 +129,14 @@ def test_a_buffer_gives_rows_as_they_are_asked_for():
     assert rows.take(-3, 1).tolist() == [-3, -2, -1, 0]
     assert rows.take(1, 3).tolist() == [1, 2]
     assert rows.take(3, 4).tolist() == [3]
+
+
+def test_a_buffer_copies_only_what_came_in_two_pieces():
+    rows, pieces = RowBuffer(0), [np.arange(0, 4), np.arange(4, 8)]
+    for piece in pieces:
+        rows.put(piece)
+    first, second, third = rows.take(0, 3), rows.take(3, 6), rows.take(6, 8)
+    assert np.shares_memory(first, pieces[0])
+    assert not any(np.shares_memory(second, piece) for piece in pieces)
+    assert np.shares_memory(third, pieces[1])
+    assert np.concatenate([first, second, third]).tolist() == [*range(8)]

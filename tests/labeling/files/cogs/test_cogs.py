@@ -15,7 +15,7 @@ from rio_cogeo.cogeo import cog_info, cog_validate
 
 from labeling.classes import IGNORE, PALETTES
 from labeling.files.cogs.legend import STATUS, class_legend
-from labeling.files.cogs.write import new_cog, write_codes
+from labeling.files.cogs.write import copy_cog, explain, new_cog, plain_profile, write_codes
 from labeling.grid import blocks
 from labeling.status import PixelStatus
 
@@ -137,6 +137,20 @@ def test_a_picture_without_georeference_stays_without(tmp_path):
         assert raster.crs is None
         assert raster.transform == Affine.identity()
     assert cog_validate(path, strict=True)[0]
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_how_what_is_made_is_packed_meanwhile_changes_no_byte(tmp_path, height, width):
+    """GDAL left to itself, from a deflated file, writes the same; in tiles that reach over the edge too."""
+    codes, legend = codes_of(height, width), class_legend()
+    path = write(tmp_path / "codes.tif", codes)
+    plain, copied = tmp_path / "plain.tif", tmp_path / "copied.tif"
+    shape = {"height": height, "width": width, "count": 1, "dtype": "uint8", "nodata": IGNORE}
+    with rasterio.open(plain, "w", **plain_profile(**shape, **PLACE)) as raster:
+        explain(raster, legend)
+        raster.write(codes, 1)
+    copy_cog(plain, copied)
+    assert path.read_bytes() == copied.read_bytes()
 
 
 def test_a_raster_without_any_class_is_written_too(tmp_path):
