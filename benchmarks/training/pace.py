@@ -177,7 +177,7 @@ def efficiency_rows(given: Namespace, folder: Path) -> Iterator[Row]:
     """Yield what two ranks reach of twice the speed of one, and of what it falls short."""
     tuning = Tuning(cycle_ms=1) if given.gpus else Tuning()
     both = Namespace(**vars(given) | {"batch_size": 2 * given.batch_size})
-    runs, pairs, shares = scaling.measured(both, [tuning], folder)
+    runs, pairs, shares, ranks = scaling.measured(both, [tuning], folder)
     chips = f"{both.batch_size} chips an update"
     yield f"one rank, {chips}", f"{scaling.rate(runs[None]):.2f} chips/s", ""
     yield (
@@ -188,6 +188,10 @@ def efficiency_rows(given: Namespace, folder: Path) -> Iterator[Row]:
     yield f"efficiency of two trainings apart, {chips}", spread(scaling.bounds(runs, pairs), 3), ""
     yield "of a step: from the first rank's readiness to the last one's", f"{shares.waiting:.1%}", ""
     yield "of a step: adding up gradients", f"{shares.reducing:.1%}", ""
+    waiting = " and ".join(f"{rank.waiting:.1%}" for rank in ranks)
+    yield "of the time: a rank's busiest thread is ready and has no core", waiting, ""
+    others = " and ".join(f"{rank.others:.1%}" for rank in ranks)
+    yield "of the time: its other threads run", others, ""
 
 
 def predicted(given: Namespace, step: float, whence: str) -> Table:

@@ -8,7 +8,7 @@ Every figure comes from `jobs.train` itself, input pipeline included, on noise o
 Runs alternate, each in new processes; the first epoch, which compiles, does not count. Dropout is off,
 because ranks drop different units. Two trainings of one rank at the same time, which know nothing of each
 other, show what the machine's cores lend each other: no way to share a training can be more efficient. A last
-run writes Horovod's timeline.
+run writes Horovod's timeline, and the ranks' threads are watched in it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any
 from rich.box import MARKDOWN
 from rich.table import Table
 
+from benchmarks.training.cores import Cores, Rank
 from benchmarks.training.ring import PUBLISHED, Job, Link, rate_for, times_faster
 from benchmarks.training.runs import Epoch, Tuning, curve_distance, settled, show, spread, train
 from benchmarks.training.timeline import Shares, read_steps, shares_of
@@ -51,9 +52,10 @@ def main() -> None:
     step = given.step
     if given.rounds:
         with tempfile.TemporaryDirectory() as folder:
-            runs, pairs, shares = measured(given, tunings, Path(folder))
+            runs, pairs, shares, ranks = measured(given, tunings, Path(folder))
         show(scaling_table(runs, pairs, given))
         print(communication(shares, tunings[0]))
+        print(lack_of_cores(ranks))
         step = step or given.batch_size / rate(runs[None])
     if step is None:
         raise SystemExit("give --rounds or --step: a prediction starts from the time of a step")
@@ -87,8 +89,11 @@ def options() -> argparse.ArgumentParser:
 
 def measured(
     given: argparse.Namespace, tunings: Sequence[Tuning], folder: Path
-) -> tuple[Runs, Pairs, Shares]:
-    """Alternate one rank, two for each tuning, and two apart, then look at the first tuning's timeline."""
+) -> tuple[Runs, Pairs, Shares, list[Rank]]:
+    """Alternate one rank, two for each tuning, and two apart, then look at the first tuning's timeline.
+
+    While that is written, the ranks' threads are watched.
+    """
     values = settings(given, folder)
     half = values | {"batch_size": given.batch_size // 2}
     kinds: list[Tuning | None] = [None, *tunings]
@@ -100,8 +105,9 @@ def measured(
             runs[kind].append(train(folder / "run", ranks, shared, tuning=kind or tunings[0]))
         pairs.append(apart(folder, half, tunings[0]))
     timeline = folder / "timeline.json"
-    train(folder / "run", 2, half, tuning=tunings[0], timeline=timeline)
-    return runs, pairs, shares_of(read_steps(timeline)[given.updates :])
+    with Cores() as cores:
+        train(folder / "run", 2, half, tuning=tunings[0], timeline=timeline)
+    return runs, pairs, shares_of(read_steps(timeline)[given.updates :]), cores.ranks()
 
 
 def apart(folder: Path, values: dict[str, Any], tuning: Tuning) -> list[list[Epoch]]:
@@ -179,6 +185,16 @@ def communication(shares: Shares, tuning: Tuning) -> str:
         f"and the last one's. The last one was {late} of {len(shares.waits)} steps, and the other waited "
         f"{waits} ms."
     )
+
+
+def lack_of_cores(ranks: Sequence[Rank]) -> str:
+    """Return a sentence on what the ranks' threads lacked."""
+    each = (
+        f"one's busiest thread ran {rank.running:.1%} of the time and was ready without a core for "
+        f"{rank.waiting:.1%}, while its other threads ran {rank.others:.1%}"
+        for rank in ranks
+    )
+    return f"\nOf the ranks {'; '.join(each)}."
 
 
 def gradient_bytes(file: Path) -> int:

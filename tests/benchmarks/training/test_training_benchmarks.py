@@ -1,6 +1,9 @@
 """What the benchmarks of training make of figures that are known: timeline, prediction, tables."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 
 from benchmarks.training import balance, exchange, pace
 from benchmarks.training import scaling as training_scaling
+from benchmarks.training.cores import Cores, Look, Rank, rank_of
 from benchmarks.training.precision import needed
 from benchmarks.training.ring import PUBLISHED, Job, Link, rate_for, reduction, times_faster
 from benchmarks.training.runs import Epoch, Tuning, curve_distance, spread
@@ -74,6 +78,34 @@ def test_a_timeline_without_the_ranks_moments_is_refused():
 def test_one_step_has_no_length():
     with pytest.raises(ValueError, match="too few"):
         shares_of([Step(0, 1, 2, "0")])
+
+
+def test_two_busy_processes_on_one_core_wait_for_it_half_of_the_time():
+    """Of two that never rest each runs while the other is ready and has none: the kernel's own count."""
+    core = min(os.sched_getaffinity(0))
+    busy = (
+        f"import os, time; os.sched_setaffinity(0, {{{core}}})\n"
+        "end = time.time() + 4\nwhile time.time() < end: pass"
+    )
+    with Cores() as cores:
+        for process in [subprocess.Popen([sys.executable, "-c", busy]) for _ in range(2)]:
+            process.wait()
+    both = cores.ranks()
+    assert len(both) == 2
+    for rank in both:
+        assert rank.running + rank.waiting == pytest.approx(1, abs=0.2)
+        assert rank.waiting > 0.2
+        assert rank.others == 0
+
+
+def test_the_busiest_thread_counts_apart_from_others_and_the_ends_do_not():
+    looks = {
+        "1": [Look(at, 0.9 * at if 5 <= at <= 9 else 0, 0.05 * at) for at in range(11)],
+        "2": [Look(at, 0.02 * at, 0.0) for at in range(11)],
+        "3": [Look(10, 7.0, 7.0)],
+    }
+    assert rank_of(looks) == Rank(*map(pytest.approx, (0.9, 0.05, 0.02)))
+    assert rank_of({"3": looks["3"]}) is None
 
 
 JOB = Job(step=0.1, bytes=8_000_000)
