@@ -8,7 +8,7 @@ Every figure comes from `jobs.train` itself, input pipeline included, on noise o
 Runs alternate, each in new processes; the first epoch, which compiles, does not count. Dropout is off,
 because ranks drop different units. Two trainings of one rank at the same time, which know nothing of each
 other, show what the machine's cores lend each other: no way to share a training can be more efficient. A last
-run writes Horovod's timeline, and the ranks' threads are watched in it.
+run writes Horovod's timeline. The threads of the last two ranks before it are watched.
 """
 
 from __future__ import annotations
@@ -92,22 +92,24 @@ def measured(
 ) -> tuple[Runs, Pairs, Shares, list[Rank]]:
     """Alternate one rank, two for each tuning, and two apart, then look at the first tuning's timeline.
 
-    While that is written, the ranks' threads are watched.
+    The threads of each two ranks are watched, and of the last ones is told: Horovod's timeline has one of its
+    own, which never rests.
     """
     values = settings(given, folder)
     half = values | {"batch_size": given.batch_size // 2}
     kinds: list[Tuning | None] = [None, *tunings]
     runs: dict[Tuning | None, list[list[Epoch]]] = {kind: [] for kind in kinds}
-    pairs = []
+    pairs, told = [], list[Rank]()
     for _ in range(given.rounds):
         for kind in kinds:
             ranks, shared = (2, half) if kind else (1, values | {"batch_size": given.batch_size})
-            runs[kind].append(train(folder / "run", ranks, shared, tuning=kind or tunings[0]))
+            with Cores() as cores:
+                runs[kind].append(train(folder / "run", ranks, shared, tuning=kind or tunings[0]))
+            told = cores.ranks()
         pairs.append(apart(folder, half, tunings[0]))
     timeline = folder / "timeline.json"
-    with Cores() as cores:
-        train(folder / "run", 2, half, tuning=tunings[0], timeline=timeline)
-    return runs, pairs, shares_of(read_steps(timeline)[given.updates :]), cores.ranks()
+    train(folder / "run", 2, half, tuning=tunings[0], timeline=timeline)
+    return runs, pairs, shares_of(read_steps(timeline)[given.updates :]), told
 
 
 def apart(folder: Path, values: dict[str, Any], tuning: Tuning) -> list[list[Epoch]]:
