@@ -17,7 +17,10 @@ Field = NDArray[np.float32]
 Sizes = NDArray[np.int64]
 
 STEP: Final = 4
-"""Pixels between the points of a sky; clouds are soft."""
+"""Pixels between the points of a sky; clouds are soft.
+
+Compiled into loops.py, whose kept code numba does not renew when this changes: change that file too.
+"""
 
 _BEND: Final = -0.75
 """Slope of cubic convolution, as OpenCV has it (Keys, 1981, has -0.5)."""

@@ -24,7 +24,8 @@ def look_through(
 ) -> None:
     """Change bands, u8 (3, height, width), into what they are under cloud and shadow, shares 0..1.
 
-    Both shares are given every STEP pixels, from half a step outside on, and linear in between. `lights` (3,)
+    Both shares are given every STEP pixels, from half a step inside the edge on, level before that and linear
+    in between. `lights` (3,)
     is what the cloud adds to each band. Where no light of the surface is left, `noise` (height, width) counts
     `spread` times, mirrored for the other bands: it is independent from pixel to pixel, so one draw will do.
     Pixels that are black in all bands stay so, and no other becomes black.

@@ -14,7 +14,10 @@ from labeling.ice.kernels import compiled
 _QUANTILES: Final = np.array([NormalDist().inv_cdf((place + 0.5) / 256) for place in range(256)])
 GRAINS: Final = (_QUANTILES / _QUANTILES.std()).astype(np.float32)
 """256 equally likely quantiles of the normal distribution, f32: of mean 0 and standard deviation 1, within
-2.9 of 0, a hundredth apart in the middle, which is far less than a level where noise is a level or two."""
+2.9 of 0, a hundredth apart in the middle, which is far less than a level where noise is a level or two.
+
+Compiled into loops.py, whose kept code numba does not renew when this changes: change that file too.
+"""
 
 
 def draw_noise(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.uint8]:

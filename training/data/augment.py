@@ -69,7 +69,7 @@ def augmented(
 def warm() -> None:
     """Draw on a chip until every compiled loop has run: an image is made with them in it."""
     chip = Chip(np.full((64, 64, 3), 200, np.uint8), np.zeros((64, 64), np.uint8))
-    changes = Changes(skies=1.0, tones=1.0, cuts=CutPoints(30, 204))
+    changes = Changes(skies=1.0, tones=1.0, brightness=0.1, cuts=CutPoints(30, 204))
     for index in range(20):  # half of the tones wander
         augmented(chip, seed=0, epoch=1, index=index, changes=changes)
 
