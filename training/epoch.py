@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from training.data.batches import Tensors, Trouble, Turning, batches
+from training.data.batch import Turning
+from training.data.batches import Tensors, Trouble, batches
 from training.data.sharding import Indices, epoch_order, share_batches
 from training.errors import StoppedError, TrainingError
 from training.folder.checkpoints import Part, State
@@ -96,7 +97,7 @@ def validate(training: Training, look: LookStep, stop: Stop) -> Validation | Non
         channels=config.channels,
         scaling=config.scaling,
         trouble=trouble,
-        threads=training.feeders,
+        feeders=training.feeders,
     )
     for images, labels in feed:
         for first in range(0, len(labels), config.batch_size):
@@ -134,7 +135,7 @@ def _turned(training: Training, plan: Indices, epoch: int, trouble: Trouble) -> 
         scaling=config.scaling,
         trouble=trouble,
         turning=Turning.of(config, epoch, training.train.card),
-        threads=training.feeders,
+        feeders=training.feeders,
     )
 
 

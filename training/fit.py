@@ -9,12 +9,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 from training import elastic
 from training.elastic import Commit, Start, no_commit
 from training.epoch import learn, validate
 from training.errors import StoppedError
+from training.feeding import feeding, keep_unpacked
 from training.folder.card import ModelCard
 from training.folder.checkpoints import State
 from training.folder.history import TensorBoard, epoch_row, line
@@ -26,7 +28,6 @@ from training.prepare import (
     absent_classes,
     begin,
     build,
-    keep_unpacked,
     meet,
     meet_devices,
     open_splits,
@@ -81,9 +82,10 @@ def train(
     hold.token = collectives.broadcast_object(hold.token, "lock")
     meet(config, world, train_chips, val_chips)
     keep_unpacked(config, world, train_chips, val_chips)
-    training = build(config, world, train_chips, val_chips)
-    state = begin(training, **start._asdict())
-    state = loop(training, state, stop, started, commit)
+    with feeding(config, world, train_chips, val_chips, gpu=device.held.gpu is not None) as feeders:
+        training = replace(build(config, world, train_chips, val_chips), feeders=feeders)
+        state = begin(training, **start._asdict())
+        state = loop(training, state, stop, started, commit)
     if not world.leads:
         return None
     record_run(training, state, started, "finished" if state.epoch >= config.epochs else "early")

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
 import platform
 import sys
-from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Final
 
 import keras
 
 from labeling.chips.check import check_chips
 from labeling.chips.passed import has_passed, look_at_chips, note_passed
 from labeling.errors import ConfigError
-from labeling.files.locks.holder import machine
+from training.data.feeders import Feeders
 from training.data.store import ChipStore
-from training.data.unpacked import place
 from training.folder import checkpoints
 from training.folder.checkpoints import Checkpoint, State
 from training.folder.opening import open_folder
@@ -39,15 +34,6 @@ from training.settings.facts import Facts, differences, facts_of, joined
 from training.settings.task import CLASSES
 from training.step import make_optimizer
 
-MOST_FEEDERS: Final = 8
-"""Threads; each keeps files open, and makes thousands of chips a second."""
-
-
-UNKEPT: Final = (
-    "train: chips are not kept unpacked, so each epoch unpacks them anew: TMPDIR (or /var/tmp) is no disk "
-    "with twice their room"
-)
-
 
 @dataclass(frozen=True)
 class Training:
@@ -66,18 +52,14 @@ class Training:
     """What decides the weights; see settings/facts.py."""
     balancer: Balancer
     """Which share of each global batch this rank takes."""
+    feeders: Feeders | None = None
+    """Processes that make its batches; None: a thread does."""
 
     @property
     def exchange(self) -> Exchange:
         """How gradients travel between the ranks."""
         pixels = math.prod(self.train.label_shape)
         return Exchange.of(self.config, ranks=self.world.size, pixels=pixels)
-
-    @property
-    def feeders(self) -> int:
-        """Threads that make this rank's batches: its share of the machine's cores."""
-        cores = self.config.threads or len(os.sched_getaffinity(0)) // collectives.ranks_here()
-        return min(max(1, cores), MOST_FEEDERS)
 
     @property
     def global_batch(self) -> int:
@@ -151,7 +133,7 @@ def meet(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) ->
     Chips that have passed before, and look as they did then, are not opened. ConfigError on all ranks names
     what differs, on which rank and host.
     """
-    own = config.model_dump(mode="json", exclude={"chips", "out", "start", "threads"})
+    own = config.model_dump(mode="json", exclude={"chips", "out", "start", "threads", "feeders"})
     own |= {"chips": train.fingerprint, "validation chips": val.fingerprint, "start": start_digest(config)}
     look = look_at_chips(config.chips, train.card, config.task)
     told = (platform.node(), str(config.chips), own, look, has_passed(config.chips, look))
@@ -173,34 +155,6 @@ def meet(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) ->
     # Each rank has looked before any began to check, and all saw the same files, not copies of their own.
     if world.leads and look is not None and all(each == look for *_, each, _ in hosts):
         note_passed(config.chips, look)
-
-
-def keep_unpacked(config: TrainConfig, world: World, *stores: ChipStore) -> None:
-    """Let the ranks of each machine keep their chips unpacked together; a collective.
-
-    A rank that cannot reads its chips out of Parquet every time, which changes nothing but the time.
-    """
-    with ExitStack() as names:
-        own: list[str | None] = [None] * len(stores)
-        if world.local_rank == 0 and config.unpack:
-            sizes = [len(store) * sum(store.chip_bytes) for store in stores]
-            files = [
-                names.enter_context(place(len(store), sum(store.chip_bytes), beside=sum(sizes) - size))
-                for store, size in zip(stores, sizes, strict=True)
-            ]
-            own = [None if file is None else str(file) for file in files]
-            if None in own and world.leads:
-                print(UNKEPT, file=sys.stderr, flush=True)
-        here = machine()
-        hosts = collectives.gathered((here, world.local_rank, own), "unpacked")
-        shared = next((files for host, local_rank, files in hosts if (host, local_rank) == (here, 0)), own)
-        # The files lose their names when all have them open.
-        with collectives.agreeing("kept"):
-            for store, name in zip(stores, shared, strict=True):
-                # What looks like one machine may have other disks: then there is no such file here.
-                if name is not None:
-                    with suppress(OSError):
-                        store.keep(Path(name))
 
 
 def build(config: TrainConfig, world: World, train: ChipStore, val: ChipStore) -> Training:

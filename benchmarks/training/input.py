@@ -4,9 +4,10 @@
     .venv/bin/python -m benchmarks.training.input --config jobs/conf/train-demo.yaml --threads 1
 
 Chips are noise over patches of the three classes, which compresses badly: more bytes to read than real ones
-have. Each stage is done by itself, by one thread and by two; batches are made as for a training and thrown
-away; the step repeats one batch from memory. A figure is the best round. Processor time is that of all
-threads of the process: beside other work it says more than the clock.
+have. Each stage is done by itself, by one thread and by two. Batches are made as for a training, by a thread
+of it and by one and two processes that feed it (`feeders`), and thrown away; the step repeats one batch from
+memory. A figure is the best round; the last column is the median over rounds in turn, for the machine's speed
+changes. Processor time is that of all threads of the process: beside other work it says more than the clock.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,16 +26,19 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
 from labeling.settings import load_settings
 from training.data.augment import augmented
-from training.data.batches import Trouble, Turning, batches
-from training.data.sharding import epoch_order, rank_batches
+from training.data.batch import Turning, View
+from training.data.batches import Trouble, batches
+from training.data.sharding import EMPTY, epoch_order, rank_batches
 from training.data.store import ChipStore
 from training.data.unpacked import place
+from training.feeding import feeding
 from training.prepare import Training, build, open_splits
 from training.ranks import collectives
 from training.ranks.collectives import Flags
@@ -51,15 +56,20 @@ DRAWN = POSES | SKIES | TONES | BRIGHTNESS
 
 CUTS = (30, 204)
 THREADS = (1, 2)
+FEEDERS = (0, 1, 2)
+EPOCHS = 4
+
+Rates = NDArray[np.float64]
+"""Chips a second (rounds, FEEDERS)."""
 
 GOAL = 5.0
 """How many times faster than the step the pipeline should be."""
 
 
-def drain(training: Training, threads: int | None = None) -> int:
-    """Read an epoch as a training does, with so many threads, and return the number of chips."""
+def drain(training: Training, epochs: int = 1) -> int:
+    """Read epochs, one after the other, as a training reads one, and return the number of chips."""
     config, count = training.config, len(training.train)
-    order = epoch_order(count, seed=config.seed, epoch=1)
+    order = np.tile(epoch_order(count, seed=config.seed, epoch=1), epochs)
     plan = rank_batches(order, batch_size=config.rank_batch, rank=0, size=1)
     feed = batches(
         training.train,
@@ -68,16 +78,15 @@ def drain(training: Training, threads: int | None = None) -> int:
         scaling=config.scaling,
         trouble=Trouble(),
         turning=Turning.of(config, 1, training.train.card),
-        threads=threads or training.feeders,
+        feeders=training.feeders,
     )
     for _ in feed:
         pass
-    return count
+    return len(order)
 
 
-def stages(training: Training) -> dict[str, Callable[[int], int]]:
+def stages(training: Training, parquet: ChipStore, kept: ChipStore) -> dict[str, Callable[[int], int]]:
     """Return what is done to the training chips: functions of a number of threads that return how many."""
-    parquet, kept = _opened(training.config, unpack=False), _opened(training.config, unpack=True)
     held = [kept[index] for index in range(len(kept))]
 
     def changed(settings: dict[str, float]) -> Callable[[int], int]:
@@ -89,10 +98,6 @@ def stages(training: Training) -> dict[str, Callable[[int], int]]:
 
         return partial(_spread, work, len(held))
 
-    def fed(store: ChipStore, settings: dict[str, float]) -> Callable[[int], int]:
-        config = training.config.model_copy(update=settings)
-        return partial(drain, replace(training, config=config, train=store))
-
     return {
         "read out of Parquet": partial(_spread, parquet.__getitem__, len(held)),
         "read, kept unpacked": partial(_spread, kept.__getitem__, len(held)),
@@ -101,13 +106,50 @@ def stages(training: Training) -> dict[str, Callable[[int], int]]:
         "turn and mirror, tones": changed(TONES),
         "turn and mirror, skies": changed(SKIES),
         "turn and mirror, skies, tones, brightness": changed(SKIES | TONES | BRIGHTNESS),
-        "batches, unpack: false": fed(parquet, POSES),
-        "batches, first epoch, which keeps chips": lambda threads: fed(
-            _opened(training.config, unpack=True), POSES
-        )(threads),
-        "batches, later epochs": fed(kept, POSES),
-        "batches with skies, tones, brightness, later epochs": fed(kept, DRAWN),
     }
+
+
+def feeds(
+    training: Training, parquet: ChipStore, kept: ChipStore, rounds: int
+) -> Iterator[tuple[str, Rates]]:
+    """Make batches as a training does and yield how many chips a second, by FEEDERS."""
+    whole = training.config.model_copy(update=POSES), training.config.model_copy(update=DRAWN)
+    plain, drawn = (replace(training, config=config) for config in whole)
+    yield "batches, unpack: false", _in_turn(replace(plain, train=parquet), rounds)
+    yield "batches, first epoch, which keeps chips", _first(plain, rounds)
+    yield "batches, later epochs", _in_turn(replace(plain, train=kept), rounds)
+    yield "batches with skies, tones, brightness, later epochs", _in_turn(replace(drawn, train=kept), rounds)
+
+
+def _in_turn(training: Training, rounds: int) -> Rates:
+    """Return the chips a second of EPOCHS by FEEDERS, taken in turn."""
+    with ExitStack() as started:
+        fed = [started.enter_context(_fed(training, count)) for count in FEEDERS]
+        for each in fed:
+            drain(each)  # loads what is compiled
+        works = [partial(drain, each, EPOCHS) for each in fed]
+        return np.array([[best_rate(work, 1) for work in works] for _ in range(rounds)])
+
+
+def _first(training: Training, rounds: int) -> Rates:
+    """Return the chips a second of first epochs, likewise."""
+    nothing = np.full((4, training.config.rank_batch), EMPTY)
+
+    def once(count: int) -> float:
+        store = _opened(training.config, unpack=True)
+        with _fed(replace(training, train=store), count) as each:
+            if each.feeders:  # who has answered has come to himself
+                [*each.feeders.made(store, nothing, View("rgb", "255"))]
+            return best_rate(partial(drain, each), 1)
+
+    return np.array([[once(count) for count in FEEDERS] for _ in range(rounds)])
+
+
+@contextmanager
+def _fed(training: Training, count: int) -> Iterator[Training]:
+    config = training.config.model_copy(update={"feeders": count})
+    with feeding(config, training.world, training.train, gpu=False) as feeders:
+        yield replace(training, feeders=feeders)
 
 
 def _opened(config: TrainConfig, *, unpack: bool) -> ChipStore:
@@ -192,12 +234,14 @@ def main() -> None:
         world = collectives.start()
         limit_threads(config.threads)
         training = build(config, world, *open_splits(config))
-        works = stages(training)
+        parquet, kept = (_opened(config, unpack=unpack) for unpack in (False, True))
+        works = stages(training, parquet, kept)
         cv2.setNumThreads(1)  # as batches have it: ours take whole chips
         paces = {
             name: [best_pace(partial(work, threads), given.rounds) for threads in THREADS]
             for name, work in works.items()
         }
+        made = dict(feeds(training, parquet, kept, given.rounds))
         step = best_rate(stepper(training), given.rounds)
 
     what = f"{given.config.name}, chips of {given.side} x {given.side}"
@@ -209,9 +253,16 @@ def main() -> None:
         rates = [pace.rate for pace in found]
         shown = (f"{pace.busy:.0f}" for pace in found)
         table.add_row(name, *(f"{rate:.0f}" for rate in rates), f"{rates[-1] / rates[0]:.2f}", *shown)
-    table.add_row(f"training step, {config.rank_batch} chips, {config.precision}", f"{step:.1f}")
-    Console(width=110).print(table)
-    slowest = min(paces[f"batches, {which}"][-1].rate for which in ("unpack: false", "later epochs"))
+    columns = (f"{count} process(es)" if count else "a thread" for count in FEEDERS)
+    fed = Table("work", *columns, "two / one, median", title=f"chips a second; {what}", box=MARKDOWN)
+    for name, rates in made.items():
+        times = np.median(rates[:, 2] / rates[:, 1])
+        fed.add_row(name, *(f"{rate:.0f}" for rate in rates.max(0)), f"{times:.2f}")
+    fed.add_row(f"training step, {config.rank_batch} chips, {config.precision}", f"{step:.1f}")
+    console = Console(width=110)
+    console.print(table)
+    console.print(fed)
+    slowest = min(made[f"batches, {which}"][:, 0].max() for which in ("unpack: false", "later epochs"))
     print(f"{what}; batches / step (goal {GOAL:g}): {slowest / step:.0f} x")
 
 

@@ -122,7 +122,8 @@ def alone(work: str) -> dict[str, float]:
 def input_rate(given: Namespace) -> dict[str, float]:
     """Return the chips a second of the input pipeline in epochs after the first."""
     from benchmarks.training.input import best_rate, drain
-    from training.prepare import build, keep_unpacked, open_splits
+    from training.feeding import keep_unpacked
+    from training.prepare import build, open_splits
     from training.ranks import collectives
 
     with tempfile.TemporaryDirectory() as folder:
@@ -132,8 +133,8 @@ def input_rate(given: Namespace) -> dict[str, float]:
         world = collectives.start()
         training = build(config, world, *open_splits(config))
         keep_unpacked(config, world, training.train)
-        drain(training, given.threads)
-        return {"rate": best_rate(lambda: drain(training, given.threads), given.rounds)}
+        drain(training)
+        return {"rate": best_rate(lambda: drain(training), given.rounds)}
 
 
 def between(given: Namespace) -> dict[str, float]:

@@ -7,7 +7,7 @@ import threading
 from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,14 @@ class ChipStore:
         self.split, self.task = split, task
         self._kinds = read_kinds(self._files, self.card.size) if task == "classify" else None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs to read the same chips; what is kept unpacked it must be told."""
+        return vars(self) | {"_readers": None, "_unpacked": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._readers = _Readers(self.card.size)
+
     def _count(self, file: Path, split: Split) -> int:
         """Return how many chips a file holds: as the card says, whose files check_chips looks at."""
         held = self._held.get((split, file.stem))
@@ -118,6 +126,11 @@ class ChipStore:
         """Keep chips that are read in a file of `unpacked.place`, and take them from there."""
         image, label = self.chip_bytes
         self._unpacked = Unpacked(file, image=image, label=label)
+
+    @property
+    def kept_handle(self) -> int | None:
+        """The open file of `keep`, which a process that is started may be given."""
+        return self._unpacked.fileno() if self._unpacked else None
 
     def __len__(self) -> int:
         return int(self._starts[-1])

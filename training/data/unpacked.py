@@ -38,6 +38,10 @@ class Unpacked:
             self._close()
             raise PermissionError(f"{path} belongs to another user")
 
+    def fileno(self) -> int:
+        """Return the file's handle, as `os` takes it."""
+        return self._file
+
     def read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
         """Return image and label of a chip, flat u8; None where nobody has left it yet, or the disk fails."""
         file, start = self._file, index * self._record

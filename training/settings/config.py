@@ -119,6 +119,12 @@ class TrainConfig(Settings):
         600.0, gt=0, description="longest that ranks wait for one another between steps"
     )
     threads: int | None = Field(None, ge=1, description="CPU threads a rank; None: all cores")
+    feeders: int | None = Field(
+        None,
+        ge=0,
+        le=64,
+        description="processes that make a rank's batches; 0: a thread; None: as a GPU needs, 0 without one",
+    )
     unpack: bool = Field(
         True,
         description="keep chips unpacked in TMPDIR (or /var/tmp), if there is room for twice that",

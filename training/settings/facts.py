@@ -8,7 +8,7 @@ from training.settings.config import TrainConfig
 
 FREE: Final = {
     *("chips", "out", "epochs", "patience", "keep", "absent_classes"),
-    *("checkpoint_steps", "commit_steps", "wait_seconds", "threads", "gpus", "unpack"),
+    *("checkpoint_steps", "commit_steps", "wait_seconds", "threads", "gpus", "unpack", "feeders"),
     *("balance", "balance_steps", "exchange_groups"),
 }
 """Settings that may change between a checkpoint and the run that goes on from it."""

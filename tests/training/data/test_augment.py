@@ -10,7 +10,7 @@ from labeling.chips.card import read_card
 from labeling.chips.tones import CutPoints
 from labeling.errors import ConfigError
 from training.data.augment import Changes, augmented
-from training.data.batches import Turning
+from training.data.batch import Turning
 from training.data.store import Chip
 from training.prepare import open_splits
 from training.settings.config import TrainConfig

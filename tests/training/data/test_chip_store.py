@@ -9,7 +9,9 @@ from chip_factory import write_chips, write_kind_chips
 from labeling.classes import IGNORE
 from labeling.errors import ConfigError
 from training.data.augment import augmented
-from training.data.batches import AHEAD, Trouble, Turning, batches, make_batch
+from training.data.batch import Turning, View, make_batch
+from training.data.batches import Trouble, batches
+from training.data.feeders import AHEAD
 from training.data.store import Chip, ChipStore
 
 
@@ -52,7 +54,7 @@ def test_chips_of_another_size_than_the_card_says_are_named(tmp_path):
 
 def test_a_batch_is_chips_in_order_and_empty_ones_beyond_the_end(tmp_path):
     store = ChipStore(write_chips(tmp_path, train=3, size=16), "train")
-    found = make_batch(store, np.array([2, 0, -1]), "rgb", "255", None)
+    found = make_batch(store, np.array([2, 0, -1]), View("rgb", "255"))
     np.testing.assert_array_equal(found.images[0], store[2].image)
     assert found.images.dtype == np.uint8
     np.testing.assert_array_equal(found.labels[1], store[0].label)
@@ -66,7 +68,7 @@ def test_the_dataset_yields_the_plans_batches(tmp_path):
     found = list(batches(store, plan, channels="grey", scaling="255", trouble=Trouble(), turning=turning))
     assert len(found) == 2
     for (images, labels), indices in zip(found, plan, strict=True):
-        expected = make_batch(store, indices, "grey", "255", turning)
+        expected = make_batch(store, indices, View("grey", "255", turning))
         np.testing.assert_array_equal(images, expected.images)
         np.testing.assert_array_equal(labels, expected.labels)
 
@@ -142,13 +144,12 @@ def test_the_dataset_yields_kinds_and_none_for_an_empty_chip(tmp_path):
     np.testing.assert_array_equal([np.ravel(labels) for _, labels in found], [[3, 0], [4, IGNORE]])
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-def test_an_unreadable_chip_is_told_and_the_batches_go_on_empty(tmp_path, threads):
+def test_an_unreadable_chip_is_told_and_the_batches_go_on_empty(tmp_path):
     store = ChipStore(write_chips(tmp_path, train=6, size=16, per_file=2), "train")
     (tmp_path / "split=train" / "train-scene-001.parquet").write_bytes(b"gone")
     trouble = Trouble()
     plan = np.arange(6).reshape(3, 2)
-    options = {"channels": "rgb", "scaling": "255", "trouble": trouble, "threads": threads}
+    options = {"channels": "rgb", "scaling": "255", "trouble": trouble}
     found = [labels for _, labels in batches(store, plan, **options)]
     np.testing.assert_array_equal(found[0][0], store[0].label)
     assert all((labels.numpy() == IGNORE).all() for labels in found[1:])

@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-import threading
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -11,9 +10,10 @@ import numpy as np
 import pytest
 from chip_factory import write_chips, write_kind_chips
 
-from training import prepare
+from training import feeding
 from training.data import unpacked
-from training.data.batches import Trouble, Turning, batches
+from training.data.batch import Turning
+from training.data.batches import Trouble, batches
 from training.data.store import ChipStore
 from training.data.unpacked import Unpacked, place
 from training.ranks import collectives
@@ -72,15 +72,14 @@ def test_kinds_too(tmp_path):
             same(store[index], plain[index])
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-def test_batches_of_several_epochs_are_those_of_parquet_alone(chips, threads):
+def test_batches_of_several_epochs_are_those_of_parquet_alone(chips):
     plain, store = ChipStore(chips, "train"), ChipStore(chips, "train")
     keep(store)
     plan = np.array([[4, 1, 6], [0, 2, -1], [5, 3, 0]])
     for epoch in (1, 2, 3):
         turning = Turning(seed=3, epoch=epoch)
         options = {"channels": "rgb", "scaling": "255", "turning": turning}
-        found = batches(store, plan, **options, trouble=Trouble(), threads=threads)
+        found = batches(store, plan, **options, trouble=Trouble())
         expected = batches(plain, plan, **options, trouble=Trouble())
         for got, wanted in zip(found, expected, strict=True):
             np.testing.assert_array_equal(got[0], wanted[0])
@@ -165,23 +164,6 @@ def test_a_disk_that_others_fill_costs_time_only(disk, chips, monkeypatch):
             same(store[index], plain[index])
 
 
-@pytest.mark.parametrize("batch", [1, 4])
-def test_batches_of_any_size_are_made_by_all_threads(chips, batch):
-    makers = set()
-    together = threading.Barrier(4, timeout=20)
-
-    class Noting(ChipStore):
-        def __getitem__(self, index):
-            if threading.get_ident() not in makers:
-                makers.add(threading.get_ident())
-                together.wait()
-            return super().__getitem__(index)
-
-    plan = np.arange(8 * batch).reshape(8, batch) % 7
-    [*batches(Noting(chips, "train"), plan, channels="rgb", scaling="255", trouble=Trouble(), threads=4)]
-    assert len(makers) == 4
-
-
 def test_a_file_of_another_user_is_refused(monkeypatch):
     with place(4, 64) as file:
         monkeypatch.setattr(os, "geteuid", lambda: 12345)
@@ -193,7 +175,7 @@ def test_a_file_of_another_user_is_refused(monkeypatch):
 def test_ranks_of_a_machine_meet_in_one_file(chips, monkeypatch, host, shared):
     """Rank 1 takes the file of the first rank on its machine, and none of another machine's."""
     config = TrainConfig(chips=chips, out=chips / "model")
-    monkeypatch.setattr(prepare, "machine", lambda: "here")
+    monkeypatch.setattr(feeding, "machine", lambda: "here")
     monkeypatch.setattr(collectives, "agreeing", lambda _: nullcontext())
     first, second = ChipStore(chips, "train"), ChipStore(chips, "train")
     with place(len(first), sum(first.chip_bytes)) as file:
@@ -202,7 +184,7 @@ def test_ranks_of_a_machine_meet_in_one_file(chips, monkeypatch, host, shared):
         monkeypatch.setattr(
             collectives, "gathered", lambda own, _: [(host, 0, [str(file)]), ("here", 1, own[2])]
         )
-        prepare.keep_unpacked(config, World(rank=1, size=2, local_rank=1, elastic=False), second)
+        feeding.keep_unpacked(config, World(rank=1, size=2, local_rank=1, elastic=False), second)
     shutil.rmtree(chips / "split=train")
     if shared:
         same(second[3], first[3])
@@ -214,8 +196,8 @@ def test_ranks_of_a_machine_meet_in_one_file(chips, monkeypatch, host, shared):
 def test_who_wants_none_has_none(chips, monkeypatch):
     monkeypatch.setattr(collectives, "agreeing", lambda _: nullcontext())
     monkeypatch.setattr(collectives, "gathered", lambda own, _: [own])
-    monkeypatch.setattr(prepare, "place", lambda *_: pytest.fail("a file was made"))
+    monkeypatch.setattr(feeding, "place", lambda *_: pytest.fail("a file was made"))
     store = ChipStore(chips, "train")
     config = TrainConfig(chips=chips, out=Path("model"), unpack=False)
-    prepare.keep_unpacked(config, World(rank=0, size=1, local_rank=0, elastic=False), store)
+    feeding.keep_unpacked(config, World(rank=0, size=1, local_rank=0, elastic=False), store)
     assert store._unpacked is None

@@ -1,0 +1,253 @@
+"""Processes that make a rank's batches, in memory that they share with it.
+
+Threads of one process wait for each other wherever Python makes a batch, and hold up the training's own
+loop; processes do not. A feeder gets requests and answers them in their order. It ends when its rank does,
+however that ends, for then the pipe between them does; and by no signal but SIGKILL, so that a rank which was
+asked to end can finish its step.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import weakref
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import cycle, islice
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labeling.chips.card import Split
+from labeling.errors import ConfigError, PolynyaError
+from training.data.batch import Batch, Layout, View
+from training.data.sharding import Indices
+from training.data.store import ChipStore
+
+AHEAD: Final = 2
+"""Batches made ready before they are asked for; by feeders so many for each of them, within MOST."""
+
+MOST: Final = 256 << 20
+"""Bytes of batches that feeders make ready; with larger ones several make each."""
+
+WAIT_S: Final = 10.0
+"""Seconds that a feeder may take to end when its rank has left it."""
+
+_ROOT: Final = Path(__file__).parents[2]
+
+_UNHEARD: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
+class FeederError(PolynyaError):
+    """A process that made batches is gone; the job exits with 1."""
+
+
+class Opening(NamedTuple):
+    """What a feeder is told first."""
+
+    stores: dict[Split, ChipStore]
+    kept: dict[Split, int]
+    """Handles of the files in which a split's chips are kept unpacked."""
+    piece: int
+    """Bytes of the shared memory that a batch may take."""
+
+
+class Request(NamedTuple):
+    """Asks for chips of a batch."""
+
+    shown: bytes
+    """Of which split and how: a Shown, which a whole plan has in common, pickled once."""
+    indices: Indices
+    place: int
+    """Where in the shared memory the batch begins, bytes."""
+    chips: int
+    """How many the whole batch has."""
+    first: int
+    """Which of them the first one asked for is."""
+
+
+class Shown(NamedTuple):
+    """What all requests of a plan say."""
+
+    split: Split
+    view: View
+
+
+Answer = ConfigError | None
+"""None when the chips lie where they were asked for."""
+
+
+class Feeders:
+    """Some processes for the chips of some splits; one generator of batches at a time."""
+
+    def __init__(self, count: int, stores: Sequence[ChipStore], most: int) -> None:
+        """Start them for batches of `most` bytes at most; ConfigError where that cannot be."""
+        self._memory = _Memory(most)
+        kept = {store.split: handle for store in stores if (handle := store.kept_handle) is not None}
+        opening = Opening({store.split: store for store in stores}, kept, self._memory.piece)
+        with ExitStack() as started:
+            self._all = [started.enter_context(_Feeder(opening, self._memory.handle)) for _ in range(count)]
+            self._started = started.pop_all()
+        self._turns = cycle(self._all)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._started.close()
+
+    def made(self, store: ChipStore, plan: Indices, view: View) -> Generator[Batch]:
+        """Yield the batches of a plan (steps, B); each one's memory is used anew when nothing holds it.
+
+        ConfigError when a chip cannot be read, FeederError when a feeder has died.
+        """
+        layout = Layout.of(store, plan.shape[1], view)
+        parts = _parts(layout.size, len(self._all))
+        rows, shown = iter(plan), pickle.dumps(Shown(store.split, view))
+        asked: deque[tuple[NDArray[np.uint8], list[_Feeder]]] = deque()
+
+        def ask(more: int) -> None:
+            for indices in islice(rows, more):
+                place, memory = self._memory.take(layout.size)
+                asked.append((memory, list(islice(self._turns, parts))))
+                first = 0
+                for feeder, some in zip(asked[-1][1], np.array_split(indices, parts), strict=True):
+                    feeder.ask(Request(shown, some, place, len(indices), first))
+                    first += len(some)
+
+        try:
+            ask(_ahead(parts, len(self._all)))
+            while asked:
+                memory, feeders = asked.popleft()
+                for feeder in feeders:
+                    feeder.hear()
+                ask(1)
+                yield layout.over(memory)
+        finally:
+            for feeder in self._all:
+                feeder.settle()
+
+
+def _parts(size: int, feeders: int) -> int:
+    """Return into how many parts a batch of `size` bytes is shared out: as few as memory allows."""
+    possible = range(1, feeders + 1)
+    return next((parts for parts in possible if _ahead(parts, feeders) * size <= MOST), feeders)
+
+
+def _ahead(parts: int, feeders: int) -> int:
+    return -(-AHEAD * feeders // parts)
+
+
+class _Feeder:
+    """One process, as its rank sees it; a context manager."""
+
+    def __init__(self, opening: Opening, memory: int) -> None:
+        self._rank, theirs = Pipe()
+        self._owed = 0
+        paths = (str(_ROOT), os.environ.get("PYTHONPATH"))
+        command = [sys.executable, "-m", "training.data.feeder", str(theirs.fileno()), str(memory)]
+        try:
+            with _unheard(_UNHEARD), theirs:
+                self._process = subprocess.Popen(
+                    command,
+                    env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(), memory, *opening.kept.values()),
+                )
+        except OSError as error:
+            self._rank.close()
+            raise ConfigError(
+                f"cannot start a process that makes batches ({error.strerror}): set `feeders: 0`, "
+                "and a thread makes them"
+            ) from None
+        self._tell(opening)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._rank.close()
+        try:
+            self._process.wait(WAIT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def ask(self, request: Request) -> None:
+        """Send a request; if the feeder is gone, `hear` says so."""
+        self._owed += 1
+        self._tell(request)
+
+    def hear(self) -> None:
+        """Wait for the answer to the earliest request that has none; ConfigError and FeederError."""
+        self._owed -= 1
+        try:
+            answer: Answer = self._rank.recv()
+        except (EOFError, OSError):
+            raise FeederError(self._end()) from None
+        if answer is not None:
+            raise answer
+
+    def settle(self) -> None:
+        """Wait for all answers that are owed, whatever they are."""
+        while self._owed:
+            with suppress(PolynyaError):
+                self.hear()
+
+    def _tell(self, message: Opening | Request) -> None:
+        with suppress(OSError):
+            self._rank.send(message)
+
+    def _end(self) -> str:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(WAIT_S)
+        code = self._process.returncode
+        how = "has closed its pipe" if code is None else f"ended with exit code {code}"
+        if code is not None and code < 0:
+            how = f"was ended by {signal.Signals(-code).name}, for want of memory perhaps"
+        return (
+            f"a process that makes batches (pid {self._process.pid}) {how}: lower `feeders`, or set "
+            "`feeders: 0` and a thread makes them; go on with --resume"
+        )
+
+
+class _Memory:
+    """Memory without a name, in pieces for a batch each. Not in /dev/shm, which containers keep small."""
+
+    def __init__(self, most: int) -> None:
+        self.handle = os.memfd_create("polynya-batches")
+        weakref.finalize(self, os.close, self.handle)
+        self.piece = -(-most // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
+        self._pieces: list[mmap.mmap] = []
+        self._free: list[int] = []
+
+    def take(self, size: int) -> tuple[int, NDArray[np.uint8]]:
+        """Return where a free piece begins and `size` bytes of it; free again when no array holds it."""
+        if size > self.piece:
+            raise ValueError(f"a batch of {size} bytes, and {self.piece} is the most")
+        if not self._free:
+            os.ftruncate(self.handle, self.piece * (len(self._pieces) + 1))
+            self._pieces.append(mmap.mmap(self.handle, self.piece, offset=self.piece * len(self._pieces)))
+            self._free.append(len(self._pieces) - 1)
+        piece = self._free.pop()
+        memory = np.frombuffer(self._pieces[piece], np.uint8, size)
+        weakref.finalize(memory, self._free.append, piece)
+        return piece * self.piece, memory
+
+
+@contextmanager
+def _unheard(signals: Iterable[signal.Signals]) -> Iterator[None]:
+    """Let no process that this thread starts in the block ever hear of some signals."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
