@@ -36,7 +36,7 @@ from training.settings.config import TrainConfig
 
 KEYS = (
     *("epochs", "batch_size", "accumulate", "learning_rate", "loss", "patience", "precision", "seed"),
-    *("skies", "checkpoint_steps", "threads", "gpus"),
+    *("skies", "checkpoint_steps", "threads", "feeders", "gpus"),
     "balance",
 )
 """Settings that have a flag; the rest are for the configuration file."""

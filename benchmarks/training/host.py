@@ -2,8 +2,10 @@
 
     .venv/bin/python -m benchmarks.training.host
     .venv/bin/python -m benchmarks.training.host --schedule cosine
+    .venv/bin/python -m benchmarks.training.host --feeders 1   # and what batches from another process cost
 
-The loop of an epoch runs as it is (training/epoch.py), but its one batch comes from memory. Each of its
+The loop of an epoch runs as it is (training/epoch.py), but its one batch comes from memory, or from processes
+that feed it. Each of its
 updates is followed by a call of the same compiled step by itself, whose time is taken off: so both see the
 same load of the machine. On a GPU the step's own time is that of handing it over, so what is left holds the
 wait for its result too.
@@ -15,6 +17,8 @@ import argparse
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from unittest import mock
@@ -24,6 +28,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from training import epoch
+from training.feeding import feeding, keep_unpacked
 from training.folder.checkpoints import State
 from training.prepare import build, open_splits
 from training.ranks import collectives
@@ -67,11 +72,21 @@ def measured(updates: int, **changed: Any) -> Between:
         limit_threads(config.threads)
         take_gpu(config.gpus, world.local_rank)
         training = build(config, world, *open_splits(config))
+        keep_unpacked(config, world, training.train)
+        for index in range(updates):
+            training.train[index]  # the files go now
     step = make_train_step(training.model, training.optimizer, training.loss, at_once=1)
-    images, labels, quiet = tf.zeros((1, SIDE, SIDE, 3)), tf.zeros((1, SIDE, SIDE), tf.uint8), tf.zeros(2)
+    images, labels = tf.zeros((1, SIDE, SIDE, 3), tf.uint8), tf.zeros((1, SIDE, SIDE), tf.uint8)
+    quiet = tf.zeros(2)
     state = State(epoch=0, history=[], best_epoch=0, best_scores=None)
     both = []
-    with mock.patch.object(epoch, "batches", lambda _, plan, **__: [(images, labels)] * len(plan)):
+    with ExitStack() as fed:
+        if config.feeders:
+            feeders = fed.enter_context(feeding(config, world, training.train, gpu=False))
+            training = replace(training, feeders=feeders)
+        else:
+            one = [(images, labels)]
+            fed.enter_context(mock.patch.object(epoch, "batches", lambda _, plan, **__: one * len(plan)))
         loop = epoch.learn(training, step, state, Stop())
         begun = _now()
         for _ in loop:
@@ -97,9 +112,10 @@ def main() -> None:
     )
     options.add_argument("--updates", type=int, default=1000)
     options.add_argument("--schedule", choices=["constant", "cosine"], default="constant")
+    options.add_argument("--feeders", type=int, default=0, help="processes that make the batches")
     options.add_argument("--gpus", choices=["auto", "none"], default="auto")
     given = options.parse_args()
-    found = measured(given.updates, schedule=given.schedule, gpus=given.gpus)
+    found = measured(given.updates, schedule=given.schedule, gpus=given.gpus, feeders=given.feeders)
     print(
         f"between two steps: {found.wall:.2f} ms (goal {GOAL_MS:g}), {found.processor:.2f} ms of it on a "
         f"processor; the step of this network by itself: {found.step:.2f} ms"

@@ -5,7 +5,8 @@
 
 Chips are noise over patches of the three classes, which compresses badly: more bytes to read than real ones
 have. Each stage is done by itself, by one thread and by two. Batches are made as for a training, by a thread
-of it and by one and two processes that feed it (`feeders`), and thrown away; the step repeats one batch from
+of it and by one and two processes that feed it (`feeders`), and thrown away ("each alone": by processes that
+know nothing of each other or of a training: their ratio is the machine's). The step repeats one batch from
 memory. A figure is the best round; the last column is the median over rounds in turn, for the machine's speed
 changes. Processor time is that of all threads of the process: beside other work it says more than the clock.
 """
@@ -21,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,7 +35,7 @@ from rich.table import Table
 
 from labeling.settings import load_settings
 from training.data.augment import augmented
-from training.data.batch import Turning, View
+from training.data.batch import Layout, Turning, View, make_batch
 from training.data.batches import Trouble, batches
 from training.data.sharding import EMPTY, epoch_order, rank_batches
 from training.data.store import ChipStore
@@ -119,6 +121,7 @@ def feeds(
     yield "batches, first epoch, which keeps chips", _first(plain, rounds)
     yield "batches, later epochs", _in_turn(replace(plain, train=kept), rounds)
     yield "batches with skies, tones, brightness, later epochs", _in_turn(replace(drawn, train=kept), rounds)
+    yield "the same, each alone", _apart(drawn, rounds)
 
 
 def _in_turn(training: Training, rounds: int) -> Rates:
@@ -143,6 +146,37 @@ def _first(training: Training, rounds: int) -> Rates:
             return best_rate(partial(drain, each), 1)
 
     return np.array([[once(count) for count in FEEDERS] for _ in range(rounds)])
+
+
+def _apart(training: Training, rounds: int) -> Rates:
+    """Return the chips a second of as many processes, which know nothing of each other, taken in turn."""
+    counts = [max(1, count) for count in FEEDERS]
+    with get_context("spawn").Pool(max(counts), _begin, (training.config,)) as pool:
+
+        def rate(count: int) -> float:
+            return best_rate(lambda: sum(pool.map(_alone, range(count), chunksize=1)), 1)
+
+        for _ in range(2):
+            rate(max(counts))  # all have come to themselves
+        return np.array([[rate(count) for count in counts] for _ in range(rounds)])
+
+
+def _begin(config: TrainConfig) -> None:
+    """Open a store of its own in a process of `_apart`."""
+    global own
+    own = _opened(config, unpack=True), config
+    _alone(0)
+
+
+def _alone(_: int) -> int:
+    store, config = own
+    cv2.setNumThreads(1)
+    order = np.tile(epoch_order(len(store), seed=config.seed, epoch=1), EPOCHS)
+    view = View(config.channels, config.scaling, Turning.of(config, 1, store.card))
+    made = Layout.of(store, config.rank_batch, view).empty()
+    for indices in rank_batches(order, batch_size=config.rank_batch, rank=0, size=1):
+        make_batch(store, indices, view, made)
+    return len(order)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ import tempfile
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -97,8 +98,9 @@ def options() -> argparse.ArgumentParser:
 def rows(given: Namespace, folder: Path, steps: list[float], *, gpus: int) -> Iterator[Row]:
     """Measure and yield row after row; `steps` gets the seconds of a step."""
     if "input" in given.only:
-        rate = alone("input")["rate"]
-        yield f"input of a rank, {given.threads} thread(s)", f"{rate:.0f} chips/s", "the step's"
+        found = alone("input")
+        makers = f"{found['feeders']:.0f} process(es)" if found["feeders"] else "a thread"
+        yield f"input of a rank, by {makers}", f"{found['rate']:.0f} chips/s", "the step's"
     if "host" in given.only:
         found = alone("host")
         text = f"{found['wall']:.2f} ms ({found['processor']:.2f} ms of processor time)"
@@ -120,9 +122,9 @@ def alone(work: str) -> dict[str, float]:
 
 
 def input_rate(given: Namespace) -> dict[str, float]:
-    """Return the chips a second of the input pipeline in epochs after the first."""
+    """Return the chips a second of later epochs' input, made as for a training on this machine."""
     from benchmarks.training.input import best_rate, drain
-    from training.feeding import keep_unpacked
+    from training.feeding import feeder_count, feeding, keep_unpacked
     from training.prepare import build, open_splits
     from training.ranks import collectives
 
@@ -131,10 +133,14 @@ def input_rate(given: Namespace) -> dict[str, float]:
         changed = {"chips": chips, "out": folder, "batch_size": given.batch_size}
         config = load_settings(TrainConfig, given.config, changed)
         world = collectives.start()
-        training = build(config, world, *open_splits(config))
-        keep_unpacked(config, world, training.train)
-        drain(training)
-        return {"rate": best_rate(lambda: drain(training), given.rounds)}
+        whole = build(config, world, *open_splits(config))
+        keep_unpacked(config, world, whole.train)
+        gpu = bool(about_machine()["gpus"])
+        with feeding(config, world, whole.train, gpu=gpu) as feeders:
+            training = replace(whole, feeders=feeders)
+            drain(training)
+            rate = best_rate(lambda: drain(training, 4), given.rounds)
+        return {"rate": rate, "feeders": feeder_count(config, gpu=gpu)}
 
 
 def between(given: Namespace) -> dict[str, float]:

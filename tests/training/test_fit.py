@@ -1,7 +1,10 @@
 import csv
 import gc
 import json
+import os
 import shutil
+import signal
+from functools import partial
 
 import keras
 import numpy as np
@@ -134,6 +137,30 @@ def test_skies_and_tones_are_drawn_alike_when_a_training_is_resumed(chips, plain
         not np.allclose(a, b)
         for a, b in zip(arrays(tmp_path / "whole"), arrays(plain(epochs=3)), strict=True)
     )
+
+
+def test_processes_that_feed_it_change_nothing(chips, tmp_path):
+    drawn = {"skies": 0.8, "tones": 0.5, "brightness": 0.05}
+    run(config(chips, tmp_path / "thread", epochs=2, **drawn))
+    run(config(chips, tmp_path / "one", epochs=1, feeders=1, **drawn))
+    run(config(chips, tmp_path / "one", epochs=2, feeders=3, **drawn), resume=True)
+    assert not [child for child in psutil.Process().children() if "training.data.feeder" in child.cmdline()]
+    assert_same_training(tmp_path / "thread", tmp_path / "one")
+    cards = [read_model_card(tmp_path / name) for name in ("thread", "one")]
+    assert cards[0].metrics == cards[1].metrics
+
+
+def test_a_feeder_that_is_killed_ends_the_training_with_the_way_out(chips, tmp_path, monkeypatch):
+    """As the kernel kills one where memory is short; what was saved is there to go on from."""
+
+    def killed(training, state):
+        if state.steps == 3:
+            os.kill(training.feeders._all[0]._process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(fit, "train", partial(fit.train, commit=killed))
+    with pytest.raises(ConfigError, match=r"SIGKILL.*feeders: 0.*--resume"):
+        run(config(chips, tmp_path / "model", epochs=9, feeders=2, commit_steps=1, checkpoint_steps=1))
+    assert latest(tmp_path / "model").state.steps >= 3
 
 
 def test_the_last_epoch_is_kept_where_that_is_asked_for(chips, tmp_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import psutil
 import pytest
 from chip_factory import write_chips
 from survival import (
@@ -63,6 +64,22 @@ def test_sigterm_leaves_a_checkpoint_a_mark_and_the_code_to_queue_again(unbroken
     assert 20 <= latest(out).state.steps == reached(out) < UPDATES
     assert start(job(chips, out, config), log).wait(timeout=120) == 0, log.read_text()
     assert not (out / MARK).exists()
+    assert_same_end(whole, out)
+
+
+def test_sigterm_to_all_its_processes_is_the_same(unbroken, tmp_path):
+    """As a batch system sends it: those that feed the training go on until it has come to an end."""
+    chips, config, whole = unbroken
+    out, log = tmp_path / "model", tmp_path / "log"
+    process = start([*job(chips, out, config), "--feeders", "2"], log)
+    wait_for(process, out, 20)
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    assert sum("training.data.feeder" in each.cmdline() for each in family) == 2
+    for each in reversed(family):
+        each.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == REQUEUE, log.read_text()
+    assert not any(each.is_running() for each in family)
+    assert start(job(chips, out, config), log).wait(timeout=120) == 0, log.read_text()
     assert_same_end(whole, out)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from labeling.errors import PolynyaError
+from labeling.errors import ConfigError
 from training.data.batch import Batch, Turning, View, make_batch
 from training.data.feeders import AHEAD, Feeders
 from training.data.sharding import EMPTY, Indices
@@ -33,7 +33,7 @@ Tensors = tuple[tf.Tensor, tf.Tensor]
 class Trouble:
     """Where an error is left that ends the feed, for the rank to tell the others at the next step."""
 
-    error: PolynyaError | None = None
+    error: ConfigError | None = None
 
 
 def batches(
@@ -59,7 +59,7 @@ def batches(
             if trouble.error is None:
                 try:
                     batch = next(source)
-                except PolynyaError as error:
+                except ConfigError as error:
                     trouble.error = error
             yield _tensors(batch or make_batch(store, nothing, view._replace(turning=None)))
 

@@ -17,8 +17,8 @@ import sys
 import weakref
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from itertools import cycle, islice
+from contextlib import contextmanager, suppress
+from itertools import cycle, islice, pairwise
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeling.chips.card import Split
-from labeling.errors import ConfigError, PolynyaError
+from labeling.errors import ConfigError
 from training.data.batch import Batch, Layout, View
 from training.data.sharding import Indices
 from training.data.store import ChipStore
@@ -46,10 +46,6 @@ _ROOT: Final = Path(__file__).parents[2]
 _UNHEARD: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
-class FeederError(PolynyaError):
-    """A process that made batches is gone; the job exits with 1."""
-
-
 class Opening(NamedTuple):
     """What a feeder is told first."""
 
@@ -60,29 +56,33 @@ class Opening(NamedTuple):
     """Bytes of the shared memory that a batch may take."""
 
 
-class Request(NamedTuple):
-    """Asks for chips of a batch."""
+class Shown(NamedTuple):
+    """What the requests that follow have in common; an empty message announces it."""
 
-    shown: bytes
-    """Of which split and how: a Shown, which a whole plan has in common, pickled once."""
-    indices: Indices
+    split: Split
+    view: View
+
+
+class Request(NamedTuple):
+    """Asks for chips of a batch, in int64 as they lie: to pickle it would cost the loop a tenth of a ms."""
+
     place: int
     """Where in the shared memory the batch begins, bytes."""
     chips: int
     """How many the whole batch has."""
     first: int
     """Which of them the first one asked for is."""
+    indices: Indices
 
+    def packed(self) -> bytes:
+        """Return it as a message."""
+        return np.concatenate([[self.place, self.chips, self.first], self.indices]).tobytes()
 
-class Shown(NamedTuple):
-    """What all requests of a plan say."""
-
-    split: Split
-    view: View
-
-
-Answer = ConfigError | None
-"""None when the chips lie where they were asked for."""
+    @classmethod
+    def of(cls, message: bytes) -> Self:
+        """Return what `packed` made a message of."""
+        place, chips, first, *_ = numbers = np.frombuffer(message, np.int64)
+        return cls(int(place), int(chips), int(first), numbers[3:])
 
 
 class Feeders:
@@ -93,36 +93,53 @@ class Feeders:
         self._memory = _Memory(most)
         kept = {store.split: handle for store in stores if (handle := store.kept_handle) is not None}
         opening = Opening({store.split: store for store in stores}, kept, self._memory.piece)
-        with ExitStack() as started:
-            self._all = [started.enter_context(_Feeder(opening, self._memory.handle)) for _ in range(count)]
-            self._started = started.pop_all()
+        self._all: list[_Feeder] = []
+        try:
+            for _ in range(count):
+                self._all.append(_Feeder(self._memory.handle, kept.values()))
+        except ConfigError:
+            self.close()
+            raise
+        for feeder in self._all:  # it listens in a second, when all have begun
+            feeder.open(opening)
         self._turns = cycle(self._all)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._started.close()
+        self.close()
+
+    def close(self) -> None:
+        """End them."""
+        for feeder in self._all:
+            feeder.leave()
+        for feeder in self._all:
+            feeder.end()
 
     def made(self, store: ChipStore, plan: Indices, view: View) -> Generator[Batch]:
         """Yield the batches of a plan (steps, B); each one's memory is used anew when nothing holds it.
 
-        ConfigError when a chip cannot be read, FeederError when a feeder has died.
+        ConfigError when a chip cannot be read, or a feeder has died; RuntimeError before another plan's
+        generator is closed.
         """
+        if any(feeder.owes for feeder in self._all):
+            raise RuntimeError("the batches of another plan are still being made")
         layout = Layout.of(store, plan.shape[1], view)
         parts = _parts(layout.size, len(self._all))
-        rows, shown = iter(plan), pickle.dumps(Shown(store.split, view))
+        rows = iter(plan)
+        bounds = np.linspace(0, plan.shape[1], parts + 1).astype(int).tolist()
         asked: deque[tuple[NDArray[np.uint8], list[_Feeder]]] = deque()
 
         def ask(more: int) -> None:
             for indices in islice(rows, more):
                 place, memory = self._memory.take(layout.size)
                 asked.append((memory, list(islice(self._turns, parts))))
-                first = 0
-                for feeder, some in zip(asked[-1][1], np.array_split(indices, parts), strict=True):
-                    feeder.ask(Request(shown, some, place, len(indices), first))
-                    first += len(some)
+                for feeder, (first, end) in zip(asked[-1][1], pairwise(bounds), strict=True):
+                    feeder.ask(Request(place, len(indices), first, indices[first:end]))
 
+        for feeder in self._all:
+            feeder.show(Shown(store.split, view))
         try:
             ask(_ahead(parts, len(self._all)))
             while asked:
@@ -147,11 +164,12 @@ def _ahead(parts: int, feeders: int) -> int:
 
 
 class _Feeder:
-    """One process, as its rank sees it; a context manager."""
+    """One process, as its rank sees it."""
 
-    def __init__(self, opening: Opening, memory: int) -> None:
+    def __init__(self, memory: int, kept: Iterable[int]) -> None:
         self._rank, theirs = Pipe()
-        self._owed = 0
+        self.owes = 0
+        """Answers."""
         paths = (str(_ROOT), os.environ.get("PYTHONPATH"))
         command = [sys.executable, "-m", "training.data.feeder", str(theirs.fileno()), str(memory)]
         try:
@@ -160,51 +178,59 @@ class _Feeder:
                     command,
                     env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
                     stdin=subprocess.DEVNULL,
-                    pass_fds=(theirs.fileno(), memory, *opening.kept.values()),
+                    pass_fds=(theirs.fileno(), memory, *kept),
                 )
         except OSError as error:
-            self._rank.close()
+            self.leave()
             raise ConfigError(
                 f"cannot start a process that makes batches ({error.strerror}): set `feeders: 0`, "
                 "and a thread makes them"
             ) from None
-        self._tell(opening)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def leave(self) -> None:
+        """Let it end."""
         self._rank.close()
+
+    def end(self) -> None:
+        """Wait until it has, which it does after a request at most."""
         try:
             self._process.wait(WAIT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
+    def open(self, opening: Opening) -> None:
+        """Tell what all plans have in common; if the feeder is gone, `hear` says so."""
+        with suppress(OSError):
+            self._rank.send(opening)
+
+    def show(self, shown: Shown) -> None:
+        """Tell what the requests that follow have in common, likewise."""
+        with suppress(OSError):
+            self._rank.send_bytes(b"")
+            self._rank.send(shown)
+
     def ask(self, request: Request) -> None:
-        """Send a request; if the feeder is gone, `hear` says so."""
-        self._owed += 1
-        self._tell(request)
+        """Send a request, likewise."""
+        self.owes += 1
+        with suppress(OSError):
+            self._rank.send_bytes(request.packed())
 
     def hear(self) -> None:
-        """Wait for the answer to the earliest request that has none; ConfigError and FeederError."""
-        self._owed -= 1
+        """Wait for the answer to the earliest request that has none; ConfigError as `made` has it."""
+        self.owes -= 1
         try:
-            answer: Answer = self._rank.recv()
+            problem = self._rank.recv_bytes()
         except (EOFError, OSError):
-            raise FeederError(self._end()) from None
-        if answer is not None:
-            raise answer
+            raise ConfigError(self._end()) from None
+        if problem:
+            raise pickle.loads(problem)
 
     def settle(self) -> None:
         """Wait for all answers that are owed, whatever they are."""
-        while self._owed:
-            with suppress(PolynyaError):
+        while self.owes:
+            with suppress(ConfigError):
                 self.hear()
-
-    def _tell(self, message: Opening | Request) -> None:
-        with suppress(OSError):
-            self._rank.send(message)
 
     def _end(self) -> str:
         with suppress(subprocess.TimeoutExpired):

@@ -22,7 +22,7 @@ from training.data import unpacked
 from training.data.augment import Changes
 from training.data.batch import Layout, Turning, View, make_batch
 from training.data.batches import Trouble, batches
-from training.data.feeders import AHEAD, FeederError, Feeders
+from training.data.feeders import AHEAD, Feeders
 from training.data.store import ChipStore
 from training.data.unpacked import place
 
@@ -136,6 +136,16 @@ def test_both_splits_and_plans_that_are_left(store, val, feeders):
         same(made, make_batch(val, indices, PLAIN))
 
 
+def test_two_plans_at_once_are_a_mistake_of_the_caller(store, val, feeders):
+    plan = np.arange(40).reshape(10, 4) % 3
+    left = feeders.made(store, plan, PLAIN)
+    next(left)
+    with pytest.raises(RuntimeError, match="another plan"):
+        next(feeders.made(val, plan, PLAIN))
+    for indices, made in zip(plan[1:], left, strict=True):
+        same(made, make_batch(store, indices, PLAIN))
+
+
 def test_to_classify(tmp_path):
     kinds = [4, 0, 1, 255, 3, 2, 3]
     store = ChipStore(write_kind_chips(tmp_path, train=kinds, size=16), "train", "classify")
@@ -191,10 +201,9 @@ def test_a_killed_one_is_told_with_the_way_out(store, val):
         next(feed)
         os.kill(pids(feeders)[1], signal.SIGKILL)
         assert len([*feed]) == 9
-        assert isinstance(trouble.error, FeederError)
         for words in ("SIGKILL", "memory", "feeders: 0"):
             assert words in str(trouble.error)
-        with pytest.raises(FeederError):
+        with pytest.raises(ConfigError):
             [*feeders.made(store, plan, PLAIN)]
 
 
@@ -240,7 +249,7 @@ def test_a_program_that_cannot_start_is_told(store, monkeypatch):
 def test_what_breaks_in_one_is_shown(tmp_path, capfd):
     """Its traceback goes where the rank's would."""
     store = ChipStore(write_chips(tmp_path, train=3, size=16), "train")
-    with feeders_of(1, store) as feeders, pytest.raises(FeederError, match="exit code 1"):
+    with feeders_of(1, store) as feeders, pytest.raises(ConfigError, match="exit code 1"):
         [*feeders.made(store, np.array([[77]]), PLAIN)]
     assert "IndexError" in capfd.readouterr().err
 
