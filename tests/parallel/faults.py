@@ -1,11 +1,13 @@
 """Trains with something wrong on rank 1 alone. Run by the tests on several ranks.
 
-python faults.py nan|late CONFIG.json
+python faults.py nan|late|feeder CONFIG.json
 
 A job of one_start.py, as it ends well: main("overflow", CONFIG.json, REPORTS)
 """
 
 import json
+import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -15,6 +17,7 @@ import tensorflow as tf
 
 import jobs.train
 from training import prepare
+from training.data.feeders import Feeders
 from training.network.losses import LossSum, make_loss
 from training.prepare import build
 from training.ranks import collectives
@@ -77,6 +80,19 @@ def late():
     collectives.gathered("here", "late")
 
 
+def lost_feeder():
+    """Have a process that feeds rank 1 killed when it has made a batch."""
+    made = Feeders.made
+
+    def cut_short(feeders, *arguments):
+        for batch in made(feeders, *arguments):
+            yield batch
+            if collectives.start().rank == 1:
+                os.kill(feeders._all[0]._process.pid, signal.SIGKILL)
+
+    Feeders.made = cut_short
+
+
 def main(fault, config_file, reports=None):
     config = TrainConfig.model_validate_json(Path(config_file).read_text())
     if fault == "overflow":
@@ -84,7 +100,10 @@ def main(fault, config_file, reports=None):
     elif fault == "late":
         late()
     else:
-        prepare.make_loss = no_number
+        if fault == "feeder":
+            lost_feeder()
+        else:
+            prepare.make_loss = no_number
         sys.exit(jobs.train.main(["--config", config_file]))
 
 

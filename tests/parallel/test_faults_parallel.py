@@ -28,10 +28,10 @@ def write_config(chips, folder, **changed):
     return config
 
 
-def fault(kind, folder, out):
+def fault(kind, folder, out, **changed):
     """Run faults.py on two ranks and return how that ended."""
     script = Path(__file__).with_name("faults.py")
-    return run_ranks(2, sys.executable, script, kind, write_config(folder / "chips", out))
+    return run_ranks(2, sys.executable, script, kind, write_config(folder / "chips", out, **changed))
 
 
 def assert_told_once(ended, message):
@@ -44,6 +44,12 @@ def assert_told_once(ended, message):
 
 def test_a_loss_that_is_no_number_on_one_rank_ends_both(folder, tmp_path):
     assert_told_once(fault("nan", folder, tmp_path), "the loss is nan at update 1 of epoch 1")
+
+
+def test_a_lost_feeder_of_one_rank_ends_both(folder, tmp_path):
+    ended = fault("feeder", folder, tmp_path, feeders=1, batch_size=1, epochs=99)
+    assert_told_once(ended, "was ended by SIGKILL, for want of memory perhaps: lower `feeders`")
+    assert "(rank 1)" in ended.output
 
 
 def test_an_overflow_on_one_rank_skips_the_update_on_both(together):

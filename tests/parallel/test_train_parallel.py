@@ -68,7 +68,7 @@ def test_a_job_that_died_goes_on_as_if_it_had_not(folder, tmp_path):
     out, file = tmp_path / "model", tmp_path / "train.yaml"
     file.write_text(yaml.safe_dump({"batch_size": 2, "epochs": EPOCHS, "depth": 2, "width": 4, "threads": 1}))
     flags = ["--config", file, "--chips", folder / "chips", "--out", out]
-    ended = train(*flags, program=HOROVODRUN)
+    ended = train(*flags, "--feeders", "2", program=HOROVODRUN)
     assert ended.code == 0, ended.output
     # All that a user sees is ours: a line an epoch, and nothing of TensorFlow or Horovod.
     assert [line.split("  ")[0] for line in ended.output.splitlines()] == [
