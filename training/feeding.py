@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
@@ -58,23 +60,34 @@ def keep_unpacked(config: TrainConfig, world: World, *stores: ChipStore) -> None
 @contextmanager
 def feeding(config: TrainConfig, world: World, *stores: ChipStore, gpu: bool) -> Iterator[Feeders | None]:
     """Start the processes that make this rank's batches, None where a thread does; a collective."""
+    here, own = machine(), sorted(os.sched_getaffinity(0))
+    told = collectives.gathered((here, own), "cores")
+    cores = share_of_cores(own, [others for host, others in told if host == here])
     view = View(config.channels, config.scaling)
     most = Layout.of(stores[0], config.rank_batch * world.size, view).size
     with ExitStack() as started:
         feeders = None
         with collectives.agreeing("feeders"):
-            if count := feeder_count(config, gpu=gpu):
+            if count := feeder_count(config, cores, gpu=gpu):
                 feeders = started.enter_context(Feeders(count, stores, most))
         yield feeders
 
 
-def feeder_count(config: TrainConfig, *, gpu: bool) -> int:
-    """Return how many processes make a rank's batches.
+def feeder_count(config: TrainConfig, cores: int, *, gpu: bool) -> int:
+    """Return how many processes make the batches of a rank that has so many cores.
 
-    Where nobody says, a GPU gets the rank's share of the cores but one; a network on processors takes them
-    itself, and a thread makes more chips than it learns from.
+    Where nobody says, a GPU gets all of them but one; a network on processors takes them itself, and a thread
+    makes more chips than it learns from.
     """
     if config.feeders is not None:
         return config.feeders
-    cores = config.threads or len(os.sched_getaffinity(0)) // collectives.ranks_here()
-    return min(max(0, cores - 1), MOST_FEEDERS) if gpu else 0
+    return min(max(0, (config.threads or cores) - 1), MOST_FEEDERS) if gpu else 0
+
+
+def share_of_cores(own: Sequence[int], ranks: Sequence[Sequence[int]]) -> int:
+    """Return how many of its `own` cores a rank has when the machine's `ranks` share what several may use.
+
+    A batch system gives each rank cores of its own, a launcher gives all ranks the same ones.
+    """
+    users = Counter(core for cores in ranks for core in cores)
+    return int(sum(Fraction(1, users[core]) for core in own))

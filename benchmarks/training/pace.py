@@ -124,7 +124,7 @@ def alone(work: str) -> dict[str, float]:
 def input_rate(given: Namespace) -> dict[str, float]:
     """Return the chips a second of later epochs' input, made as for a training on this machine."""
     from benchmarks.training.input import best_rate, drain
-    from training.feeding import feeder_count, feeding, keep_unpacked
+    from training.feeding import feeding, keep_unpacked
     from training.prepare import build, open_splits
     from training.ranks import collectives
 
@@ -140,7 +140,7 @@ def input_rate(given: Namespace) -> dict[str, float]:
             training = replace(whole, feeders=feeders)
             drain(training)
             rate = best_rate(lambda: drain(training, 4), given.rounds)
-        return {"rate": rate, "feeders": feeder_count(config, gpu=gpu)}
+        return {"rate": rate, "feeders": len(feeders) if feeders else 0}
 
 
 def between(given: Namespace) -> dict[str, float]:

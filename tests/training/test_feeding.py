@@ -1,27 +1,46 @@
 """How many processes feed a rank."""
 
-import os
-
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from training.feeding import MOST_FEEDERS, feeder_count
-from training.ranks import collectives
+from training.feeding import MOST_FEEDERS, feeder_count, share_of_cores
 from training.settings.config import TrainConfig
 
 
 @pytest.mark.parametrize(
-    ("asked", "cores", "ranks", "gpu", "found"),
+    ("asked", "cores", "gpu", "found"),
     [
-        ({}, 2, 1, False, 0),  # a network on processors takes the cores
-        ({}, 256, 8, True, MOST_FEEDERS),
-        ({}, 32, 8, True, 3),  # one core is for the loop
-        ({}, 8, 8, True, 0),
-        ({"threads": 4}, 256, 8, True, 3),
-        ({"feeders": 5}, 2, 1, False, 5),
-        ({"feeders": 0}, 256, 8, True, 0),
+        ({}, 2, False, 0),  # a network on processors takes the cores
+        ({}, 32, True, MOST_FEEDERS),
+        ({}, 4, True, 3),  # one core is for the loop
+        ({}, 1, True, 0),
+        ({}, 0, True, 0),
+        ({"threads": 4}, 32, True, 3),
+        ({"feeders": 5}, 2, False, 5),
+        ({"feeders": 0}, 32, True, 0),
     ],
 )
-def test_a_gpu_gets_its_share_of_the_cores_but_one(monkeypatch, tmp_path, asked, cores, ranks, gpu, found):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
-    monkeypatch.setattr(collectives, "ranks_here", lambda: ranks)
-    assert feeder_count(TrainConfig(chips=tmp_path, out=tmp_path, **asked), gpu=gpu) == found
+def test_a_gpu_gets_its_cores_but_one(tmp_path, asked, cores, gpu, found):
+    assert feeder_count(TrainConfig(chips=tmp_path, out=tmp_path, **asked), cores, gpu=gpu) == found
+
+
+@pytest.mark.parametrize(
+    ("own", "ranks", "share"),
+    [
+        (range(16), [range(16)], 16),
+        (range(16), [range(16)] * 8, 2),  # as a launcher starts them
+        (range(8, 16), [range(8), range(8, 16)], 8),  # as Slurm binds tasks
+        (range(3), [range(3)] * 4, 0),
+        (range(4), [range(4), range(2)], 3),
+    ],
+)
+def test_a_core_is_shared_by_all_who_may_use_it(own, ranks, share):
+    assert share_of_cores(own, ranks) == share
+
+
+@given(st.lists(st.lists(st.integers(0, 40), min_size=1, unique=True), min_size=1, max_size=9))
+def test_ranks_together_have_no_more_than_there_is(ranks):
+    shares = [share_of_cores(own, ranks) for own in ranks]
+    assert sum(shares) <= len(set().union(*ranks))
+    assert all(share <= len(own) for share, own in zip(shares, ranks, strict=True))

@@ -110,6 +110,9 @@ class Feeders:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __len__(self) -> int:
+        return len(self._all)
+
     def close(self) -> None:
         """End them."""
         for feeder in self._all:

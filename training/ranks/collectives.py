@@ -91,11 +91,6 @@ def start(wait_seconds: float = WAIT_S) -> World:
     return World(rank=hvd.rank(), size=hvd.size(), local_rank=hvd.local_rank(), elastic=elastic)
 
 
-def ranks_here() -> int:
-    """Return how many ranks there are on this rank's machine, itself included."""
-    return int(hvd.local_size())
-
-
 def has_nccl() -> bool:
     """Tell whether Horovod sums up what lies on GPUs there, by NCCL, and not in the processors' memory."""
     return bool(hvd.nccl_built())
