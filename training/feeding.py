@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
+from labeling.errors import ConfigError
 from labeling.files.locks.holder import machine
 from training.data.batch import Layout, View
 from training.data.feeders import Feeders
@@ -64,12 +65,18 @@ def feeding(config: TrainConfig, world: World, *stores: ChipStore, gpu: bool) ->
     told = collectives.gathered((here, own), "cores")
     cores = share_of_cores(own, [others for host, others in told if host == here])
     view = View(config.channels, config.scaling)
-    most = Layout.of(stores[0], config.rank_batch * world.size, view).size
+    ranks = 1 if config.balance == "equal" else world.size  # whose shares one may take
+    most = Layout.of(stores[0], config.rank_batch * ranks, view).size
     with ExitStack() as started:
         feeders = None
         with collectives.agreeing("feeders"):
-            if count := feeder_count(config, cores, gpu=gpu):
-                feeders = started.enter_context(Feeders(count, stores, most))
+            try:
+                if count := feeder_count(config, cores, gpu=gpu):
+                    feeders = started.enter_context(Feeders(count, stores, most))
+            except ConfigError as problem:
+                if config.feeders is not None:
+                    raise
+                print(f"train: a thread makes the batches: {problem}", file=sys.stderr, flush=True)
         yield feeders
 
 

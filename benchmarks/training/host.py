@@ -5,10 +5,9 @@
     .venv/bin/python -m benchmarks.training.host --feeders 1   # and what batches from another process cost
 
 The loop of an epoch runs as it is (training/epoch.py), but its one batch comes from memory, or from processes
-that feed it. Each of its
-updates is followed by a call of the same compiled step by itself, whose time is taken off: so both see the
-same load of the machine. On a GPU the step's own time is that of handing it over, so what is left holds the
-wait for its result too.
+that feed it. Each of its updates is followed by a call of the same compiled step by itself, whose time is
+taken off: so both see the same load of the machine. On a GPU the step's own time is that of handing it over,
+so what is left holds the wait for its result too.
 """
 
 from __future__ import annotations

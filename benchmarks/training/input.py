@@ -69,7 +69,7 @@ GOAL = 5.0
 
 
 def drain(training: Training, epochs: int = 1) -> int:
-    """Read epochs, one after the other, as a training reads one, and return the number of chips."""
+    """Read epochs as a training does, but in one go, and return the number of chips."""
     config, count = training.config, len(training.train)
     order = np.tile(epoch_order(count, seed=config.seed, epoch=1), epochs)
     plan = rank_batches(order, batch_size=config.rank_batch, rank=0, size=1)
@@ -150,15 +150,14 @@ def _first(training: Training, rounds: int) -> Rates:
 
 def _apart(training: Training, rounds: int) -> Rates:
     """Return the chips a second of as many processes, which know nothing of each other, taken in turn."""
-    counts = [max(1, count) for count in FEEDERS]
-    with get_context("spawn").Pool(max(counts), _begin, (training.config,)) as pool:
+    with get_context("spawn").Pool(max(FEEDERS), _begin, (training.config,)) as pool:
 
         def rate(count: int) -> float:
-            return best_rate(lambda: sum(pool.map(_alone, range(count), chunksize=1)), 1)
+            return count and best_rate(lambda: sum(pool.map(_alone, range(count), chunksize=1)), 1)
 
         for _ in range(2):
-            rate(max(counts))  # all have come to themselves
-        return np.array([[rate(count) for count in counts] for _ in range(rounds)])
+            rate(max(FEEDERS))  # all have come to themselves
+        return np.array([[rate(count) for count in FEEDERS] for _ in range(rounds)])
 
 
 def _begin(config: TrainConfig) -> None:
@@ -291,7 +290,7 @@ def main() -> None:
     fed = Table("work", *columns, "two / one, median", title=f"chips a second; {what}", box=MARKDOWN)
     for name, rates in made.items():
         times = np.median(rates[:, 2] / rates[:, 1])
-        fed.add_row(name, *(f"{rate:.0f}" for rate in rates.max(0)), f"{times:.2f}")
+        fed.add_row(name, *(f"{rate:.0f}" if rate else "" for rate in rates.max(0)), f"{times:.2f}")
     fed.add_row(f"training step, {config.rank_batch} chips, {config.precision}", f"{step:.1f}")
     console = Console(width=110)
     console.print(table)

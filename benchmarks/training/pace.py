@@ -100,7 +100,7 @@ def rows(given: Namespace, folder: Path, steps: list[float], *, gpus: int) -> It
     if "input" in given.only:
         found = alone("input")
         makers = f"{found['feeders']:.0f} process(es)" if found["feeders"] else "a thread"
-        yield f"input of a rank, by {makers}", f"{found['rate']:.0f} chips/s", "the step's"
+        yield f"input of a rank that is alone here, by {makers}", f"{found['rate']:.0f} chips/s", "the step's"
     if "host" in given.only:
         found = alone("host")
         text = f"{found['wall']:.2f} ms ({found['processor']:.2f} ms of processor time)"
@@ -135,7 +135,7 @@ def input_rate(given: Namespace) -> dict[str, float]:
         world = collectives.start()
         whole = build(config, world, *open_splits(config))
         keep_unpacked(config, world, whole.train)
-        gpu = bool(about_machine()["gpus"])
+        gpu = config.gpus != "none" and bool(about_machine()["gpus"])
         with feeding(config, world, whole.train, gpu=gpu) as feeders:
             training = replace(whole, feeders=feeders)
             drain(training)

@@ -48,7 +48,7 @@ def test_a_loss_that_is_no_number_on_one_rank_ends_both(folder, tmp_path):
 
 def test_a_lost_feeder_of_one_rank_ends_both(folder, tmp_path):
     ended = fault("feeder", folder, tmp_path, feeders=1, batch_size=1, epochs=99)
-    assert_told_once(ended, "was ended by SIGKILL, for want of memory perhaps: lower `feeders`")
+    assert_told_once(ended, "was ended by signal 9 (Killed), for want of memory perhaps")
     assert "(rank 1)" in ended.output
 
 

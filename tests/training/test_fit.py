@@ -158,7 +158,7 @@ def test_a_feeder_that_is_killed_ends_the_training_with_the_way_out(chips, tmp_p
             os.kill(training.feeders._all[0]._process.pid, signal.SIGKILL)
 
     monkeypatch.setattr(fit, "train", partial(fit.train, commit=killed))
-    with pytest.raises(ConfigError, match=r"SIGKILL.*feeders: 0.*--resume"):
+    with pytest.raises(ConfigError, match=r"Killed.*feeders: 0.*--resume"):
         run(config(chips, tmp_path / "model", epochs=9, feeders=2, commit_steps=1, checkpoint_steps=1))
     assert latest(tmp_path / "model").state.steps >= 3
 

@@ -2,8 +2,8 @@
 
 Threads of one process wait for each other wherever Python makes a batch, and hold up the training's own
 loop; processes do not. A feeder gets requests and answers them in their order. It ends when its rank does,
-however that ends, for then the pipe between them does; and by no signal but SIGKILL, so that a rank which was
-asked to end can finish its step.
+however that ends, for then the pipe between them does; it hears no signal but SIGKILL, so that a rank which
+was asked to end can finish its step.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 import weakref
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -39,11 +40,11 @@ MOST: Final = 256 << 20
 """Bytes of batches that feeders make ready; with larger ones several make each."""
 
 WAIT_S: Final = 10.0
-"""Seconds that a feeder may take to end when its rank has left it."""
+"""Seconds that feeders may take to end when their rank has left them."""
 
 _ROOT: Final = Path(__file__).parents[2]
 
-_UNHEARD: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+_REFUSED: Final = "set `feeders: 0`, and a thread makes the batches"
 
 
 class Opening(NamedTuple):
@@ -90,16 +91,18 @@ class Feeders:
 
     def __init__(self, count: int, stores: Sequence[ChipStore], most: int) -> None:
         """Start them for batches of `most` bytes at most; ConfigError where that cannot be."""
-        self._memory = _Memory(most)
-        kept = {store.split: handle for store in stores if (handle := store.kept_handle) is not None}
-        opening = Opening({store.split: store for store in stores}, kept, self._memory.piece)
         self._all: list[_Feeder] = []
         try:
+            self._memory = _Memory(most)
+            kept = {store.split: handle for store in stores if (handle := store.kept_handle) is not None}
             for _ in range(count):
                 self._all.append(_Feeder(self._memory.handle, kept.values()))
-        except ConfigError:
+        except BaseException as problem:
             self.close()
+            if isinstance(problem, OSError):
+                raise ConfigError(f"cannot start feeders ({problem.strerror}): {_REFUSED}") from None
             raise
+        opening = Opening({store.split: store for store in stores}, kept, self._memory.piece)
         for feeder in self._all:  # it listens in a second, when all have begun
             feeder.open(opening)
         self._turns = cycle(self._all)
@@ -117,8 +120,9 @@ class Feeders:
         """End them."""
         for feeder in self._all:
             feeder.leave()
+        limit = time.monotonic() + WAIT_S
         for feeder in self._all:
-            feeder.end()
+            feeder.end(max(0.0, limit - time.monotonic()))
 
     def made(self, store: ChipStore, plan: Indices, view: View) -> Generator[Batch]:
         """Yield the batches of a plan (steps, B); each one's memory is used anew when nothing holds it.
@@ -151,9 +155,13 @@ class Feeders:
                     feeder.hear()
                 ask(1)
                 yield layout.over(memory)
-        finally:
+        except (GeneratorExit, ConfigError):
             for feeder in self._all:
                 feeder.settle()
+            raise
+        except BaseException:
+            self.close()  # an answer may be half read
+            raise
 
 
 def _parts(size: int, feeders: int) -> int:
@@ -174,30 +182,24 @@ class _Feeder:
         self.owes = 0
         """Answers."""
         paths = (str(_ROOT), os.environ.get("PYTHONPATH"))
-        command = [sys.executable, "-m", "training.data.feeder", str(theirs.fileno()), str(memory)]
-        try:
-            with _unheard(_UNHEARD), theirs:
-                self._process = subprocess.Popen(
-                    command,
-                    env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
-                    stdin=subprocess.DEVNULL,
-                    pass_fds=(theirs.fileno(), memory, *kept),
-                )
-        except OSError as error:
-            self.leave()
-            raise ConfigError(
-                f"cannot start a process that makes batches ({error.strerror}): set `feeders: 0`, "
-                "and a thread makes them"
-            ) from None
+        program = ["-P", "-m", "training.data.feeder"]  # -P: nothing in the working folder comes first
+        with _unheard(), theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, *program, str(theirs.fileno()), str(memory)],
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(), memory, *kept),
+            )
 
     def leave(self) -> None:
         """Let it end."""
         self._rank.close()
+        self.owes = 0
 
-    def end(self) -> None:
-        """Wait until it has, which it does after a request at most."""
+    def end(self, seconds: float) -> None:
+        """Wait until it has, when it has made what it was asked for; kill it after so many seconds."""
         try:
-            self._process.wait(WAIT_S)
+            self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -221,11 +223,12 @@ class _Feeder:
 
     def hear(self) -> None:
         """Wait for the answer to the earliest request that has none; ConfigError as `made` has it."""
-        self.owes -= 1
         try:
             problem = self._rank.recv_bytes()
         except (EOFError, OSError):
+            self.owes = 0
             raise ConfigError(self._end()) from None
+        self.owes -= 1
         if problem:
             raise pickle.loads(problem)
 
@@ -239,12 +242,16 @@ class _Feeder:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(WAIT_S)
         code = self._process.returncode
-        how = "has closed its pipe" if code is None else f"ended with exit code {code}"
-        if code is not None and code < 0:
-            how = f"was ended by {signal.Signals(-code).name}, for want of memory perhaps"
+        if code is None:
+            how = "has closed its pipe"
+        elif code >= 0:
+            how = f"ended with exit code {code}"
+        else:
+            memory = ", for want of memory perhaps" if -code in (signal.SIGKILL, signal.SIGBUS) else ""
+            how = f"was ended by signal {-code} ({signal.strsignal(-code)}){memory}"
         return (
-            f"a process that makes batches (pid {self._process.pid}) {how}: lower `feeders`, or set "
-            "`feeders: 0` and a thread makes them; go on with --resume"
+            f"a feeder, which makes batches (pid {self._process.pid}), {how}: set `feeders` lower, or "
+            "`feeders: 0`, and a thread makes them; go on with --resume"
         )
 
 
@@ -259,12 +266,21 @@ class _Memory:
         self._free: list[int] = []
 
     def take(self, size: int) -> tuple[int, NDArray[np.uint8]]:
-        """Return where a free piece begins and `size` bytes of it; free again when no array holds it."""
+        """Return where a free piece begins and `size` bytes of it; free again when no array holds it.
+
+        ConfigError where the system has no more.
+        """
         if size > self.piece:
             raise ValueError(f"a batch of {size} bytes, and {self.piece} is the most")
         if not self._free:
-            os.ftruncate(self.handle, self.piece * (len(self._pieces) + 1))
-            self._pieces.append(mmap.mmap(self.handle, self.piece, offset=self.piece * len(self._pieces)))
+            start = self.piece * len(self._pieces)
+            try:
+                os.ftruncate(self.handle, start + self.piece)
+                self._pieces.append(mmap.mmap(self.handle, self.piece, offset=start))
+            except OSError as error:
+                raise ConfigError(
+                    f"no memory for a batch of {self.piece} bytes ({error.strerror}): {_REFUSED}"
+                ) from None
             self._free.append(len(self._pieces) - 1)
         piece = self._free.pop()
         memory = np.frombuffer(self._pieces[piece], np.uint8, size)
@@ -273,9 +289,9 @@ class _Memory:
 
 
 @contextmanager
-def _unheard(signals: Iterable[signal.Signals]) -> Iterator[None]:
-    """Let no process that this thread starts in the block ever hear of some signals."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+def _unheard() -> Iterator[None]:
+    """Let no process that this thread starts in the block ever hear of a signal, but SIGKILL and SIGSTOP."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         yield
     finally:

@@ -122,8 +122,8 @@ class ChipStore:
         """How many bytes a chip's image and its label take."""
         return 3 * self.card.size**2, math.prod(self.label_shape)
 
-    def keep(self, file: Path) -> None:
-        """Keep chips that are read in a file of `unpacked.place`, and take them from there."""
+    def keep(self, file: Path | int) -> None:
+        """Keep chips that are read in a file of `unpacked.place`, or its handle, and take them there."""
         image, label = self.chip_bytes
         self._unpacked = Unpacked(file, image=image, label=label)
 

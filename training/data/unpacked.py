@@ -28,15 +28,18 @@ _THERE: Final = b"\x01"
 class Unpacked:
     """A file of chips; threads may share it."""
 
-    def __init__(self, path: Path, *, image: int, label: int) -> None:
-        """Open a file that `place` made, for chips of so many bytes; OSError where it is none of ours."""
+    def __init__(self, file: Path | int, *, image: int, label: int) -> None:
+        """Open a file that `place` made, or take its handle, for chips of so many bytes.
+
+        OSError where it is none of ours.
+        """
         self._image, self._record = image, len(_THERE) + image + label
         self._full = False
-        self._file = os.open(path, os.O_RDWR)
+        self._file = file if isinstance(file, int) else os.open(file, os.O_RDWR)
         self._close = weakref.finalize(self, os.close, self._file)
         if os.fstat(self._file).st_uid != os.geteuid():
             self._close()
-            raise PermissionError(f"{path} belongs to another user")
+            raise PermissionError(f"{file} belongs to another user")
 
     def fileno(self) -> int:
         """Return the file's handle, as `os` takes it."""

@@ -1,5 +1,6 @@
 """Batches by processes: the same bits as by the rank, in memory that is never used twice at once."""
 
+import errno
 import gc
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import psutil
@@ -184,7 +186,7 @@ def test_an_unreadable_chip_is_told_and_the_feeders_go_on(tmp_path):
         same(made, make_batch(store, plan[2], PLAIN))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1])
 def test_what_asks_a_job_to_end_does_not_end_them(store, val, number):
     with feeders_of(1, store, val) as feeders:
         os.kill(*pids(feeders), number)  # at once, before it has come to itself
@@ -201,7 +203,7 @@ def test_a_killed_one_is_told_with_the_way_out(store, val):
         next(feed)
         os.kill(pids(feeders)[1], signal.SIGKILL)
         assert len([*feed]) == 9
-        for words in ("SIGKILL", "memory", "feeders: 0"):
+        for words in ("Killed", "memory", "feeders: 0"):
             assert words in str(trouble.error)
         with pytest.raises(ConfigError):
             [*feeders.made(store, plan, PLAIN)]
@@ -238,6 +240,65 @@ def test_none_is_left_when_its_rank_is_killed(chips):
     while any(process.is_running() and process.status() != "zombie" for process in left):
         assert time.monotonic() < limit
         time.sleep(0.05)
+
+
+def test_a_wait_that_is_interrupted_never_gives_a_batch_before_it_is_made(store, val):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    plan = np.arange(24).reshape(12, 2) % COUNT
+    try:
+        with feeders_of(2, store, val) as feeders:
+            feed = feeders.made(store, plan, PLAIN)
+            next(feed)
+            for pid in pids(feeders):
+                os.kill(pid, signal.SIGSTOP)
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            with mock.patch.object(feeders_module, "WAIT_S", 0.2), pytest.raises(KeyboardInterrupt):
+                list(feed)
+            with pytest.raises(ConfigError, match="feeders: 0"):
+                next(feeders.made(store, plan, PLAIN))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_those_that_do_not_end_are_killed(store, val, monkeypatch):
+    with feeders_of(2, store, val) as feeders:
+        left = [psutil.Process(pid) for pid in pids(feeders)]
+        monkeypatch.setattr(feeders_module, "WAIT_S", 0.1)
+        for process in left:
+            process.suspend()
+    assert not any(process.is_running() for process in left)
+
+
+def test_what_lies_in_the_working_folder_is_not_imported(store, tmp_path, monkeypatch):
+    for name in ("cv2.py", "training.py"):
+        (tmp_path / name).write_text("raise SystemExit(9)")
+    monkeypatch.chdir(tmp_path)
+    with feeders_of(1, store) as feeders:
+        (made,) = feeders.made(store, np.array([[3, 1]]), PLAIN)
+    same(made, make_batch(store, np.array([3, 1]), PLAIN))
+
+
+def refuse(*_, **__):
+    raise OSError(errno.ENOSYS, "Function not implemented")
+
+
+@pytest.mark.parametrize("what", ["os.memfd_create", "training.data.feeders.Pipe", "subprocess.Popen"])
+def test_what_the_system_refuses_is_told(store, monkeypatch, what):
+    monkeypatch.setattr(what, refuse)
+    with pytest.raises(ConfigError, match=r"Function not implemented.*feeders: 0"):
+        feeders_of(2, store)
+
+
+def test_no_more_memory_is_told_to_the_rank(store, val, monkeypatch):
+    trouble, plan = Trouble(), np.arange(80).reshape(10, 8) % COUNT
+    with feeders_of(2, store, val) as feeders:
+        monkeypatch.setattr(os, "ftruncate", refuse)
+        found = [*batches(store, plan, channels="rgb", scaling="255", trouble=trouble, feeders=feeders)]
+    assert len(found) == 10
+    assert "feeders: 0" in str(trouble.error)
 
 
 def test_a_program_that_cannot_start_is_told(store, monkeypatch):
