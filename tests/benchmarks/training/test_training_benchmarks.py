@@ -14,7 +14,7 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.training import balance, exchange, pace
+from benchmarks.training import balance, exchange, exchanged_half, pace
 from benchmarks.training import scaling as training_scaling
 from benchmarks.training.cores import Cores, Look, Rank, rank_of
 from benchmarks.training.precision import needed
@@ -227,3 +227,22 @@ def test_the_brake_sleeps_in_proportion_to_work(monkeypatch):
     brake()
     brake()
     assert slept == pytest.approx([4.0, 0.2])
+
+
+def test_exchanged_half_sets_each_seed_beside_itself(tmp_path, monkeypatch):
+    scores, tried = iter([0.9, 0.8, 0.7, 0.9]), []
+
+    def trained(folder, ranks, values, *, tuning):
+        tried.append((ranks, values["seed"], values["exchange_precision"]))
+        return epochs(1.0, 2.0 if values["exchange_precision"] is None else 2.2)
+
+    monkeypatch.setattr(exchanged_half, "train", trained)
+    monkeypatch.setattr(
+        exchanged_half, "read_model_card", lambda _: Namespace(metrics={"mean_iou": next(scores)})
+    )
+    given = Namespace(chips=None, config=Path("jobs/conf/train.yaml"), epochs=None, seeds=2)
+    first, second, means, _ = rows_of(exchanged_half.compared(given, tmp_path))
+    assert tried == [(2, 0, None), (2, 0, "float16"), (2, 1, None), (2, 1, "float16")]
+    assert first == ("0", "0.9000", "0.8000", "-0.1000", "10.00 %")
+    assert second == ("1", "0.7000", "0.9000", "+0.2000", "10.00 %")
+    assert means == ("mean", "0.8000", "0.8500", "", "")
