@@ -8,14 +8,12 @@ was asked to end can finish its step.
 
 from __future__ import annotations
 
-import mmap
 import os
 import pickle
 import signal
 import subprocess
 import sys
 import time
-import weakref
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -30,6 +28,7 @@ from numpy.typing import NDArray
 from labeling.chips.card import Split
 from labeling.errors import ConfigError
 from training.data.batch import Batch, Layout, View
+from training.data.pieces import WITHOUT, Pieces
 from training.data.sharding import Indices
 from training.data.store import ChipStore
 
@@ -43,8 +42,6 @@ WAIT_S: Final = 10.0
 """Seconds that feeders may take to end when their rank has left them."""
 
 _ROOT: Final = Path(__file__).parents[2]
-
-_REFUSED: Final = "set `feeders: 0`, and a thread makes the batches"
 
 
 class Opening(NamedTuple):
@@ -93,16 +90,16 @@ class Feeders:
         """Start them for batches of `most` bytes at most; ConfigError where that cannot be."""
         self._all: list[_Feeder] = []
         try:
-            self._memory = _Memory(most)
+            self._pieces = Pieces(most)
             kept = {store.split: handle for store in stores if (handle := store.kept_handle) is not None}
             for _ in range(count):
-                self._all.append(_Feeder(self._memory.handle, kept.values()))
+                self._all.append(_Feeder(self._pieces.handle, kept.values()))
         except BaseException as problem:
             self.close()
             if isinstance(problem, OSError):
-                raise ConfigError(f"cannot start feeders ({problem.strerror}): {_REFUSED}") from None
+                raise ConfigError(f"cannot start feeders ({problem.strerror}): {WITHOUT}") from None
             raise
-        opening = Opening({store.split: store for store in stores}, kept, self._memory.piece)
+        opening = Opening({store.split: store for store in stores}, kept, self._pieces.piece)
         for feeder in self._all:  # it listens in a second, when all have begun
             feeder.open(opening)
         self._turns = cycle(self._all)
@@ -140,7 +137,7 @@ class Feeders:
 
         def ask(more: int) -> None:
             for indices in islice(rows, more):
-                place, memory = self._memory.take(layout.size)
+                place, memory = self._pieces.take(layout.size)
                 asked.append((memory, list(islice(self._turns, parts))))
                 for feeder, (first, end) in zip(asked[-1][1], pairwise(bounds), strict=True):
                     feeder.ask(Request(place, len(indices), first, indices[first:end]))
@@ -253,39 +250,6 @@ class _Feeder:
             f"a feeder, which makes batches (pid {self._process.pid}), {how}: set `feeders` lower, or "
             "`feeders: 0`, and a thread makes them; go on with --resume"
         )
-
-
-class _Memory:
-    """Memory without a name, in pieces for a batch each. Not in /dev/shm, which containers keep small."""
-
-    def __init__(self, most: int) -> None:
-        self.handle = os.memfd_create("polynya-batches")
-        weakref.finalize(self, os.close, self.handle)
-        self.piece = -(-most // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
-        self._pieces: list[mmap.mmap] = []
-        self._free: list[int] = []
-
-    def take(self, size: int) -> tuple[int, NDArray[np.uint8]]:
-        """Return where a free piece begins and `size` bytes of it; free again when no array holds it.
-
-        ConfigError where the system has no more.
-        """
-        if size > self.piece:
-            raise ValueError(f"a batch of {size} bytes, and {self.piece} is the most")
-        if not self._free:
-            start = self.piece * len(self._pieces)
-            try:
-                os.ftruncate(self.handle, start + self.piece)
-                self._pieces.append(mmap.mmap(self.handle, self.piece, offset=start))
-            except OSError as error:
-                raise ConfigError(
-                    f"no memory for a batch of {self.piece} bytes ({error.strerror}): {_REFUSED}"
-                ) from None
-            self._free.append(len(self._pieces) - 1)
-        piece = self._free.pop()
-        memory = np.frombuffer(self._pieces[piece], np.uint8, size)
-        weakref.finalize(memory, self._free.append, piece)
-        return piece * self.piece, memory
 
 
 @contextmanager

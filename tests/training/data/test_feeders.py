@@ -96,7 +96,7 @@ def test_large_batches_are_shared_out_over_all(store, val, monkeypatch, most):
     with feeders_of(3, store, val) as feeders:
         for indices, made in zip(plan, feeders.made(store, plan, PLAIN), strict=True):
             same(made, make_batch(store, indices, PLAIN))
-        assert len(feeders._memory._pieces) <= max(AHEAD, min(most, 3 * AHEAD)) + 2
+        assert len(feeders._pieces._mapped) <= max(AHEAD, min(most, 3 * AHEAD)) + 2
 
 
 def test_memory_is_used_anew_only_when_nothing_holds_it(store, val):
@@ -105,18 +105,18 @@ def test_memory_is_used_anew_only_when_nothing_holds_it(store, val):
         for _ in range(3):
             for step, made in enumerate(feeders.made(store, plan, PLAIN)):
                 same(made, make_batch(store, plan[step], PLAIN))
-        assert len(feeders._memory._pieces) <= 2 * AHEAD + 2
+        assert len(feeders._pieces._mapped) <= 2 * AHEAD + 2
         held = [*feeders.made(store, plan, PLAIN)]
         labels = [made.labels for made in held]
         del held, made
         for step, kept in enumerate(labels):
             np.testing.assert_array_equal(kept, make_batch(store, plan[step], PLAIN).labels)
-        most = len(feeders._memory._pieces)
+        most = len(feeders._pieces._mapped)
         assert most >= 20 > 2 * AHEAD + 2
         del labels, kept
         for _ in feeders.made(store, plan, PLAIN):
             pass
-        assert len(feeders._memory._pieces) == most
+        assert len(feeders._pieces._mapped) == most
 
 
 def test_tensors_hold_the_memory_of_their_batch(store, feeders):
