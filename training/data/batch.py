@@ -82,13 +82,16 @@ class Layout(NamedTuple):
         return self._labels_from + math.prod(self.labels)
 
     @property
+    def _image_bytes(self) -> int:
+        return math.prod(self.images) * np.dtype(self.depth).itemsize
+
+    @property
     def _labels_from(self) -> int:
-        return -(-math.prod(self.images) * np.dtype(self.depth).itemsize // ALIGNMENT) * ALIGNMENT
+        return -(-self._image_bytes // ALIGNMENT) * ALIGNMENT
 
     def over(self, memory: NDArray[np.uint8]) -> Batch:
         """Return the batch that lies in memory (at least `size`), as views of it."""
-        end = math.prod(self.images) * np.dtype(self.depth).itemsize
-        images: NDArray[Any] = memory[:end].view(self.depth)
+        images: NDArray[Any] = memory[: self._image_bytes].view(self.depth)
         labels = memory[self._labels_from : self.size]
         return Batch(images.reshape(self.images), labels.reshape(self.labels))
 
